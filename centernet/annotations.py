@@ -1,0 +1,202 @@
+"""COCO annotation files: read, checked, and made regular, so that all else can trust them."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from centernet.errors import InputError
+
+log = logging.getLogger(__name__)
+
+_NEEDED = {
+    "images": ("id", "file_name"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id"),
+}
+
+
+def read_coco(path: str | Path) -> dict[str, list[dict[str, Any]]]:
+    """Read an annotation file in COCO's format.
+
+    Boxes that nothing can learn from (NaN, zero-size, outside their image) are dropped, and counted
+    in one log line. Afterwards every annotation has ``id`` (from 1), ``bbox`` (xywh floats),
+    ``area``, and ``iscrowd``, which is 1 also for annotations marked ``"ignore": 1``: both are
+    regions, neither object nor background.
+
+    Returns:
+        The file's ``images``, ``categories`` (by ascending id) and ``annotations``.
+
+    Raises:
+        InputError: the file is missing or no JSON, is not COCO, holds no images or categories, uses
+            an id twice, or has an annotation without a box or of an unknown image or category.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except OSError as error:
+        raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"annotation file {path} is not valid JSON: {error}") from None
+    coco = {part: _entries(path, content, part) for part in _NEEDED}
+    coco["categories"].sort(key=lambda category: category["id"])
+    _check_references(path, coco)
+    coco["annotations"] = _regular(path, coco)
+    return coco
+
+
+def names_by_label(coco: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+    """Names of the classes by label; labels follow ascending category ids."""
+    return tuple(str(category["name"]) for category in coco["categories"])
+
+
+def category_labels(
+    path: str | Path, coco: dict[str, list[dict[str, Any]]], names: Sequence[str]
+) -> dict[int, int]:
+    """Label of each category id, found by name among ``names``.
+
+    Raises:
+        InputError: the file has a category that is not among ``names``.
+    """
+    label = {name: i for i, name in enumerate(names)}
+    unknown = [name for name in names_by_label(coco) if name not in label]
+    if unknown:
+        raise InputError(
+            f"{path} has {len(coco['categories'])} classes, and {unknown[0]!r} is not one of the "
+            f"{len(names)} that the model knows "
+            f"({shortened(names)}): use weights trained on these classes, or train anew"
+        )
+    return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
+
+
+def region_mask(annotation: dict[str, Any], image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The region of an annotation as a mask: its segmentation (RLE or polygons) or else its box.
+
+    Returns:
+        (H, W) uint8, non-zero inside; for an RLE of another size, that size.
+    """
+    height, width = image_size
+    shape = annotation.get("segmentation")
+    if isinstance(shape, dict) and isinstance(shape["counts"], list):
+        shape = coco_mask.frPyObjects(shape, *shape["size"])
+    elif isinstance(shape, list) and shape:
+        shape = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
+    if shape:
+        return coco_mask.decode(shape)
+    mask = np.zeros(image_size, np.uint8)
+    x, y, w, h = annotation["bbox"]
+    # A pixel belongs to the box when its centre does.
+    rows, columns = (
+        [max(0, round(low)), max(0, round(low + length))] for low, length in ((y, h), (x, w))
+    )
+    mask[slice(*rows), slice(*columns)] = 1
+    return mask
+
+
+def _entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
+    entries = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise InputError(f"{path} is not in COCO's format: it has no list {part!r}")
+    if not entries and part != "annotations":
+        raise InputError(f"{path} is empty: it lists no {part}")
+    for number, entry in enumerate(entries):
+        for key in _NEEDED[part]:
+            if not isinstance(entry, dict) or key not in entry:
+                raise InputError(
+                    f"{path} is not in COCO's format: entry {number} of {part!r} has no {key!r}"
+                )
+    return entries
+
+
+def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:
+    for part, key in (("images", "id"), ("categories", "id"), ("categories", "name")):
+        value, count = Counter(entry[key] for entry in coco[part]).most_common(1)[0]
+        if count > 1:
+            raise InputError(f"{path}: {count} {part} have the same {key} {value!r}")
+    for key, part in (("image_id", "images"), ("category_id", "categories")):
+        known = {entry["id"] for entry in coco[part]}
+        for annotation in coco["annotations"]:
+            if annotation[key] not in known:
+                raise InputError(
+                    f"{path}: annotation {annotation.get('id', '?')} has {key} "
+                    f"{annotation[key]!r}, but no entry of {part!r} has that id"
+                )
+
+
+def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    size = {
+        image["id"]: (image.get("width") or np.inf, image.get("height") or np.inf)
+        for image in coco["images"]
+    }
+    kept, dropped = [], Counter()
+    for annotation in coco["annotations"]:
+        box = _box(path, annotation)
+        fault = _fault(box, size[annotation["image_id"]])
+        if fault:
+            dropped[fault] += 1
+            continue
+        region = bool(annotation.get("iscrowd") or annotation.get("ignore"))
+        kept.append(
+            {
+                "id": len(kept) + 1,
+                "image_id": annotation["image_id"],
+                "category_id": annotation["category_id"],
+                "bbox": box,
+                "area": annotation.get("area") or box[2] * box[3],
+                "iscrowd": int(region),
+            }
+            | ({"segmentation": annotation.get("segmentation")} if region else {})
+        )
+    if dropped:
+        reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
+        log.warning(
+            "%s: dropped %d of %d boxes: %s",
+            path,
+            dropped.total(),
+            len(coco["annotations"]),
+            reasons,
+        )
+    return kept
+
+
+def _box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
+    box = annotation.get("bbox")
+    if (
+        box is None
+        and annotation.get("iscrowd")
+        and isinstance(annotation.get("segmentation"), dict)
+    ):
+        segmentation = annotation["segmentation"]
+        if isinstance(segmentation["counts"], list):
+            segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
+        box = coco_mask.toBbox(segmentation)
+    try:
+        x, y, w, h = (np.nan if value is None else float(value) for value in box)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{path}: annotation {annotation.get('id', '?')} has bbox {box!r}, "
+            "not four numbers [x, y, width, height]"
+        ) from None
+    return [x, y, w, h]
+
+
+def _fault(box: list[float], image_size: tuple[float, float]) -> str | None:
+    x, y, w, h = box
+    if not np.isfinite(box).all():
+        return "not finite"
+    if w <= 0 or h <= 0:
+        return "of zero size"
+    if x >= image_size[0] or y >= image_size[1] or x + w <= 0 or y + h <= 0:
+        return "outside the image"
+    return None
+
+
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, for messages."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

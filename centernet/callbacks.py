@@ -1,0 +1,183 @@
+"""What happens beside the training steps: averaged weights, checkpoints, metrics, pictures."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from centernet.heatmaps import blend
+from centernet.targets import encode_targets
+
+# What a checkpoint holds only to go on training: four times the size of the network.
+_TRAINING_STATE = (
+    "optimizer_states",
+    "lr_schedulers",
+    "loops",
+    "current_model_state",
+    "averaging_state",
+)
+
+
+class EMA(WeightAveraging):
+    """Exponential moving average of the weights; what validation sees and checkpoints keep.
+
+    The decay is warmed up: after n steps it is at most (1 + n) / (10 + n), so short trainings are
+    averaged over their last tenth and not over their random beginning.
+    """
+
+    def __init__(self, decay: float) -> None:
+        """Average with ``decay`` per step."""
+        super().__init__(multi_avg_fn=self._average)
+        self.decay = decay
+        self._steps = 0
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After every optimiser step."""
+        if step_idx is not None:
+            self._steps = step_idx
+        return step_idx is not None
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor], _: Any) -> None:
+        decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, 1 - decay)
+        else:
+            torch._foreach_copy_(averaged, current)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there: whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Save ``checkpoint`` at ``path``; the keys in ``storage_options`` are left out."""
+        checkpoint = {k: v for k, v in checkpoint.items() if k not in (storage_options or ())}
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".tmp")
+        with unfinished.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+
+class RunFolder(Checkpoint):
+    """Keeps a run's folder: its configuration, metrics, last checkpoint, and best one by AP.
+
+    A run that fails before its first checkpoint takes its folder with it.
+    """
+
+    def __init__(self, folder: Path, config: str) -> None:
+        """Keep ``folder``, which exists; ``config`` is the YAML that repeats the run."""
+        self.folder, self.config, self.best = folder, config, -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best AP so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the best AP so far."""
+        self.best = state_dict["best"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write a new run's configuration; cut a resumed one's metrics to where it goes on."""
+        if not trainer.is_global_zero:
+            return
+        if not (self.folder / "config.yaml").exists():
+            (self.folder / "config.yaml").write_text(self.config)
+        rows = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
+        self._write(rows)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write metrics, then checkpoints: resuming from anywhere in between repeats the epoch."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        validated = pl_module.validated_epoch == trainer.current_epoch
+        if trainer.is_global_zero:
+            self._write([*self._rows(), _row(trainer, metrics, validated)])
+        if validated and metrics["AP"] > self.best:
+            self.best = metrics["AP"]
+            trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave nothing half-written behind."""
+        if trainer.is_global_zero and not (self.folder / "last.ckpt").exists():
+            for file in self.folder.iterdir():
+                file.unlink()
+            self.folder.rmdir()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        path = self.folder / "metrics.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        unfinished = self.folder / "metrics.csv.tmp"
+        with unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        unfinished.replace(self.folder / "metrics.csv")
+
+
+def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[str, Any]:
+    losses = {name: value for name, value in metrics.items() if name.split("/")[0] == "loss"}
+    scores = {name: value for name, value in metrics.items() if name[:2] in ("AP", "AR")}
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
+    return row | losses | (scores if validated else {})
+
+
+class HeatmapPictures(Callback):
+    """For the same few images at each validation: image, target and prediction, in TensorBoard."""
+
+    def __init__(self, count: int = 4) -> None:
+        """Show the first ``count`` validation images."""
+        self.count = count
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: dict[str, Tensor],
+        batch: tuple[Tensor, list[dict]],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first batch's first images."""
+        if batch_idx or not trainer.is_global_zero or trainer.state.fn != "fit":
+            return
+        images, targets = batch
+        logits = outputs["heatmap"].float()
+        wanted = encode_targets(targets, tuple(logits.shape), stride=pl_module.model.stride)
+        for i in range(min(self.count, len(images))):
+            image = images[i].permute(1, 2, 0).cpu().numpy()
+            maps = (
+                heatmaps[i].max(0).values.cpu().numpy()
+                for heatmaps in (wanted.heatmap, logits.sigmoid())
+            )
+            size = image.shape[1], image.shape[0]
+            strip = [image, *(blend(image, cv2.resize(heat, size)) for heat in maps)]
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    name = f"image, target, prediction/{Path(targets[i]['file']).name}"
+                    logger.experiment.add_image(
+                        name, np.hstack(strip), trainer.global_step, dataformats="HWC"
+                    )

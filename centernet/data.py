@@ -1,0 +1,225 @@
+"""Any dataset in COCO's format as training samples: canvas, boxes, labels and ignore regions."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from centernet import geometry
+from centernet.annotations import category_labels, names_by_label, read_coco, region_mask
+from centernet.augment import Augment
+from centernet.errors import InputError
+from centernet.images import read_image
+
+
+class CocoDetection(Dataset):
+    """Images and boxes of a COCO annotation file, each image drawn on a canvas of fixed size.
+
+    Every image of the file is a sample, also those without objects. What sample i of epoch e looks
+    like depends on (seed, e, i) alone, so neither workers nor processes nor a restart change the
+    data.
+
+    Attributes:
+        class_names: names by label.
+        category_ids: the annotation file's category id of each label (None for a class it does not
+            have).
+    """
+
+    def __init__(
+        self,
+        images: str | Path,
+        annotations: str | Path,
+        *,
+        canvas_size: tuple[int, int] = (512, 512),
+        augment: Augment | None = None,
+        class_names: Sequence[str] | None = None,
+        seed: int = 0,
+        stride: int = 4,
+    ) -> None:
+        """Read the annotations and see that every image is there.
+
+        Args:
+            images: folder of the images.
+            annotations: COCO JSON.
+            canvas_size: (height, width) in pixels.
+            augment: random variation; None letterboxes each image, always the same.
+            class_names: labels are given in this order; by default in that of ascending category
+                ids.
+            seed: of the random variation.
+            stride: canvas pixels per cell, for the ignore masks.
+
+        Raises:
+            InputError: the file is not usable (see :func:`centernet.annotations.read_coco`), has a
+                class that is not in ``class_names``, or an image is missing.
+        """
+        self.annotations = Path(annotations)
+        self.canvas_size, self.augment, self.seed, self.stride = canvas_size, augment, seed, stride
+        coco = read_coco(annotations)
+        self.class_names = tuple(class_names or names_by_label(coco))
+        label = category_labels(annotations, coco, self.class_names)
+        id_of = {label: category for category, label in label.items()}
+        self.category_ids = [id_of.get(i) for i in range(len(self.class_names))]
+
+        self.image_ids = [image["id"] for image in coco["images"]]
+        self.paths = [Path(images) / image["file_name"] for image in coco["images"]]
+        _check_files(self.paths)
+        of_image = defaultdict(list)
+        for annotation in coco["annotations"]:
+            of_image[annotation["image_id"]].append(annotation)
+        self._boxes, self._labels, self._regions = [], [], []
+        for image_id in self.image_ids:
+            objects = [a for a in of_image[image_id] if not a["iscrowd"]]
+            box = np.array([a["bbox"] for a in objects], np.float32).reshape(-1, 4)
+            box[:, 2:] += box[:, :2]
+            self._boxes.append(box)
+            self._labels.append(np.array([label[a["category_id"]] for a in objects], np.int64))
+            self._regions.append(
+                [(label[a["category_id"]], a) for a in of_image[image_id] if a["iscrowd"]]
+            )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def num_objects(self) -> int:
+        """How many boxes there are to learn from."""
+        return sum(map(len, self._boxes))
+
+    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, dict[str, Any]]:
+        """Sample ``index`` of ``epoch``.
+
+        Args:
+            key: (epoch, index), as :class:`EpochSampler` gives them, or an index of epoch 0.
+
+        Returns:
+            The canvas (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in canvas pixels,
+            cut to the canvas, ``labels`` (n,), ``ignore``, a list of (label, bool mask (h, w) of
+            cells), ``image_id``, ``file``, and ``matrix`` (2, 3) from image to canvas.
+
+        Raises:
+            InputError: the image cannot be read.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        rng = np.random.default_rng([self.seed, epoch, index])
+        image = read_image(self.paths[index])
+        size = image.shape[:2]
+        matrix = (
+            self.augment.geometry(rng, size, self.canvas_size)
+            if self.augment
+            else geometry.letterbox(size, self.canvas_size)
+        )
+        canvas, matrix = geometry.place_image(image, matrix, self.canvas_size)
+        if self.augment:
+            color = self.augment.color(rng, np.array(cv2.mean(canvas)[:3]))
+            canvas = canvas if color is None else cv2.transform(canvas, color)
+        target = self._target(index, size, matrix)
+        return torch.from_numpy(canvas).permute(2, 0, 1), target
+
+    def _target(
+        self, index: int, image_size: tuple[int, int], matrix: geometry.Matrix
+    ) -> dict[str, Any]:
+        height, width = self.canvas_size
+        boxes = geometry.transform_boxes(self._boxes[index], matrix)
+        boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
+        seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        cells = (height // self.stride, width // self.stride)
+        regions = [
+            (
+                label,
+                geometry.mask_to_cells(
+                    region_mask(a, image_size), image_size, matrix, cells, self.stride
+                ),
+            )
+            for label, a in self._regions[index]
+        ]
+        return {
+            "boxes": torch.from_numpy(boxes[seen]),
+            "labels": torch.from_numpy(self._labels[index][seen]),
+            "ignore": [(label, torch.from_numpy(mask)) for label, mask in regions if mask.any()],
+            "image_id": self.image_ids[index],
+            "file": str(self.paths[index]),
+            "matrix": matrix,
+        }
+
+
+def collate(samples: Sequence[tuple[Tensor, dict]]) -> tuple[Tensor, list[dict]]:
+    """Samples to a batch: images (B, 3, H, W) uint8 and the list of their targets, not padded."""
+    canvases, targets = zip(*samples, strict=True)
+    # Canvases lie in memory pixel by pixel (channels last); so does the batch, which saves turning
+    # them around.
+    images = torch.stack([canvas.permute(1, 2, 0) for canvas in canvases]).permute(0, 3, 1, 2)
+    return images, list(targets)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) pairs in an order that only seed and epoch decide, sliced over processes.
+
+    Batch i of all processes together holds the same samples, however many processes there are.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Sample ``length`` indices.
+
+        Args:
+            length: of the dataset.
+            batch_size: over all processes. When shuffling, the rest that fills no whole batch is
+                left out of the epoch, or, where there is less than one batch, repeated so that
+                every process has as much.
+            shuffle: whether to; without, every index comes exactly once.
+            seed: of the order.
+            rank: this process.
+            world_size: number of processes.
+        """
+        self.length, self.batch_size, self.shuffle, self.seed = length, batch_size, shuffle, seed
+        self.rank, self.world_size, self.epoch = rank, world_size, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; the training loop calls this."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            order = np.resize(order, self._rounded())
+        for index in order[self.rank :: self.world_size]:
+            yield self.epoch, int(index)
+
+    def __len__(self) -> int:
+        total = self._rounded() if self.shuffle else self.length
+        return len(range(self.rank, total, self.world_size))
+
+    def _rounded(self) -> int:
+        if self.length >= self.batch_size:
+            return self.length - self.length % self.batch_size
+        return -(-self.length // self.world_size) * self.world_size
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    @cache
+    def files(folder: Path) -> frozenset[str]:
+        return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+
+    missing = [path for path in paths if path.name not in files(path.parent)]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}: "
+            "check the folder, or take them out of the annotation file"
+        )

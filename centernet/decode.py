@@ -1,0 +1,94 @@
+"""Training maps back to boxes: the peaks of the heatmap, with the size and offset read there.
+
+"Objects as Points" (Zhou et al., 2019), section 4. The inverse is
+:func:`centernet.targets.encode_targets`.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def decode(
+    outputs: Mapping[str, Tensor], *, stride: int = 4, top_k: int = 100
+) -> list[dict[str, Tensor]]:
+    """The best peaks of each image: cells no smaller than their eight neighbours in their class.
+
+    There is no threshold and no box suppression. An image with fewer than K peaks is filled up
+    with boxes of score 0. Boxes are not cut to the canvas.
+
+    Args:
+        outputs: ``heatmap`` (B, C, h, w) logits, ``size`` (B, 2, h, w) in cells, and ``offset`` (B,
+            2, h, w) in cells; without ``offset`` a centre is taken to be the middle of its cell.
+        stride: canvas pixels per cell.
+        top_k: how many detections per image, over all classes.
+
+    Returns:
+        B dicts, best first, with K = min(top_k, C * h * w): ``boxes`` (K, 4) float32 xyxy in canvas
+        pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64.
+    """
+    heatmap = outputs["heatmap"].float()
+    classes, rows, columns = heatmap.shape[1:]
+    count = min(top_k, classes * rows * columns)
+    eager_cpu = heatmap.device.type == "cpu" and not torch.compiler.is_compiling()
+    find_peaks = _peaks_by_row if eager_cpu else _peaks_everywhere
+    logits, index = find_peaks(heatmap, count)
+
+    label = torch.div(index, rows * columns, rounding_mode="floor")
+    cell = index % (rows * columns)
+    center = torch.stack([cell % columns, torch.div(cell, columns, rounding_mode="floor")], -1)
+    center = center + (_read(outputs["offset"], cell) if "offset" in outputs else 0.5)
+    half = _read(outputs["size"], cell) / 2
+    boxes = torch.cat([center - half, center + half], -1) * stride
+    return [
+        {"boxes": b, "scores": s, "labels": c}
+        for b, s, c in zip(boxes, logits.sigmoid(), label, strict=True)
+    ]
+
+
+def _read(values: Tensor, cell: Tensor) -> Tensor:
+    """Values (B, 2, h, w) at cells (B, K), as (B, K, 2) float32."""
+    index = cell[:, None].expand(-1, values.shape[1], -1)
+    return values.flatten(2).gather(2, index).transpose(1, 2).float()
+
+
+def _peaks_everywhere(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Logits (-inf where there are too few) and flat indices (B, K) of the best peaks."""
+    peak = heatmap == F.max_pool2d(heatmap, 3, stride=1, padding=1)
+    return heatmap.masked_fill(~peak, -torch.inf).flatten(1).topk(count)
+
+
+def _peaks_by_row(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The same peaks, looking closely only at the few rows that can hold one of the best.
+
+    A row whose maximum is no smaller than its neighbour rows' surely holds a peak of that value. So
+    the K-th largest such maximum is a lower bound of the K-th best peak, and rows that stay below
+    it cannot matter.
+    """
+    found = [_peaks_of_image(image, count) for image in heatmap]
+    return torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found])
+
+
+def _peaks_of_image(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    _, rows, columns = heatmap.shape
+    highest = heatmap.amax(2)
+    padded = F.pad(highest, (1, 1), value=-torch.inf)
+    sure = (highest >= padded[:, :-2]) & (highest >= padded[:, 2:])
+    bounds = highest[sure]
+    bound = bounds.topk(count).values[-1] if len(bounds) >= count else -torch.inf
+    # Not ">=": should the network have gone to NaN, its rows are looked at rather than lost.
+    plane, row = (~(highest < bound)).nonzero(as_tuple=True)
+
+    center = heatmap[plane, row]
+    around = center
+    for step in (-1, 1):
+        neighbour = heatmap[plane, (row + step).clamp(0, rows - 1)]
+        around = torch.maximum(around, neighbour)
+    padded = F.pad(around, (1, 1), value=-torch.inf)
+    around = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), around)
+    candidates = center.masked_fill(center < around, -torch.inf).flatten()
+    values, order = candidates.topk(count)
+    kept, column = torch.div(order, columns, rounding_mode="floor"), order % columns
+    return values, (plane[kept] * rows + row[kept]) * columns + column

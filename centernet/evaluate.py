@@ -1,0 +1,154 @@
+"""COCO's average precision, by pycocotools."""
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from centernet.annotations import read_coco
+
+METRICS = (
+    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
+    "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good detections are.
+
+    Attributes:
+        metrics: COCO's twelve numbers by name, in [0, 1]; NaN where there is no such object.
+        per_class: one row per class with ``class``, ``objects`` (not counting crowds), ``AP``,
+            ``AP50``, ``AP75``, ``AR_100``.
+        summary: the table that pycocotools prints.
+    """
+
+    metrics: dict[str, float]
+    per_class: list[dict[str, Any]]
+    summary: str
+
+    def save(self, folder: Path) -> None:
+        """Write ``metrics.json`` and ``per_class.csv``."""
+        numbers = {name: None if np.isnan(value) else value for name, value in self.metrics.items()}
+        (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n")
+        with (folder / "per_class.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.per_class[0])
+            writer.writeheader()
+            writer.writerows(self.per_class)
+
+
+def coco_results(
+    image_id: Any,
+    boxes: NDArray,
+    scores: NDArray,
+    labels: NDArray,
+    category_ids: Sequence[int | None],
+) -> list[dict[str, Any]]:
+    """Detections of one image in COCO's result format.
+
+    Args:
+        image_id: of the annotation file.
+        boxes: (K, 4) xyxy in image pixels.
+        scores: (K,).
+        labels: (K,).
+        category_ids: by label; detections of a class that the file does not have (None) are left
+            out.
+    """
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[label],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+        }
+        for (x1, y1, x2, y2), score, label in zip(
+            boxes.tolist(), scores.tolist(), labels.tolist(), strict=True
+        )
+        if category_ids[label] is not None
+    ]
+
+
+def evaluate(
+    annotations: str | Path,
+    results: Sequence[dict[str, Any]],
+    image_ids: Sequence[Any] | None = None,
+) -> Evaluation:
+    """Compare detections with an annotation file, as COCO does.
+
+    Crowd and ignore regions are neither missed nor false. Nothing is rounded.
+
+    Args:
+        annotations: COCO JSON.
+        results: detections in COCO's result format (see :func:`coco_results`).
+        image_ids: the images to look at; all by default.
+    """
+    truth = read_coco(annotations)
+    found = [
+        result | {"id": i, "area": result["bbox"][2] * result["bbox"][3], "iscrowd": 0}
+        for i, result in enumerate(results, 1)
+    ]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": found}), "bbox")
+        coco.params.imgIds = sorted(coco.params.imgIds if image_ids is None else image_ids)
+        coco.evaluate()
+        coco.accumulate()
+        printed.seek(0)
+        printed.truncate()
+        coco.summarize()
+    metrics = {name: _number(value) for name, value in zip(METRICS, coco.stats, strict=True)}
+    return Evaluation(metrics, _per_class(coco, truth), printed.getvalue())
+
+
+def _indexed(content: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = content
+    coco.createIndex()
+    return coco
+
+
+def _per_class(coco: COCOeval, truth: dict[str, Any]) -> list[dict[str, Any]]:
+    # precision (threshold, recall, class, area, detections); recall the same without its second
+    # axis
+    precision, recall = coco.eval["precision"][..., 0, -1], coco.eval["recall"][..., 0, -1]
+    thresholds = coco.params.iouThrs
+    rows = []
+    for i, category in enumerate(truth["categories"]):
+        at = {
+            name: precision[np.isclose(thresholds, t), :, i]
+            for name, t in (("AP50", 0.5), ("AP75", 0.75))
+        }
+        objects = [
+            a
+            for a in truth["annotations"]
+            if a["category_id"] == category["id"] and not a["iscrowd"]
+        ]
+        rows.append(
+            {
+                "class": category["name"],
+                "objects": len(objects),
+                "AP": _mean(precision[:, :, i]),
+                **{name: _mean(values) for name, values in at.items()},
+                "AR_100": _mean(recall[:, i]),
+            }
+        )
+    return rows
+
+
+def _mean(values: NDArray) -> float:
+    return _number(values.mean()) if values.size and (values > -1).all() else float("nan")
+
+
+def _number(value: float) -> float:
+    """COCO's -1 means that there was nothing to find."""
+    return float("nan") if value < 0 else float(value)

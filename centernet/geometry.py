@@ -1,0 +1,163 @@
+"""The one affine matrix between an image and its canvas, for pixels, boxes and masks.
+
+A matrix is a float64 array (2, 3) that maps image coordinates to canvas coordinates. Coordinates
+are continuous: pixel i covers [i, i + 1) and its centre is i + 0.5. There is no rotation, so a
+matrix is ``[[sx, 0, tx], [0, sy, ty]]``; a negative scale is a flip. Sizes are (height, width) in
+pixels.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def letterbox(image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+    """Scale an image, keeping its proportions, to fit a canvas, and centre it there."""
+    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
+    return centered(min(canvas_height / height, canvas_width / width), image_size, canvas_size)
+
+
+def centered(scale: float, image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+    """Scale an image and centre it on a canvas."""
+    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
+    shift = (canvas_width - scale * width) / 2, (canvas_height - scale * height) / 2
+    return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+
+
+def keep(image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+    """Centre an unscaled image on a canvas as the original does: by whole pixels, rounded down."""
+    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
+    return np.array(
+        [[1.0, 0.0, canvas_width // 2 - width // 2], [0.0, 1.0, canvas_height // 2 - height // 2]]
+    )
+
+
+def flip(
+    matrix: Matrix,
+    canvas_size: tuple[int, int],
+    *,
+    horizontal: bool = False,
+    vertical: bool = False,
+) -> Matrix:
+    """Mirror the canvas that a matrix leads to."""
+    flipped = matrix.copy()
+    for axis, (wanted, length) in enumerate(
+        [(horizontal, canvas_size[1]), (vertical, canvas_size[0])]
+    ):
+        if wanted:
+            flipped[axis] *= -1
+            flipped[axis, 2] += length
+    return flipped
+
+
+def invert(matrix: Matrix) -> Matrix:
+    """The matrix of the way back, from canvas to image."""
+    scale = np.diag(matrix)
+    return np.column_stack([np.diag(1 / scale), -matrix[:, 2] / scale])
+
+
+def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
+    """Move xyxy boxes (n, 4) through a matrix; a flip keeps x1 <= x2 and y1 <= y2.
+
+    Boxes of negative size stay so: an untrained network predicts them, and hiding that helps
+    nobody.
+    """
+    corners = boxes.reshape(-1, 2, 2) * np.diag(matrix) + matrix[:, 2]
+    for axis in range(2):
+        if matrix[axis, axis] < 0:
+            corners[..., axis] = corners[:, ::-1, axis]
+    return corners.reshape(-1, 4).astype(np.float32)
+
+
+def place_image(
+    image: NDArray, matrix: Matrix, canvas_size: tuple[int, int]
+) -> tuple[NDArray, Matrix]:
+    """Draw an image on a black canvas through a matrix: one crop and one resize.
+
+    The crop and its place on the canvas are whole pixels, so the matrix is rounded a little first.
+    The rounded one is returned and is exact: use it for everything else of this sample.
+
+    Args:
+        image: (H, W, 3) uint8.
+        matrix: from image to canvas.
+        canvas_size: (height, width) of the canvas.
+
+    Returns:
+        The canvas (height, width, 3) uint8 and the matrix that was applied.
+    """
+    mirrored = np.diag(matrix) < 0
+    upright = flip(matrix, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
+    x = _whole_pixels(upright[0, 0], upright[0, 2], image.shape[1], canvas_size[1])
+    y = _whole_pixels(upright[1, 1], upright[1, 2], image.shape[0], canvas_size[0])
+    canvas = np.zeros((*canvas_size, 3), np.uint8)
+    if x is None or y is None:
+        return canvas, matrix
+    (left, right, to_left, to_right), (top, bottom, to_top, to_bottom) = x, y
+    size = (to_right - to_left, to_bottom - to_top)
+    shrinks = size[0] < (right - left) / 2 or size[1] < (bottom - top) / 2
+    resized = cv2.resize(
+        image[top:bottom, left:right],
+        size,
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    rows = slice(max(to_top, 0), min(to_bottom, canvas_size[0]))
+    columns = slice(max(to_left, 0), min(to_right, canvas_size[1]))
+    canvas[rows, columns] = resized[
+        rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
+    ]
+    applied = np.zeros((2, 3))
+    for axis, (start, stop, to_start, to_stop) in enumerate([x, y]):
+        applied[axis, axis] = (to_stop - to_start) / (stop - start)
+        applied[axis, 2] = to_start - applied[axis, axis] * start
+    if mirrored.any():
+        canvas = cv2.flip(
+            canvas, {(True, False): 1, (False, True): 0, (True, True): -1}[*mirrored.tolist()]
+        )
+        applied = flip(applied, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
+    return canvas, applied
+
+
+def _whole_pixels(
+    scale: float, shift: float, image_length: int, canvas_length: int
+) -> tuple[int, int, int, int] | None:
+    """Along one axis: the image pixels [start, stop) that are seen, and where they go."""
+    start = max(0, int(np.floor(-shift / scale)))
+    stop = min(image_length, int(np.ceil((canvas_length - shift) / scale)))
+    if start >= stop:
+        return None
+    to_start = round(scale * start + shift)
+    to_stop = max(to_start + 1, round(scale * stop + shift))
+    if to_stop <= 0 or to_start >= canvas_length:
+        return None
+    return start, stop, to_start, to_stop
+
+
+def mask_to_cells(
+    mask: NDArray, image_size: tuple[int, int], matrix: Matrix, cells: tuple[int, int], stride: int
+) -> NDArray[np.bool_]:
+    """Which cells of a canvas have their centre, pixel stride * (x + 1/2), inside a mask.
+
+    Args:
+        mask: (rows, columns), non-zero inside; it covers the image, usually one element per pixel.
+        image_size: (height, width) of the image that the mask covers.
+        matrix: from image to canvas.
+        cells: (h, w) of the cell grid.
+        stride: canvas pixels per cell.
+
+    Returns:
+        (h, w) bool.
+    """
+    back = invert(matrix)
+    looked_up = []
+    for axis, (count, length, entries) in enumerate(
+        zip(reversed(cells), reversed(image_size), reversed(mask.shape), strict=True)
+    ):
+        centers = (np.arange(count) + 0.5) * stride
+        index = np.floor((back[axis, axis] * centers + back[axis, 2]) * entries / length).astype(
+            int
+        )
+        looked_up.append((index.clip(0, entries - 1), (index >= 0) & (index < entries)))
+    (columns, column_inside), (rows, row_inside) = looked_up
+    return (mask[np.ix_(rows, columns)] != 0) & np.outer(row_inside, column_inside)

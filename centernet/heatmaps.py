@@ -1,0 +1,111 @@
+"""Heatmaps to look at and to take along: overlays on the image, peaks, and a file of both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from centernet import geometry
+
+PEAK = np.dtype([("x", np.float32), ("y", np.float32), ("score", np.float32), ("label", np.int64)])
+
+# 256 colours (RGB) whose differences look as large as the numbers' are.
+_COLORS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """What the network believes about each cell of one image.
+
+    Attributes:
+        probabilities: (C, h, w) float32 in [0, 1].
+        matrix: (2, 3) from cells to image pixels; the centre of the cell in column i and row j is
+            (i + 0.5, j + 0.5).
+        class_names: by channel.
+    """
+
+    probabilities: NDArray[np.float32]
+    matrix: geometry.Matrix
+    class_names: tuple[str, ...]
+
+    def peaks(self, threshold: float = 0.3) -> NDArray:
+        """Cells no smaller than their eight neighbours and at least ``threshold``, best first.
+
+        Returns:
+            A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
+            ``label``.
+        """
+        maps = torch.from_numpy(self.probabilities)
+        highest = F.max_pool2d(maps, 3, stride=1, padding=1).numpy()
+        label, row, column = np.nonzero(
+            (self.probabilities == highest) & (self.probabilities >= threshold)
+        )
+        peaks = np.empty(len(label), PEAK)
+        peaks["x"] = self.matrix[0, 0] * (column + 0.5) + self.matrix[0, 2]
+        peaks["y"] = self.matrix[1, 1] * (row + 0.5) + self.matrix[1, 2]
+        peaks["score"], peaks["label"] = self.probabilities[label, row, column], label
+        return peaks[np.argsort(-peaks["score"], kind="stable")]
+
+    def overlay(self, image: NDArray[np.uint8], label: int | None = None) -> NDArray[np.uint8]:
+        """The image with the heatmap over it and a legend below.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the image the heatmaps belong to.
+            label: the class to show; by default, at every cell, the most probable one.
+
+        Returns:
+            (H + legend, W, 3) uint8 RGB.
+        """
+        cells = self.probabilities.max(0) if label is None else self.probabilities[label]
+        # OpenCV counts from pixel centres, the matrix from pixel corners.
+        matrix = self.matrix.copy()
+        matrix[:, 2] += np.diag(matrix) / 2 - 0.5
+        size = image.shape[1], image.shape[0]
+        heat = cv2.warpAffine(
+            cells, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        title = "all classes" if label is None else self.class_names[label]
+        return np.vstack([blend(image, heat), _legend(image.shape[1], title)])
+
+    def save(self, path: str | Path, *, threshold: float = 0.3) -> None:
+        """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".tmp")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(
+                file,
+                probabilities=self.probabilities.astype(np.float16),
+                class_names=np.array(self.class_names),
+                matrix=self.matrix,
+                peaks=self.peaks(threshold),
+            )
+        unfinished.replace(path)
+
+
+def blend(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Colour an image by a heatmap of its size: dimmed where that is 0, glowing where it is 1."""
+    heat = heat.clip(0, 1)
+    colors = _COLORS[(heat * 255).astype(np.uint8)]
+    weight = (0.35 + 0.5 * np.sqrt(heat))[..., None]
+    return (image * (1 - weight) + colors * weight).round().astype(np.uint8)
+
+
+def _legend(width: int, title: str) -> NDArray[np.uint8]:
+    """A strip with the title on the left and, where there is room, the colours from 0 to 1."""
+    height = 26
+    strip = Image.new("RGB", (width, height), (16, 16, 20))
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(14)
+    bar = min(120, width // 3)
+    if bar >= 40:
+        gradient = Image.fromarray(np.repeat(_COLORS[None], 10, axis=0)).resize((bar, 10))
+        strip.paste(gradient, (width - bar - 18, 8))
+        draw.text((width - bar - 30, 4), "0", (220, 220, 220), font)
+        draw.text((width - 14, 4), "1", (220, 220, 220), font)
+    draw.text((8, 4), title, (255, 255, 255), font)
+    return np.asarray(strip)

@@ -1,0 +1,103 @@
+"""Image files to pixels, upright and RGB, and a clear word where that fails."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.errors import InputError
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
+)
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read an image file, turned as its EXIF orientation says.
+
+    Grey becomes three equal channels, an alpha channel is dropped, 16 bits are scaled to 8.
+
+    Args:
+        path: any format that OpenCV reads.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is missing, is not an image, or ends too early.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror or error}") from None
+    if _ends_early(data):
+        raise InputError(
+            f"image {path} is truncated ({len(data)} bytes): replace it or leave it out"
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"{path} is not an image that OpenCV can read ({len(data)} bytes)")
+    return image
+
+
+def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
+    """Pixels of an image that is already in memory.
+
+    Args:
+        image: a PIL image (turned as its EXIF orientation says), or an array (H, W), (H, W, 1), (H,
+            W, 3) or (H, W, 4), uint8, uint16 or bool.
+        bgr: whether an array's colour channels are in OpenCV's order.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: neither a PIL image nor such an array.
+    """
+    if hasattr(image, "getexif"):
+        from PIL import ImageOps
+
+        image = ImageOps.exif_transpose(image)
+        image = np.asarray(image if image.mode.startswith("I;16") else image.convert("RGB"))
+        bgr = False
+    if not isinstance(image, np.ndarray):
+        raise InputError(
+            f"an image must be a path, a PIL image or a numpy array, got {type(image).__name__}"
+        )
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
+        raise InputError(
+            f"an image array must be (H, W), (H, W, 3) or (H, W, 4), got shape {image.shape}"
+        )
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    elif image.dtype == bool:
+        image = image.astype(np.uint8) * 255
+    elif image.dtype != np.uint8:
+        raise InputError(
+            f"an image array must be uint8 or uint16, got {image.dtype}: scale it to 0..255 first"
+        )
+    image = image.reshape(*image.shape[:2], channels)[..., :3]
+    if channels == 1:
+        return np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[..., ::-1] if bgr else image)
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey."""
+    if data.startswith(_JPEG_START):
+        # The marker cannot occur inside a scan. A thumbnail has its own, but before the picture's
+        # scan.
+        end = data.rfind(_JPEG_END)
+        return end < 0 or data.find(_JPEG_SCAN, end) >= 0
+    if data.startswith(_PNG_START):
+        return _PNG_END not in data[-4096:] and _PNG_END not in data
+    return False

@@ -1,0 +1,144 @@
+"""The network: backbone, neck, heads."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from centernet.errors import InputError
+from centernet.necks import DeconvNeck
+
+# Mean and standard deviation of ImageNet, RGB, on which timm's pretrained backbones were trained.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class CenterNet(nn.Module):
+    """From an image to dense maps: where objects are, how large, where in its cell the centre.
+
+    "Objects as Points" (Zhou et al., 2019).
+
+    Attributes:
+        stride: canvas pixels per cell of the maps.
+        size_multiple: image height and width must be multiples of this.
+        mean: (3, 1, 1) RGB mean that is subtracted, in [0, 1].
+        std: (3, 1, 1) RGB standard deviation that is divided by.
+    """
+
+    stride = 4
+    size_multiple = 32
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet18",
+        *,
+        neck: str = "deconv",
+        neck_channels: Sequence[int] = (256, 128, 64),
+        head_channels: int = 64,
+        pretrained: bool = False,
+        heads: Mapping[str, int] | None = None,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            num_classes: number of classes, the channels of the heatmap.
+            backbone: any timm model that offers features at stride 32, as ``resnet18`` or
+                ``mobilenetv4_conv_small``.
+            neck: ``deconv``.
+            neck_channels: widths of the neck's three up-sampling steps; the original has (256, 256,
+                256).
+            head_channels: width of the hidden layer of each head.
+            pretrained: start from timm's ImageNet weights (fetched on first use).
+            heads: channels of further heads by name, or of the standard ones instead of ``heatmap``
+                C, ``size`` 2, ``offset`` 2.
+
+        Raises:
+            InputError: the backbone is unknown or has no stride-32 features, or the neck is unknown
+                or does not end at stride 4.
+        """
+        super().__init__()
+        if neck != "deconv":
+            raise InputError(f"unknown neck {neck!r}: choose deconv")
+        if len(neck_channels) != int(math.log2(self.size_multiple // self.stride)):
+            raise InputError(
+                f"neck_channels must hold 3 widths (stride 32 to 4), got {list(neck_channels)}"
+            )
+        self.num_classes = num_classes
+        self.backbone, channels = _backbone(backbone, pretrained)
+        self.neck = DeconvNeck(channels, neck_channels)
+        self.heads = nn.ModuleDict(
+            {
+                name: _head(self.neck.out_channels, head_channels, count)
+                for name, count in (
+                    {"heatmap": num_classes, "size": 2, "offset": 2} | dict(heads or {})
+                ).items()
+            }
+        )
+        # So that every cell starts as an object with probability 0.1, as in the focal loss's paper
+        # (Lin et al., 2017).
+        nn.init.constant_(self.heads["heatmap"][-1].bias, -2.19)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Predict the maps. h = H / 4, w = W / 4.
+
+        Args:
+            images: (B, 3, H, W) RGB, uint8, or float where 0 is black and 1 is white. H and W are
+                multiples of ``size_multiple``.
+
+        Returns:
+            ``heatmap`` (B, C, h, w) logits, ``size`` (B, 2, h, w) width and height in cells,
+            ``offset`` (B, 2, h, w) x and y of the centre in its cell; and any further head.
+
+        Raises:
+            ValueError: H or W is no such multiple.
+        """
+        return self.forward_stacks(images)[-1]
+
+    def forward_stacks(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """What the loss sees: the maps of every stack of the network, the prediction last."""
+        features = self.backbone(self.normalize(images))
+        x = self.neck(features)
+        return [{name: head(x) for name, head in self.heads.items()}]
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """RGB images, uint8 or float in [0, 1], to what the backbone was trained on."""
+        height, width = images.shape[-2:]
+        if height % self.size_multiple or width % self.size_multiple:
+            raise ValueError(
+                f"image size {height}x{width}: both must be multiples of {self.size_multiple}"
+            )
+        if images.dtype == torch.uint8:
+            images = images.to(self.mean.dtype) / 255
+        return (images - self.mean) / self.std
+
+
+def _backbone(name: str, pretrained: bool) -> tuple[nn.Module, int]:
+    """A timm backbone that returns its features of stride 32 last, and their number of channels."""
+    try:
+        backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
+    except (RuntimeError, AttributeError, ValueError) as error:
+        close = (
+            ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
+            or "resnet18, dla34, mobilenetv4_conv_small"
+        )
+        raise InputError(
+            f"backbone {name!r} cannot be made by timm ({error}); there are for example {close}"
+        ) from None
+    strides = backbone.feature_info.reduction()
+    if strides[-1] != CenterNet.size_multiple:
+        raise InputError(
+            f"backbone {name!r} ends at stride {strides[-1]}, not {CenterNet.size_multiple}"
+        )
+    return backbone, backbone.feature_info.channels()[-1]
+
+
+def _head(in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, hidden, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(hidden, out_channels, 1),
+    )

@@ -1,0 +1,207 @@
+"""``fit`` and ``validate`` on the command line."""
+
+import json
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.table import Table
+
+from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
+from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.errors import InputError
+from centernet.evaluate import Evaluation
+from centernet.runs import new_run, newest_run
+from centernet.task import CenterNetTask, DetectionData
+
+log = logging.getLogger(__name__)
+
+# Through this, the processes that a trainer starts find the run folder that the first one made.
+_RUN = "CENTERNET_RUN"
+
+
+class _Events(TensorBoardLogger):
+    """TensorBoard events alone: the run's config.yaml says what hparams.yaml would."""
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+
+class TrainCLI(LightningCLI):
+    """Training and validation, from YAML files and options, in run folders."""
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        """Parse ``args``, by default the command line's, and do what they say."""
+        self.run: Path | None = None
+        super().__init__(
+            CenterNetTask,
+            DetectionData,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "max_epochs": 100,
+                "check_val_every_n_epoch": 5,
+                "default_root_dir": "runs",
+                # The sampler slices over the processes itself; wrapped, it would be shuffled once
+                # more.
+                "use_distributed_sampler": False,
+                # A few batches through an untrained network say nothing.
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 10,
+                "enable_model_summary": False,
+            },
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Those of Lightning's that make sense for detection."""
+        return {
+            name: skip
+            for name, skip in LightningCLI.subcommands().items()
+            if name in ("fit", "validate")
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The data says which classes there are; one seed rules everything."""
+        parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    @property
+    def options(self) -> Any:
+        """The parsed options of the subcommand."""
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint that is meant; in validation it decides network and classes."""
+        _refuse_slow_bf16(self.options.trainer)
+        checkpoint = self.options.ckpt_path
+        if self.subcommand == "validate" and not checkpoint:
+            raise InputError(
+                "validate needs --ckpt_path, for example --ckpt_path runs/custom/best.ckpt"
+            )
+        if checkpoint == "last":
+            self.run = newest_run(Path(self.options.trainer.default_root_dir), self._name())
+            checkpoint = str(self.run / "last.ckpt")
+        elif checkpoint:
+            self.run = Path(checkpoint).parent
+        if not checkpoint:
+            return
+        description = read_checkpoint(checkpoint)[
+            DESCRIPTION
+        ]  # refuses what is no checkpoint of ours
+        self.options.ckpt_path = checkpoint
+        log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
+        if self.subcommand == "validate":
+            self.options.data.class_names = description["class_names"]
+            architecture = {k: v for k, v in description["model"].items() if k != "num_classes"}
+            for name, value in (architecture | {"weights": None, "pretrained": False}).items():
+                self.options.model[name] = value
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add to the trainer what keeps the run folder."""
+        kwargs["plugins"] = [AtomicCheckpointIO()]
+        if self.subcommand == "fit":
+            self.config_init[self.subcommand].data.setup("fit")
+            resumed = self.run is not None
+            self.run = self.run or self._new_run()
+            log.info("run folder %s%s", self.run, " (resumed)" if resumed else "")
+            config = self._parser(self.subcommand).dump(self.options, skip_none=False)
+            callbacks = [RunFolder(self.run, config), HeatmapPictures()]
+            kwargs["callbacks"] = [
+                *(self.config_init[self.subcommand].trainer.callbacks or []),
+                *callbacks,
+            ]
+            kwargs["logger"] = _Events(self.run, name="", version="")
+        else:
+            kwargs["logger"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Say how it went and what to do with it."""
+        best = self.run / "best.ckpt"
+        if self.trainer.is_global_zero and best.exists():
+            folder = next(c for c in self.trainer.callbacks if isinstance(c, RunFolder))
+            print(f"best AP {folder.best:.3f}, kept in {best}")
+
+    def after_validate(self) -> None:
+        """Print COCO's table and the classes', and save them with the detections."""
+        if not self.trainer.is_global_zero:
+            return
+        evaluation = self.model.evaluation
+        folder = self.run / f"validate-{self.datamodule.val_set.annotations.stem}"
+        folder.mkdir(exist_ok=True)
+        evaluation.save(folder)
+        (folder / "detections.json").write_text(json.dumps(self.model.results))
+        print(evaluation.summary)
+        Console().print(_class_table(evaluation))
+        print(f"saved in {folder}")
+
+    def _name(self) -> str:
+        files = self.options.get("config") or []
+        return Path(str(files[-1])).stem if files else "custom"
+
+    def _new_run(self) -> Path:
+        if _RUN not in os.environ:
+            os.environ[_RUN] = str(
+                new_run(Path(self.options.trainer.default_root_dir), self._name())
+            )
+        return Path(os.environ[_RUN])
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; a mistake in what was given ends in one line and status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # About choices made here on purpose (workers by core, epochs shorter than the logging interval,
+    # validation without the callbacks of training), and about Lightning's own use of torch.
+    for message in (
+        "many workers",
+        "number of training batches",
+        "callbacks used to create",
+        "treespec, LeafSpec",
+    ):
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    try:
+        TrainCLI(args)
+    except InputError as error:
+        # An error of a worker process arrives with its traceback in front.
+        message = (
+            str(error)
+            .strip()
+            .splitlines()[-1]
+            .removeprefix(f"{InputError.__module__}.InputError: ")
+        )
+        sys.exit(f"error: {message}")
+    finally:
+        os.environ.pop(_RUN, None)
+
+
+def _refuse_slow_bf16(trainer: Any) -> None:
+    on_cpu = trainer.accelerator == "cpu" or not (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    )
+    if on_cpu and "bf16" in str(trainer.precision) and not torch.cpu._is_avx512_bf16_supported():
+        raise InputError(
+            f"precision {trainer.precision} is about 100 times slower on this CPU, "
+            "which has no bf16 instructions: leave --trainer.precision out"
+        )
+
+
+def _class_table(evaluation: Evaluation) -> Table:
+    table = Table(*evaluation.per_class[0])
+    for row in evaluation.per_class:
+        table.add_row(
+            *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+        )
+    return table

@@ -1,0 +1,12 @@
+"""Train and validate a CenterNet on any dataset in COCO's format.
+
+python train.py fit --config configs/custom.yaml --data.root DIR
+python train.py fit --config configs/custom.yaml --data.root DIR --ckpt_path last
+python train.py validate --config configs/custom.yaml --data.root DIR --ckpt_path
+runs/custom/best.ckpt python train.py fit --help
+"""
+
+from centernet.training import main
+
+if __name__ == "__main__":
+    main()
