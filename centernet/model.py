@@ -1,14 +1,14 @@
 """The network: backbone, neck, heads."""
 
-import math
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from centernet.errors import InputError
-from centernet.necks import DeconvNeck
+from centernet.necks import NECKS
 
 # Mean and standard deviation of ImageNet, RGB, on which timm's pretrained backbones were trained.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -46,9 +46,10 @@ class CenterNet(nn.Module):
             num_classes: number of classes, the channels of the heatmap.
             backbone: any timm model that offers features at stride 32, as ``resnet18`` or
                 ``mobilenetv4_conv_small``.
-            neck: ``deconv``.
-            neck_channels: widths of the neck's three up-sampling steps; the original has (256, 256,
-                256).
+            neck: ``deconv``, the paper's for ResNets, or ``fpn``, which learns faster; see
+                :mod:`centernet.necks`.
+            neck_channels: widths of the neck's three steps; the original has (256, 256, 256). A
+                pyramid has the last one throughout.
             head_channels: width of the hidden layer of each head.
             pretrained: start from timm's ImageNet weights (fetched on first use).
             heads: channels of further heads by name, or of the standard ones instead of ``heatmap``
@@ -59,15 +60,11 @@ class CenterNet(nn.Module):
                 or does not end at stride 4.
         """
         super().__init__()
-        if neck != "deconv":
-            raise InputError(f"unknown neck {neck!r}: choose deconv")
-        if len(neck_channels) != int(math.log2(self.size_multiple // self.stride)):
-            raise InputError(
-                f"neck_channels must hold 3 widths (stride 32 to 4), got {list(neck_channels)}"
-            )
+        if neck not in NECKS:
+            raise InputError(f"unknown neck {neck!r}: choose {' or '.join(NECKS)}")
         self.num_classes = num_classes
-        self.backbone, channels = _backbone(backbone, pretrained)
-        self.neck = DeconvNeck(channels, neck_channels)
+        self.backbone = _backbone(backbone, pretrained)
+        self.neck = NECKS[neck](_channels_by_stride(self.backbone), neck_channels)
         self.heads = nn.ModuleDict(
             {
                 name: _head(self.neck.out_channels, head_channels, count)
@@ -116,24 +113,24 @@ class CenterNet(nn.Module):
         return (images - self.mean) / self.std
 
 
-def _backbone(name: str, pretrained: bool) -> tuple[nn.Module, int]:
-    """A timm backbone that returns its features of stride 32 last, and their number of channels."""
+def _backbone(name: str, pretrained: bool) -> nn.Module:
+    """A timm backbone that returns its features by ascending stride, up to stride 32."""
     try:
         backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
     except (RuntimeError, AttributeError, ValueError) as error:
-        close = (
-            ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
-            or "resnet18, dla34, mobilenetv4_conv_small"
-        )
+        close = get_close_matches(name, timm.list_models(), 5) or ["resnet18", "dla34"]
         raise InputError(
-            f"backbone {name!r} cannot be made by timm ({error}); there are for example {close}"
+            f"backbone {name!r} cannot be made by timm ({error}); try {', '.join(close)}"
         ) from None
-    strides = backbone.feature_info.reduction()
-    if strides[-1] != CenterNet.size_multiple:
-        raise InputError(
-            f"backbone {name!r} ends at stride {strides[-1]}, not {CenterNet.size_multiple}"
-        )
-    return backbone, backbone.feature_info.channels()[-1]
+    last = backbone.feature_info.reduction()[-1]
+    if last != CenterNet.size_multiple:
+        raise InputError(f"backbone {name!r} ends at stride {last}, not {CenterNet.size_multiple}")
+    return backbone
+
+
+def _channels_by_stride(backbone: nn.Module) -> dict[int, int]:
+    info = backbone.feature_info
+    return dict(zip(info.reduction(), info.channels(), strict=True))
 
 
 def _head(in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:

@@ -72,8 +72,10 @@ class CenterNetTask(LightningModule):
             class_names: names by label; comes from the data.
             backbone: any timm model with stride-32 features: resnet18, resnet50,
                 mobilenetv4_conv_small, ...
-            neck: what brings the features back to stride 4: deconv.
-            neck_channels: widths of the neck's three steps; the original has 256, 256, 256.
+            neck: what brings the features back to stride 4: deconv (the paper's) or fpn, which
+                learns faster.
+            neck_channels: widths of the neck's three steps; the original has 256, 256, 256. A
+                pyramid has the last one throughout.
             head_channels: hidden width of each head.
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
             weights: checkpoint to start from, of the same classes.
