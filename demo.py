@@ -6,9 +6,7 @@ python demo.py 0 --weights runs/custom/best.ckpt --show
 python demo.py --help
 """
 
-import sys
-
-from centernet.cli import main
+from centernet.cli import detect
 
 if __name__ == "__main__":
-    main(["detect", *sys.argv[1:]])
+    detect()

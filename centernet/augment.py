@@ -53,7 +53,8 @@ class Augment:
     ) -> geometry.Matrix:
         """Draw the matrix from image to canvas; sizes are (height, width)."""
         low, high = self.scale
-        scale = rng.choice(np.arange(low, high, 0.1)) if high > low else low
+        # A little below the end, which rounding would let in: (1.3 - 1) / 0.1 is above 3.
+        scale = rng.choice(np.arange(low, high - 1e-6, 0.1)) if high > low else low
         matrix = geometry.letterbox(image_size, canvas_size)
         for axis in range(2):
             length = image_size[1 - axis]

@@ -1,5 +1,7 @@
 """Checkpoint files: what is in them beside the weights, and reading one without trusting it."""
 
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +26,34 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             plain values.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read weights {path}: {error.strerror or error}") from None
-    except Exception as error:
-        # Truncated archives, foreign files and pickles that would run code end in half a dozen
-        # exception types.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except pickle.UnpicklingError:
         raise InputError(
-            f"{path} is not a checkpoint that can be read safely ({reason[:120]})"
+            f"{path} is damaged, no checkpoint, or holds code, which is not run: "
+            "give a checkpoint of train.py fit"
         ) from None
-    if (
-        not isinstance(checkpoint, dict)
-        or DESCRIPTION not in checkpoint
-        or "state_dict" not in checkpoint
-    ):
+    except Exception as error:
+        # Truncated archives and foreign files end in half a dozen exception types.
+        raise InputError(
+            f"{path} is damaged or no checkpoint ({type(error).__name__}): was it copied whole?"
+        ) from None
+    if not _is_ours(checkpoint):
         raise InputError(
             f"{path} is no checkpoint of this project: it does not say of which network it is"
         )
     return checkpoint
+
+
+def _is_ours(checkpoint: Any) -> bool:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        return False
+    match checkpoint.get(DESCRIPTION):
+        case {"model": dict(model), "class_names": [*names], "image_size": [int(), int()]}:
+            return model.get("num_classes") == len(names)
+    return False
 
 
 def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -55,7 +66,18 @@ def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def build_network(checkpoint: dict[str, Any]) -> CenterNet:
-    """The trained network of a checkpoint, in eval mode."""
-    network = CenterNet(**checkpoint[DESCRIPTION]["model"])
-    network.load_state_dict(network_state(checkpoint))
+    """The trained network of a checkpoint, in eval mode.
+
+    Raises:
+        InputError: the weights are not those of the network that the checkpoint describes.
+    """
+    architecture = checkpoint[DESCRIPTION]["model"] | {"pretrained": False}
+    try:
+        network = CenterNet(**architecture)
+        network.load_state_dict(network_state(checkpoint))
+    except (TypeError, RuntimeError):
+        raise InputError(
+            f"the checkpoint's weights do not fit the network it names, {architecture}: "
+            "was it made by another version?"
+        ) from None
     return network.eval()

@@ -1,7 +1,11 @@
 """The ``centernet`` command. Imports wait until a subcommand needs them: help answers at once."""
 
 import argparse
+import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
 from centernet import __version__
 from centernet.errors import InputError
@@ -13,42 +17,138 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
 """
+_DETECT = """\
+Find objects in images, videos or camera pictures, and draw them.
+
+  {program} photo.jpg --weights runs/custom/best.ckpt
+  {program} 'photos/**/*.jpg' --weights runs/custom/best.ckpt --heatmaps --output out
+  {program} walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
+  {program} 0 --weights runs/custom/best.ckpt --show
+"""
+_DETECT_END = """\
+saved in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
+NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class that was seen, and NAME.npz
+
+exit status: 0, 1 when an image could not be read or something given is wrong, 2 for a wrong
+option, 130 after Ctrl-C, which keeps what was done so far
+"""
+# Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
+_SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} ({self.prog} --help lists what there is)\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a subcommand; a mistake in what was given ends in one line and status 1."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] in (["fit"], ["validate"]):
-        return _train(arguments)
-    parser = argparse.ArgumentParser(
+    """Run the ``centernet`` command; by default with the command line's arguments."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in (["fit"], ["validate"]):
+        train(arguments)
+    if given[:1] == ["detect"]:
+        detect(given[1:], program="centernet detect")
+    parser = _Parser(
         "centernet", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"centernet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands.add_parser("fit", help="train; fit --help lists all options")
-    commands.add_parser("validate", help="COCO's average precision of a trained model")
-    detect_parser = commands.add_parser(
-        "detect", help="find objects in images, videos and camera pictures"
+    for name, text in (
+        ("fit", "train; fit --help lists all options"),
+        ("validate", "COCO's average precision of a trained model"),
+        ("detect", "find objects in images, videos and camera pictures"),
+    ):
+        commands.add_parser(name, help=text)
+    parser.parse_args(given)
+
+
+def train(arguments: list[str] | None = None) -> NoReturn:
+    """Run ``fit`` or ``validate``, which the first argument names, and exit."""
+
+    def command() -> None:
+        from centernet.training import main as fit_or_validate
+
+        fit_or_validate(arguments)
+
+    run_and_exit(command, "centernet[train]")
+
+
+def detect(arguments: list[str] | None = None, *, program: str | None = None) -> NoReturn:
+    """Run ``detect`` and exit; ``program`` is the name in its help, by default the script's."""
+    parser = _Parser(program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.description = _DETECT.format(program=program or f"python {parser.prog}")
+    parser.epilog = _DETECT_END
+    _add_detect_arguments(parser)
+    options = parser.parse_args(arguments)
+
+    def command() -> int:
+        from centernet.detect import run
+
+        return run(options)
+
+    run_and_exit(command)
+
+
+def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        help="an image, a folder, a glob in quotes, a video, a camera number, or a stream's URL",
     )
-    if arguments[:1] == ["detect"]:
-        from centernet import detect
+    add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
+    add("--output", type=Path, default="runs/detect", help="folder for what is saved (%(default)s)")
+    add("--threshold", type=float, default=0.3, help="least score of a detection (%(default)s)")
+    add(
+        "--heatmaps",
+        action="store_true",
+        help="also save overlays of the heatmaps, and of images NAME.npz with the numbers",
+    )
+    add("--json", action="store_true", help="also save detections.jsonl, one line per picture")
+    add(
+        "--show",
+        action="store_true",
+        help="show each picture in a window: any key goes on to the next image, q ends",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add(
+        "--resolution",
+        default="auto",
+        help="longest side in pixels, auto (as trained), or keep (the image's own) (%(default)s)",
+    )
+    add("--top-k", type=int, default=100, help="most detections per picture (%(default)s)")
 
-        detect.add_arguments(detect_parser)
-        run_and_exit(lambda: detect.run(parser.parse_args(arguments)))
-    parser.parse_args(arguments)
 
+def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:
+    """Run a command and exit with its status; what a person can mend is told in one line.
 
-def _train(arguments: list[str]) -> None:
-    try:
-        from centernet.training import main as train
-    except ImportError as error:
-        sys.exit(f"error: {error.name} is missing: pip install 'centernet[train]'")
-    train(arguments)
-
-
-def run_and_exit(command) -> None:
-    """Run a command and exit with its status."""
+    Args:
+        command: imports what it needs when it is called.
+        package: what to install when a library is missing.
+    """
     try:
         sys.exit(command())
     except InputError as error:
         sys.exit(f"error: {error}")
+    except ImportError as error:
+        remedy = _remedy(error, package)
+        if not remedy:
+            raise
+        sys.exit(f"error: {remedy}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _remedy(error: ImportError, package: str) -> str | None:
+    """What to do about a failed import, where that is known."""
+    library = _SYSTEM_LIBRARIES.search(str(error))
+    if library:
+        return (
+            f"OpenCV does not load, the system lacks {library[0]}; on Debian or Ubuntu: "
+            "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
+        )
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
+        return f"{error.name or error} is missing: pip install '{package}'"
+    return None

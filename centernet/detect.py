@@ -7,19 +7,21 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TextIO
 
 import cv2
-import numpy as np
 import supervision as sv
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.detector import Detector, Prediction
+from centernet.drawing import draw
 from centernet.errors import InputError
+from centernet.heatmaps import Heatmaps
+from centernet.sinks import VideoFile, require_screen, show, write_picture
 from centernet.sources import Video, find_images
 
 # Up to this many images, what was found is printed for each.
@@ -28,23 +30,8 @@ _FEW = 20
 _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Smaller pictures are drawn enlarged, or the letters would hide them.
 _LEAST_SIDE = 320
-
-
-def draw(image: NDArray[np.uint8], detections: sv.Detections) -> NDArray[np.uint8]:
-    """Boxes with class and score on a copy of an image; lines and letters follow its size."""
-    resolution = image.shape[1], image.shape[0]
-    thickness = sv.calculate_optimal_line_thickness(resolution)
-    letters = sv.RichLabelAnnotator(
-        font_size=int(np.clip(min(resolution) / 40, 11, 40)),
-        text_padding=3,
-        text_color=sv.Color.BLACK,
-    )
-    texts = [
-        f"{name} {score:.2f}"
-        for name, score in zip(detections["class_name"], detections.confidence, strict=True)
-    ]
-    drawn = sv.BoxAnnotator(thickness=thickness).annotate(image.copy(), detections)
-    return letters.annotate(drawn, detections, labels=texts)
+# What shells report of a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def enlarged(prediction: Prediction) -> Prediction:
@@ -62,11 +49,12 @@ def enlarged(prediction: Prediction) -> Prediction:
     )
 
 
-class _Tally:
+class Tally:
     """Counts what is found and the time it takes, and writes the JSON lines."""
 
-    def __init__(self, lines: TextIO | None) -> None:
-        self.frames = self.failed = 0
+    def __init__(self, lines: TextIO | None = None) -> None:
+        """Count from nothing; ``lines`` gets one JSON object per picture."""
+        self.pictures = self.failed = 0
         self.found: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
         self._lines = lines
@@ -75,7 +63,7 @@ class _Tally:
         """Count one picture; return what was found in words."""
         found = prediction.detections
         names = Counter(found["class_name"].tolist())
-        self.frames += 1
+        self.pictures += 1
         self.found += names
         self.seconds.update(prediction.seconds)
         if self._lines:
@@ -86,124 +74,132 @@ class _Tally:
         return _in_words(names)
 
     def summary(self) -> str:
-        if not self.frames:
-            return "no picture could be read"
-        steps = {name: 1000 * seconds / self.frames for name, seconds in self.seconds.items()}
+        """How many pictures, what was found, and the milliseconds per picture by step."""
+        steps = {name: 1000 * seconds / self.pictures for name, seconds in self.seconds.items()}
+        each = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in steps.items())
         return (
-            f"{self.frames} pictures: {_in_words(self.found)}\n"
-            f"{sum(steps.values()):.1f} ms per picture: "
-            + ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in steps.items())
+            f"{self.pictures} picture{'s' * (self.pictures != 1)}: {_in_words(self.found)}\n"
+            f"{sum(steps.values()):.1f} ms per picture: {each}"
         )
 
 
 def detect_images(
     detector: Detector,
-    paths: list[Path],
+    paths: Sequence[Path],
     output: Path,
-    tally: _Tally,
+    tally: Tally,
     *,
-    threshold: float,
-    heatmaps: bool,
-    show: bool,
+    threshold: float = 0.3,
+    heatmaps: bool = False,
+    window: bool = False,
 ) -> None:
-    """Detect in image files; an unreadable one is reported and skipped."""
-    common = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    if output.resolve() == common:
-        raise InputError(
-            f"output {output} is the folder of the images, which would be lost: choose another"
-        )
-    for path in tqdm(paths, unit="image", disable=len(paths) == 1):
+    """Detect in image files; among several, an unreadable one is reported and skipped."""
+    for path, (picture, stem) in tqdm(
+        _targets(paths, output).items(), unit="image", disable=len(paths) == 1
+    ):
         try:
             prediction = detector.predict(path, threshold=threshold)
         except InputError as error:
+            if len(paths) == 1:
+                raise
             tally.failed += 1
             tqdm.write(f"skipped: {error}", file=sys.stderr)
             continue
         words = tally.add(str(path), prediction)
         if len(paths) <= _FEW:
             tqdm.write(f"{path.name}: {words}")
-        target = output / path.resolve().relative_to(common)
-        drawn = _save_pictures(enlarged(prediction), target, threshold, heatmaps)
+        shown = enlarged(prediction)
+        drawn = draw(shown.image, shown.detections)
+        write_picture(picture, drawn)
         if heatmaps:
-            prediction.heatmaps.save(target.with_suffix(".npz"), threshold=threshold)
-        if show and not _shown(drawn, wait=0):
+            _save_heatmaps(shown, stem, threshold)
+            prediction.heatmaps.save(f"{stem}.npz", threshold=threshold)
+        if window and not show(drawn, still=True):
             return
+
+
+def _targets(paths: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
+    """By image: where its drawn picture goes, and what the names of its other files begin with.
+
+    No two images share a file: where the names without suffix would meet (a.jpg and a.png, or
+    a.jpg and a.heatmap.jpg), they keep the suffix.
+    """
+    common = Path(os.path.commonpath([path.parent.resolve() for path in paths]))
+    _keep_off_originals(output, common)
+    # "a.b.jpg" lays claim to "a" and "a.b".
+    claims = Counter(
+        (path.parent, stem)
+        for path in paths
+        for stem in accumulate(path.stem.split("."), "{}.{}".format)
+    )
+    targets = {}
+    for path in paths:
+        folder = output / path.parent.resolve().relative_to(common)
+        suffix = "" if path.suffix.lower() in _KEPT_SUFFIXES else ".jpg"
+        stem = path.stem if claims[path.parent, path.stem] == 1 else path.name
+        targets[path] = folder / (path.name + suffix), folder / stem
+    return targets
+
+
+def _keep_off_originals(output: Path, folder: Path) -> None:
+    if output.resolve() == folder.resolve():
+        raise InputError(
+            f"output {output} is the folder of the source, which would be lost: choose another"
+        )
+
+
+def _save_heatmaps(prediction: Prediction, stem: Path, threshold: float) -> None:
+    """Overlays of all classes together and of each that has a peak."""
+    maps = prediction.heatmaps
+    write_picture(Path(f"{stem}.heatmap.jpg"), maps.overlay(prediction.image))
+    for label in sorted(set(maps.peaks(threshold)["label"].tolist())):
+        overlay = maps.overlay(prediction.image, label)
+        write_picture(Path(f"{stem}.heatmap-{_file_word(maps, label)}.jpg"), overlay)
+
+
+def _file_word(maps: Heatmaps, label: int) -> str:
+    """A class name as part of a file name, with the label where names look alike."""
+    words = [re.sub(r"[^\w-]+", "_", name)[:60].lower() for name in maps.class_names]
+    word = re.sub(r"[^\w-]+", "_", maps.class_names[label])[:60]
+    return word if words.count(word.lower()) == 1 else f"{word}-{label}"
 
 
 def detect_video(
     detector: Detector,
     video: Video,
     output: Path,
-    tally: _Tally,
+    tally: Tally,
     *,
-    threshold: float,
-    heatmaps: bool,
-    show: bool,
+    threshold: float = 0.3,
+    heatmaps: bool = False,
+    window: bool = False,
 ) -> None:
     """Detect in a video, camera or stream, until its end, Ctrl-C, or q in the window."""
-    name = (
-        re.sub(r"\W+", "-", Path(video.source).stem if not video.live else video.source).strip("-")
-        or "video"
-    )
-    name = f"camera-{name}" if video.source.isdecimal() else name
+    if not video.live:
+        _keep_off_originals(output, Path(video.name).parent)
+    stem = output / _video_stem(video)
     with contextlib.ExitStack() as stack:
-        sinks: dict[str, sv.VideoSink] = {}
-        progress = stack.enter_context(tqdm(video, total=video.length, unit="frame"))
-        for number, frame in enumerate(progress):
+        file = stack.enter_context(VideoFile(Path(f"{stem}.mp4"), video.fps))
+        heat = stack.enter_context(VideoFile(Path(f"{stem}.heatmap.mp4"), video.fps))
+        frames = stack.enter_context(tqdm(video, total=video.length, unit="frame"))
+        for number, frame in enumerate(frames):
             prediction = detector.predict(frame, threshold=threshold, bgr=True)
-            tally.add(video.source, prediction, number)
-            pictures = {"": draw(prediction.image, prediction.detections)}
+            tally.add(video.name, prediction, number)
+            shown = enlarged(prediction)
+            drawn = draw(shown.image, shown.detections)
+            file.write(drawn)
             if heatmaps:
-                pictures[".heatmap"] = prediction.heatmaps.overlay(prediction.image)
-            for kind, picture in pictures.items():
-                if kind not in sinks:
-                    info = sv.VideoInfo(picture.shape[1], picture.shape[0], video.fps)
-                    sinks[kind] = stack.enter_context(
-                        sv.VideoSink(str(output / f"{name}{kind}.mp4"), info)
-                    )
-                sinks[kind].write_frame(_bgr(picture))
-            if show and not _shown(pictures[""], wait=1):
+                heat.write(shown.heatmaps.overlay(shown.image))
+            if window and not show(drawn, still=False):
                 return
 
 
-def _save_pictures(
-    prediction: Prediction, target: Path, threshold: float, heatmaps: bool
-) -> NDArray[np.uint8]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    suffix = target.suffix if target.suffix.lower() in _KEPT_SUFFIXES else target.suffix + ".jpg"
-    drawn = draw(prediction.image, prediction.detections)
-    _write(target.with_suffix(suffix), drawn)
-    if heatmaps:
-        maps = prediction.heatmaps
-        _write(target.with_suffix(".heatmap.jpg"), maps.overlay(prediction.image))
-        for label in sorted(set(maps.peaks(threshold)["label"].tolist())):
-            name = re.sub(r"[^\w-]+", "_", maps.class_names[label])
-            _write(
-                target.with_suffix(f".heatmap-{name}.jpg"), maps.overlay(prediction.image, label)
-            )
-    return drawn
-
-
-def _write(path: Path, picture: NDArray[np.uint8]) -> None:
-    done, data = cv2.imencode(path.suffix, _bgr(picture))
-    if not done:
-        raise InputError(f"cannot encode {path}")
-    path.write_bytes(data.tobytes())
-
-
-def _shown(picture: NDArray[np.uint8], wait: int) -> bool:
-    """Show a picture in a window; False when the person pressed q or Escape."""
-    try:
-        cv2.imshow("centernet", _bgr(picture))
-        return cv2.waitKey(wait) & 0xFF not in (ord("q"), 27)
-    except cv2.error:
-        raise InputError(
-            "--show needs a screen: leave it out, the pictures are saved anyway"
-        ) from None
-
-
-def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(picture[..., ::-1])
+def _video_stem(video: Video) -> str:
+    if video.name.isdecimal():
+        return f"camera-{video.name}"
+    if "://" in video.name:
+        return re.sub(r"\W+", "-", video.name).strip("-")[:100]
+    return Path(video.name).stem
 
 
 def _as_dicts(found: sv.Detections) -> list[dict[str, Any]]:
@@ -228,61 +224,30 @@ def _json_lines(path: Path | None) -> Iterator[TextIO | None]:
         yield file
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``detect``."""
-    parser.add_argument(
-        "source",
-        help="an image, a folder, a glob in quotes, a video, a camera number, or a stream's URL",
-    )
-    parser.add_argument(
-        "--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs/detect"),
-        help="folder for what is saved (%(default)s)",
-    )
-    parser.add_argument(
-        "--threshold", type=float, default=0.3, help="least score of a detection (%(default)s)"
-    )
-    parser.add_argument(
-        "--heatmaps",
-        action="store_true",
-        help="also save overlays of the heatmaps, and NAME.npz with the numbers",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="also save detections.jsonl, one line per picture"
-    )
-    parser.add_argument(
-        "--show", action="store_true", help="show each picture in a window; any key goes on, q ends"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)"
-    )
-    parser.add_argument(
-        "--resolution",
-        default="auto",
-        help="longest side in pixels, auto (as trained), or keep (the image's own) (%(default)s)",
-    )
-    parser.add_argument(
-        "--top-k", type=int, default=100, help="most detections per picture (%(default)s)"
-    )
-
-
 def run(options: argparse.Namespace) -> int:
-    """Do what the options say; the exit status is 1 if a picture could not be read."""
+    """Do what the options of the command line say.
+
+    Returns:
+        The exit status: 0, 1 if an image could not be read, 130 after Ctrl-C, which keeps what was
+        done so far.
+
+    Raises:
+        InputError: an option, the source or the weights are wrong, or nothing could be read.
+    """
     if not 0 <= options.threshold <= 1:
         raise InputError(f"threshold must be between 0 and 1, got {options.threshold}")
+    if options.show:
+        require_screen()
     paths = find_images(options.source)
     video = Video(options.source) if paths is None else None
     detector = Detector.load(
         options.weights, device=options.device, resolution=options.resolution, top_k=options.top_k
     )
-    options.output.mkdir(parents=True, exist_ok=True)
-    how = {"threshold": options.threshold, "heatmaps": options.heatmaps, "show": options.show}
+    _make_folder(options.output)
+    how = {"threshold": options.threshold, "heatmaps": options.heatmaps, "window": options.show}
+    status = 0
     with _json_lines(options.output / "detections.jsonl" if options.json else None) as lines:
-        tally = _Tally(lines)
+        tally = Tally(lines)
         try:
             if video:
                 detect_video(detector, video, options.output, tally, **how)
@@ -290,5 +255,16 @@ def run(options: argparse.Namespace) -> int:
                 detect_images(detector, paths, options.output, tally, **how)
         except KeyboardInterrupt:
             print("stopped")
-    print(f"{tally.summary()}\nsaved in {options.output}")
-    return 1 if tally.failed or not tally.frames else 0
+            status = _INTERRUPTED
+    if tally.pictures:
+        print(f"{tally.summary()}\nsaved in {options.output}")
+    elif not status:
+        raise InputError(f"nothing in {options.source} could be read")
+    return status or int(tally.failed > 0)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to output {path}: {error.strerror}") from None

@@ -28,8 +28,8 @@ class Evaluation:
 
     Attributes:
         metrics: COCO's twelve numbers by name, in [0, 1]; NaN where there is no such object.
-        per_class: one row per class with ``class``, ``objects`` (not counting crowds), ``AP``,
-            ``AP50``, ``AP75``, ``AR_100``.
+        per_class: one row per class with ``class``, ``objects`` (in the images looked at, not
+            counting crowds), ``AP``, ``AP50``, ``AP75``, ``AR_100``.
         summary: the table that pycocotools prints.
     """
 
@@ -121,7 +121,7 @@ def _per_class(coco: COCOeval, truth: dict[str, Any]) -> list[dict[str, Any]]:
     # precision (threshold, recall, class, area, detections); recall the same without its second
     # axis
     precision, recall = coco.eval["precision"][..., 0, -1], coco.eval["recall"][..., 0, -1]
-    thresholds = coco.params.iouThrs
+    thresholds, seen = coco.params.iouThrs, set(coco.params.imgIds)
     rows = []
     for i, category in enumerate(truth["categories"]):
         at = {
@@ -131,7 +131,7 @@ def _per_class(coco: COCOeval, truth: dict[str, Any]) -> list[dict[str, Any]]:
         objects = [
             a
             for a in truth["annotations"]
-            if a["category_id"] == category["id"] and not a["iscrowd"]
+            if a["category_id"] == category["id"] and a["image_id"] in seen and not a["iscrowd"]
         ]
         rows.append(
             {

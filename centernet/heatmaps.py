@@ -8,14 +8,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from centernet import geometry
+from centernet.drawing import HEAT_COLORS, legend, letter_size
 
 PEAK = np.dtype([("x", np.float32), ("y", np.float32), ("score", np.float32), ("label", np.int64)])
-
-# 256 colours (RGB) whose differences look as large as the numbers' are.
-_COLORS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Heatmaps:
             cells, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         title = "all classes" if label is None else self.class_names[label]
-        return np.vstack([blend(image, heat), _legend(image.shape[1], title)])
+        return np.vstack([blend(image, heat), legend(size[0], title, letter_size(*size))])
 
     def save(self, path: str | Path, *, threshold: float = 0.3) -> None:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
@@ -89,23 +86,7 @@ class Heatmaps:
 
 def blend(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Colour an image by a heatmap of its size: dimmed where that is 0, glowing where it is 1."""
-    heat = heat.clip(0, 1)
-    colors = _COLORS[(heat * 255).astype(np.uint8)]
-    weight = (0.35 + 0.5 * np.sqrt(heat))[..., None]
-    return (image * (1 - weight) + colors * weight).round().astype(np.uint8)
-
-
-def _legend(width: int, title: str) -> NDArray[np.uint8]:
-    """A strip with the title on the left and, where there is room, the colours from 0 to 1."""
-    height = 26
-    strip = Image.new("RGB", (width, height), (16, 16, 20))
-    draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(14)
-    bar = min(120, width // 3)
-    if bar >= 40:
-        gradient = Image.fromarray(np.repeat(_COLORS[None], 10, axis=0)).resize((bar, 10))
-        strip.paste(gradient, (width - bar - 18, 8))
-        draw.text((width - bar - 30, 4), "0", (220, 220, 220), font)
-        draw.text((width - 14, 4), "1", (220, 220, 220), font)
-    draw.text((8, 4), title, (255, 255, 255), font)
-    return np.asarray(strip)
+    heat = heat.astype(np.float32).clip(0, 1)
+    colors = HEAT_COLORS[(heat * 255).astype(np.uint8)]
+    weight = 0.35 + 0.5 * np.sqrt(heat)
+    return cv2.blendLinear(image, colors, 1 - weight, weight)

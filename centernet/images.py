@@ -1,5 +1,6 @@
 """Image files to pixels, upright and RGB, and a clear word where that fails."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
 )
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# A segment of a JPEG's header: its marker and its length, which counts itself.
+_JPEG_SEGMENT = re.compile(rb"\xff([^\x00\xff])(..)", re.DOTALL)
+_JPEG_SCAN = b"\xda"
+_PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -66,7 +70,8 @@ def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
         from PIL import ImageOps
 
         image = ImageOps.exif_transpose(image)
-        image = np.asarray(image if image.mode.startswith("I;16") else image.convert("RGB"))
+        # I and F have no range that could be scaled; converting them would cut at 255.
+        image = np.asarray(image if image.mode[0] in "IF" else image.convert("RGB"))
         bgr = False
     if not isinstance(image, np.ndarray):
         raise InputError(
@@ -77,7 +82,7 @@ def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
         raise InputError(
             f"an image array must be (H, W), (H, W, 3) or (H, W, 4), got shape {image.shape}"
         )
-    if image.dtype == np.uint16:
+    if np.issubdtype(image.dtype, np.uint16):  # of either byte order
         image = (image >> 8).astype(np.uint8)
     elif image.dtype == bool:
         image = image.astype(np.uint8) * 255
@@ -94,10 +99,13 @@ def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
 def _ends_early(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey."""
     if data.startswith(_JPEG_START):
-        # The marker cannot occur inside a scan. A thumbnail has its own, but before the picture's
-        # scan.
-        end = data.rfind(_JPEG_END)
-        return end < 0 or data.find(_JPEG_SCAN, end) >= 0
+        # A thumbnail in the header and whatever phones append have ends of their own.
+        at = len(_JPEG_START)
+        while segment := _JPEG_SEGMENT.search(data, at):
+            if segment[1] == _JPEG_SCAN:
+                return data.find(_JPEG_END, segment.end()) < 0
+            at = segment.start(2) + int.from_bytes(segment[2])
+        return True
     if data.startswith(_PNG_START):
-        return _PNG_END not in data[-4096:] and _PNG_END not in data
+        return data.rfind(_PNG_END) < 0
     return False

@@ -26,7 +26,7 @@ def newest_run(root: Path, name: str) -> Path:
         InputError: there is none.
     """
     numbered = {}
-    for checkpoint in root.glob(f"{name}*/last.ckpt"):
+    for checkpoint in root.glob("*/last.ckpt"):
         match = re.fullmatch(re.escape(name) + r"(?:-(\d+))?", checkpoint.parent.name)
         if match:
             numbered[int(match[1] or 1)] = checkpoint.parent

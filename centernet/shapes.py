@@ -21,7 +21,8 @@ CATEGORY_IDS = {"circle": 1, "rectangle": 3, "triangle": 5, "star": 9}
 CORNERS = {"circle": 64, "rectangle": 4, "triangle": 3, "star": 10}
 CROWD_RATES = {"train": 0.06, "val": 0.08}
 EMPTY_RATE = 0.02
-EXTENTS = (0.12, 0.45)  # longer side of an object's box, in image sides
+EXTENTS = (0.2, 0.5)  # longer side of an object's box, in image sides
+TILT = 0.3  # most an object is turned, in radians
 MIN_INSIDE = 0.8  # part of an object's area that lies inside the image
 MIN_VISIBLE = 0.6  # part of the inside that later objects leave uncovered
 MAX_IOU = 0.3
@@ -42,12 +43,12 @@ def draw_image(
     if rng.random() >= EMPTY_RATE:
         if rng.random() < crowd_rate:
             scene.add_crowd()
-        for _ in range(rng.integers(1, 8)):
+        for _ in range(rng.integers(1, 7)):
             scene.add_object()
     canvas = scene.canvas
     if rng.random() < 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), size / 128 * rng.uniform(0.4, 0.9))
-    noise = rng.uniform(2, 10) * rng.standard_normal(canvas.shape, np.float32)
+    noise = rng.uniform(2, 8) * rng.standard_normal(canvas.shape, np.float32)
     return np.clip(np.round(canvas + noise), 0, 255).astype(np.uint8), scene.annotations
 
 
@@ -63,7 +64,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     contrast = rng.uniform(-15, 15) + rng.uniform(-10, 10, 3)
     image = middle + patterns[rng.integers(4)][..., None] * contrast
     image = np.clip(np.round(image), 0, 255).astype(np.uint8)
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 5)):
         start, end, colour = (rng.integers(0, high, 3).tolist() for high in (size, size, 256))
         width, arm = max(1, size // 128), size // int(rng.integers(7, 17))
         if rng.random() < 0.5:
@@ -150,7 +151,7 @@ def _direction(angle: np.ndarray) -> np.ndarray:
 def _polygon(rng: np.random.Generator, name: str, centre: np.ndarray, extent: float) -> np.ndarray:
     """Corners `(P, 2)` of a shape whose box has its middle at `centre` and is `extent` long."""
     points = _direction(2 * np.pi * (np.arange(CORNERS[name]) + 0.5) / CORNERS[name])
-    angle = rng.uniform(0, 2 * np.pi)
+    angle = rng.uniform(-TILT, TILT)
     if name == "rectangle":
         points[:, 1] *= rng.uniform(0.4, 0.9)
         angle = rng.choice([0, np.pi / 2, angle], p=[0.25, 0.25, 0.5])

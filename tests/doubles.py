@@ -1,0 +1,118 @@
+"""Stand-ins whose answers are known: a network that sees coloured spots, and a camera."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from centernet.checkpoints import DESCRIPTION
+from centernet.detector import Detector
+from centernet.model import CenterNet
+
+COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+# What a full spot scores.
+SCORE = 1 / (1 + np.exp(-10))
+
+
+class SpotNetwork(nn.Module):
+    """Finds cells that are red, blue or white all over; each box is 4 cells wide and 2 high."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        self.seen = tuple(images.shape)
+        red, green, blue = F.avg_pool2d(images.float() / 255, 4).unbind(1)
+        amounts = torch.stack([red - blue, blue - red, torch.minimum(green, red)], 1)
+        size = torch.tensor([4.0, 2.0]).view(1, 2, 1, 1).expand(len(images), 2, *red.shape[1:])
+        return {
+            "heatmap": 20 * amounts - 10,
+            "size": size,
+            "offset": torch.full_like(size, 0.5),
+        }
+
+
+def spot_detector(**options) -> Detector:
+    options = {"device": "cpu", "image_size": (128, 128)} | options
+    return Detector(SpotNetwork(), tuple(COLORS), **options)
+
+
+def picture(*spots: tuple[str, int, int], size: tuple[int, int] = (128, 128)) -> np.ndarray:
+    """A black RGB image; each spot (colour, x, y) fills one cell, whose corner is at (x, y)."""
+    image = np.zeros((*size, 3), np.uint8)
+    for color, x, y in spots:
+        image[y : y + 4, x : x + 4] = COLORS[color]
+    return image
+
+
+def blob(size: tuple[int, int], x: float, y: float, sigma: float) -> np.ndarray:
+    """A black image with a grey Gaussian whose centre is at (x, y)."""
+    rows, columns = np.indices(size) + 0.5
+    bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return np.repeat((160 * bump[..., None]).round().astype(np.uint8), 3, axis=2)
+
+
+def checkpoint(class_names: Iterable[str] = ("cat", "dog"), image_size: tuple[int, int] = (64, 96)):
+    """What train.py fit writes, of a network as small as they come."""
+    names = list(class_names)
+    architecture = {
+        "num_classes": len(names),
+        "backbone": "test_efficientnet",
+        "neck_channels": [8, 8, 8],
+        "head_channels": 8,
+    }
+    torch.manual_seed(0)
+    state = CenterNet(**architecture).state_dict()
+    return {
+        "state_dict": {f"model.{name}": value for name, value in state.items()},
+        DESCRIPTION: {
+            "model": architecture,
+            "class_names": names,
+            "image_size": list(image_size),
+        },
+        "epoch": 3,
+    }
+
+
+class Capture:
+    """A camera that gives these frames in turn; for None it fails, an exception it raises."""
+
+    def __init__(self, *frames, fps: float = 10.0, count: float = 0, opened: bool = True) -> None:
+        self.frames, self.opened, self.released = list(frames), opened, False
+        self.properties = {cv2.CAP_PROP_FPS: fps, cv2.CAP_PROP_FRAME_COUNT: count}
+
+    def isOpened(self) -> bool:
+        return self.opened
+
+    def get(self, name: int) -> float:
+        return self.properties[name]
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        frame = self.frames.pop(0) if self.frames else None
+        if isinstance(frame, BaseException):
+            raise frame
+        return frame is not None, frame
+
+    def release(self) -> None:
+        self.released = True
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 10.0) -> Path:
+    """A motion-JPEG video of RGB frames."""
+    frames = list(frames)
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    return path
+
+
+def read_video(path: Path) -> tuple[float, list[np.ndarray]]:
+    """Frame rate and RGB frames."""
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1][..., ::-1])
+    return capture.get(cv2.CAP_PROP_FPS), frames

@@ -1,0 +1,181 @@
+import json
+import logging
+import re
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from centernet.annotations import (
+    category_labels,
+    names_by_label,
+    read_coco,
+    region_mask,
+    shortened,
+)
+from centernet.errors import InputError
+
+IMAGES = [
+    {"id": 10, "file_name": "a.png", "height": 40, "width": 60},
+    {"id": 20, "file_name": "b.png"},  # of unknown size
+]
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+BOX = {"id": 1, "image_id": 10, "category_id": 3, "bbox": [1, 2, 3, 4]}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(annotations=(BOX,), **changes):
+        content = {"images": IMAGES, "categories": CATEGORIES, "annotations": annotations}
+        path = tmp_path / "file.json"
+        path.write_text(json.dumps(content | changes))
+        return path
+
+    return write
+
+
+# Of an image 4 high and 6 wide; in COCO's RLE, column by column, zeros first: 17 out, 2 in, ...
+REGION = [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]]
+RUNS = {"size": [4, 6], "counts": [17, 2, 2, 2, 1]}
+SMALLER = {"size": [2, 3], "counts": [5, 1]}
+
+
+def compressed(runs: dict) -> dict:
+    encoded = coco_mask.frPyObjects(runs, *runs["size"])
+    return encoded | {"counts": encoded["counts"].decode()}
+
+
+def test_labels_follow_ascending_category_ids(write):
+    coco = read_coco(write())
+    assert names_by_label(coco) == ("cat", "dog")
+    assert category_labels("file", coco, ("cat", "dog")) == {3: 0, 7: 1}
+    assert category_labels("file", coco, ("bird", "dog", "cat")) == {3: 2, 7: 1}
+
+
+def test_a_class_that_the_model_does_not_know_is_refused(write):
+    path = write()
+    message = f"{path} has 2 classes, and 'dog' is not one of the 6 .*a, b, c, cat, e, \\.\\.\\.\\)"
+    with pytest.raises(InputError, match=message):
+        category_labels(path, read_coco(path), ["a", "b", "c", "cat", "e", "f"])
+
+
+@pytest.mark.parametrize(("names", "text"), [("ab", "a, b"), ("abcde", "a, b, c, d, e"), ("", "")])
+def test_few_names_are_not_shortened(names, text):
+    assert shortened(names) == text
+
+
+def test_annotations_become_regular(write):
+    other = {"image_id": 20, "category_id": 7, "bbox": ["5", 6, 700, 8], "area": 9, "ignore": 1}
+    first, second = read_coco(write([BOX | {"id": 0, "segmentation": [[1, 2]]}, other]))[
+        "annotations"
+    ]
+    assert first == BOX | {"id": 1, "area": 12, "iscrowd": 0}
+    assert second == {
+        "id": 2, "image_id": 20, "category_id": 7, "bbox": [5, 6, 700, 8], "area": 9,
+        "iscrowd": 1, "segmentation": None,
+    }  # fmt: skip
+
+
+def test_bad_boxes_are_dropped_and_counted_in_one_line(write, caplog):
+    nan = float("nan")
+    boxes = {
+        "not finite": [[nan, 2, 3, 4], [1, None, 3, 4], [1, 2, float("inf"), 4]],
+        "of zero size": [[1, 2, 0, 4], [1, 2, 3, -1]],
+        "outside the image": [[60, 2, 3, 4], [1, 40, 3, 4], [-3, 2, 3, 4], [1, -9, 3, 4]],
+        "": [[59, 39, 9, 9], [-3, -3, 4, 4]],  # partly inside stays
+    }
+    annotations = [BOX | {"bbox": box} for group in boxes.values() for box in group]
+    with caplog.at_level(logging.WARNING):
+        coco = read_coco(path := write(annotations))
+    assert [a["bbox"] for a in coco["annotations"]] == boxes[""]
+    assert [a["id"] for a in coco["annotations"]] == [1, 2]
+    assert caplog.messages == [
+        f"{path}: dropped 9 of 11 boxes: 3 not finite, 2 of zero size, 4 outside the image"
+    ]
+
+
+@pytest.mark.parametrize("annotations", [[], [BOX | {"image_id": 20, "bbox": [900, 900, 1, 1]}]])
+def test_nothing_to_drop_is_not_mentioned(write, caplog, annotations):
+    assert len(read_coco(write(annotations))["annotations"]) == len(annotations)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": None}, "no list 'images'"),
+        ({"images": []}, "it lists no images"),
+        ({"categories": []}, "it lists no categories"),
+        ({"annotations": {"1": BOX}}, "no list 'annotations'"),
+        ({"images": [*IMAGES, {"id": 30}]}, "entry 2 of 'images' has no 'file_name'"),
+        ({"images": [*IMAGES, "c.png"]}, "entry 2 of 'images' has no 'id'"),
+        ({"images": [*IMAGES, *IMAGES[:1]]}, "2 images have the same id 10"),
+        ({"categories": [{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]}, "2 .* same id 3"),
+        ({"categories": [{"id": 3, "name": "a"}, {"id": 4, "name": "a"}]}, "2 .* same name 'a'"),
+        ({"annotations": [{"bbox": [1, 2, 3, 4]}]}, "entry 0 of 'annotations' has no 'image_id'"),
+        ({"annotations": [BOX | {"image_id": 99}]}, "annotation 1 has image_id 99.*'images'"),
+        ({"annotations": [BOX | {"category_id": 1}]}, "annotation 1 has category_id 1.*'categ"),
+        ({"annotations": [BOX | {"bbox": [1, 2, 3]}]}, r"annotation 1 has bbox \[1, 2, 3\].*four"),
+        ({"annotations": [BOX | {"bbox": ["x", 2, 3, 4]}]}, r"annotation 1 has bbox \['x', 2"),
+        ({"annotations": [BOX | {"bbox": None}]}, "annotation 1 has bbox None"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_in_one_line(write, changes, message):
+    path = write(**changes)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}.*{message}") as error:
+        read_coco(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not json", "not valid JSON"),
+        (b"", "not valid JSON"),
+        (b'{"images": [', "not valid JSON"),
+        (b'{"images": "\xff"}', "not valid JSON"),
+        (b"[]", "not in COCO's format"),
+        (b"7", "not in COCO's format"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_is_not_coco_at_all_is_refused(tmp_path, content, message):
+    path = tmp_path / "file.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{re.escape(str(path))}.*{message}") as error:
+        read_coco(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mark", ["iscrowd", "ignore"])
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (RUNS, REGION),
+        (compressed(RUNS), REGION),
+        (SMALLER, [[0, 0, 0], [0, 0, 1]]),
+        (compressed(SMALLER), [[0, 0, 0], [0, 0, 1]]),
+        ([[4, 1, 6, 1, 6, 3, 4, 3]], REGION),
+        ([[4, 1, 5, 1, 5, 3, 4, 3], [5, 1, 6, 1, 6, 3, 5, 3]], REGION),
+        ([], REGION),  # the box
+        (None, REGION),
+    ],
+)
+def test_crowds_and_ignored_boxes_become_regions(write, mark, shape, expected):
+    annotation = BOX | {"image_id": 20, "bbox": [4, 1, 2, 2], "segmentation": shape, mark: 1}
+    (found,) = read_coco(write([annotation]))["annotations"]
+    assert found["iscrowd"] == 1
+    assert region_mask(found, (4, 6)).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [RUNS, compressed(RUNS)])
+def test_a_crowd_without_a_box_takes_that_of_its_region(write, shape):
+    crowd = {"image_id": 20, "category_id": 3, "iscrowd": 1, "segmentation": shape}
+    (found,) = read_coco(write([crowd]))["annotations"]
+    assert found["bbox"] == [4, 1, 2, 2]
+
+
+def test_a_box_that_sticks_out_marks_what_is_inside():
+    mask = region_mask({"bbox": [-5, 38.6, 7.4, 10]}, (40, 60))
+    assert np.argwhere(mask).tolist() == [[39, 0], [39, 1]]

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from centernet import geometry
+from centernet.augment import Augment
+
+OFF = {
+    "flip": 0.0, "scale": (1.0, 1.0), "shift": False,
+    "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "lighting": 0.0,
+}  # fmt: skip
+
+
+def matrices(augment: Augment, image_size=(64, 64), canvas_size=(64, 64), draws=400) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([augment.geometry(rng, image_size, canvas_size) for _ in range(draws)])
+
+
+@pytest.mark.parametrize("image_size", [(37, 53), (480, 640), (1, 1)])
+def test_all_off_letterboxes_and_leaves_colours(image_size):
+    augment, rng = Augment(**OFF), np.random.default_rng(0)
+    found = augment.geometry(rng, image_size, (96, 64))
+    np.testing.assert_allclose(found, geometry.letterbox(image_size, (96, 64)), atol=1e-9)
+    assert augment.color(rng, np.array([10.0, 20, 30])) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]),  # the default
+        ({"scale": (1.0, 1.3)}, [1.0, 1.1, 1.2]),
+        ({"scale": (0.5, 0.8)}, [0.5, 0.6, 0.7]),
+        ({"scale": (0.8, 1.25)}, [0.8, 0.9, 1.0, 1.1, 1.2]),
+        ({"scale": (0.7, 0.7)}, [0.7]),
+    ],
+)
+def test_scales_are_steps_of_a_tenth_from_the_first_to_below_the_second(given, expected):
+    scales = 1 / np.abs(matrices(Augment(**given))[:, 0, 0])
+    np.testing.assert_allclose(np.unique(scales.round(9)), expected)
+
+
+def original_border(length: int) -> int:
+    i = 1
+    while length - 128 // i <= 128 // i:
+        i *= 2
+    return 128 // i
+
+
+@pytest.mark.parametrize("length", [1000, 300, 256, 200, 64, 3, 2, 1])
+def test_centres_of_crops_keep_the_original_distance_from_the_edge(length):
+    augment = Augment(**OFF | {"shift": True})
+    middle = np.array([[[32, 32, 32, 32]]], np.float32)
+    back = [geometry.invert(matrix) for matrix in matrices(augment, (length, length), draws=1000)]
+    centers = np.stack([geometry.transform_boxes(middle, matrix)[0, :2] for matrix in back])
+    np.testing.assert_allclose(centers, centers.round(), atol=1e-3)  # whole pixels
+    border = original_border(length)
+    assert centers.round().min() >= border and centers.round().max() < max(1, length - border)
+    assert len(np.unique(centers.round())) > 0.8 * min(length - 2 * border, 400)
+
+
+@pytest.mark.parametrize(
+    ("flips", "corner"),
+    [
+        ({}, (0, 16)),  # the image's (0, 0) on a canvas of 64x64
+        ({"flip": 1.0}, (64, 16)),
+        ({"vertical_flip": 1.0}, (0, 48)),
+        ({"flip": 1.0, "vertical_flip": 1.0}, (64, 48)),
+    ],
+)
+def test_flips_mirror_the_canvas(flips, corner):
+    (matrix,) = matrices(Augment(**OFF | flips), image_size=(50, 100), draws=1)
+    np.testing.assert_allclose(matrix[:, 2], corner)
+    np.testing.assert_allclose(np.abs(np.diag(matrix)), 0.64)
+
+
+def test_half_are_mirrored_and_none_upside_down():
+    scales = matrices(Augment())[:, [0, 1], [0, 1]]
+    assert 150 < (scales[:, 0] < 0).sum() < 250
+    assert (scales[:, 1] > 0).all()
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_a_colour_factor_stays_within_its_range(name):
+    rng, augment = np.random.default_rng(0), Augment(**OFF | {name: 0.4})
+    drawn = [augment.color(rng, np.full(3, 100.0)) for _ in range(300)]
+    # Along a direction in which neither grey nor mean matters.
+    factors = (
+        np.array([matrix[0, :3] @ [1, -1, 0] - matrix[1, :3] @ [1, -1, 0] for matrix in drawn]) / 2
+    )
+    assert 0.6 <= factors.min() < 0.62 and 1.38 < factors.max() <= 1.4
+
+
+def original_color(image: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+    """One step after the other on blue-green-red in [0, 1], unclipped, as the original does it."""
+    bgr = image[..., ::-1] / 255
+    grey = bgr @ [0.114, 0.587, 0.299]
+    mean = grey.mean()
+    others = [0.0, mean, grey[..., None]]
+    for which in rng.permutation(3):
+        amount = (augment.brightness, augment.contrast, augment.saturation)[which]
+        alpha = 1 + rng.uniform(-amount, amount)
+        bgr = alpha * bgr + (1 - alpha) * others[which]
+    values = np.array([0.2141788, 0.01817699, 0.00341571])
+    vectors = np.array(
+        [
+            [-0.58752847, -0.69563484, 0.41340352],
+            [-0.5832747, 0.00994535, -0.81221408],
+            [-0.56089297, 0.71832671, 0.41158938],
+        ]
+    )
+    bgr = bgr + vectors @ (values * rng.normal(0, augment.lighting, 3))
+    return 255 * bgr[..., ::-1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "augment", [Augment(), Augment(contrast=0, lighting=0), Augment(lighting=1)]
+)
+def test_one_matrix_does_what_the_original_does_in_four_steps(augment, seed):
+    image = np.random.default_rng(99).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    expected = original_color(image, augment, np.random.default_rng(seed))
+    matrix = augment.color(np.random.default_rng(seed), image.mean((0, 1)))
+    assert matrix.shape == (3, 4) and matrix.dtype == np.float32
+    np.testing.assert_allclose(image @ matrix[:, :3].T + matrix[:, 3], expected, atol=1e-3)

@@ -1,0 +1,133 @@
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from doubles import checkpoint
+
+from centernet.checkpoints import DESCRIPTION, build_network, network_state, read_checkpoint
+from centernet.detector import Detector
+from centernet.errors import InputError
+
+
+class Bomb:
+    """Unpickled with trust, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def described(**changes) -> dict:
+    good = checkpoint()
+    return good | {DESCRIPTION: good[DESCRIPTION] | changes}
+
+
+def truncated(path: Path) -> None:
+    torch.save(checkpoint(), path)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+BAD_FILES = {
+    "empty": lambda path: path.touch(),
+    "random": lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+    "text": lambda path: path.write_text("hello\nworld\n"),
+    "truncated": truncated,
+    "a module": lambda path: torch.save(torch.nn.Linear(2, 2), path),
+    "other weights": lambda path: torch.save({"state_dict": {"a": torch.zeros(2)}}, path),
+    "a tensor": lambda path: torch.save(torch.zeros(3), path),
+    "no weights": lambda path: torch.save({DESCRIPTION: checkpoint()[DESCRIPTION]}, path),
+    "a folder": lambda path: path.mkdir(),
+    "missing": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_what_is_no_checkpoint_of_ours_is_refused_in_one_line(tmp_path, kind, recwarn):
+    path = tmp_path / "weights.ckpt"
+    BAD_FILES[kind](path)
+    with pytest.raises(InputError) as error:
+        Detector.load(path, device="cpu")
+    message = str(error.value)
+    assert str(path) in message and "\n" not in message and len(message) < len(str(path)) + 120
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("protocol", [None, 0, 2, 4])
+def test_code_in_a_file_is_not_run(tmp_path, protocol):
+    path, crater = tmp_path / "weights.ckpt", tmp_path / "crater"
+    if protocol is None:
+        torch.save(checkpoint() | {"epoch": Bomb(crater)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Bomb(crater), protocol))
+    with pytest.raises(InputError, match="code, which is not run"):
+        Detector.load(path, device="cpu")
+    assert not crater.exists()
+    # The same file with trust does it: the test would notice.
+    torch.load(path, weights_only=False) if protocol is None else pickle.loads(path.read_bytes())
+    assert crater.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": None},
+        {"model": {}},
+        {"class_names": ["one too few"]},
+        {"class_names": 2},
+        {"image_size": [512]},
+        {"image_size": "512"},
+    ],
+)
+def test_a_damaged_description_is_refused(tmp_path, changes):
+    torch.save(described(**changes), tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match="no checkpoint of this project"):
+        read_checkpoint(tmp_path / "w.ckpt")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head_channels": 16},  # weights of another shape
+        {"backbone": "test_resnet"},  # other weights
+        {"wings": 2},  # an option of a later version
+    ],
+)
+def test_weights_that_do_not_fit_the_described_network_are_refused(changes):
+    good = checkpoint()
+    bad = described(model=good[DESCRIPTION]["model"] | changes)
+    with pytest.raises(InputError, match="do not fit the network it names"):
+        build_network(bad)
+
+
+def test_a_network_comes_back_as_it_was(tmp_path):
+    saved = checkpoint()
+    torch.save(saved, tmp_path / "w.ckpt")
+    network = build_network(read_checkpoint(tmp_path / "w.ckpt"))
+    assert not network.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, saved["state_dict"][f"model.{name}"])
+
+
+def test_only_the_network_is_taken_from_the_state():
+    state = {"model.a": torch.zeros(1), "model.model.b": torch.ones(1), "loss.c": torch.zeros(2)}
+    assert network_state({"state_dict": state}) == {
+        "a": state["model.a"],
+        "model.b": state["model.model.b"],
+    }
+
+
+def test_a_checkpoint_does_not_make_the_backbone_fetch_weights(monkeypatch):
+    import timm
+
+    asked = []
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda *a, **k: (asked.append(k["pretrained"]), create(*a, **k))[1]
+    )
+    build_network(described(model=checkpoint()[DESCRIPTION]["model"] | {"pretrained": True}))
+    assert asked[-1] is False

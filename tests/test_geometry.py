@@ -1,0 +1,212 @@
+import cv2
+import numpy as np
+import pytest
+
+from centernet import geometry
+
+
+def matrix(sx: float, sy: float, tx: float, ty: float) -> geometry.Matrix:
+    return np.array([[sx, 0, tx], [0, sy, ty]], float)
+
+
+def block(size: tuple[int, int], x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+    image = np.zeros((*size, 3), np.uint8)
+    image[y1:y2, x1:x2] = 255
+    return image
+
+
+def centroid(canvas: np.ndarray) -> tuple[float, float]:
+    weight = canvas[..., 0] / canvas[..., 0].sum(dtype=float)
+    y, x = np.indices(weight.shape) + 0.5
+    return (weight * x).sum(), (weight * y).sum()
+
+
+@pytest.mark.parametrize(
+    ("image_size", "expected"),
+    [
+        ((50, 100), (1.28, 1.28, 0, 32)),  # wide: bars above and below
+        ((256, 64), (0.5, 0.5, 48, 0)),  # tall: bars left and right
+        ((128, 128), (1, 1, 0, 0)),
+        ((1, 1), (128, 128, 0, 0)),
+    ],
+)
+def test_letterbox_fills_one_side_and_centres_the_other(image_size, expected):
+    np.testing.assert_allclose(geometry.letterbox(image_size, (128, 128)), matrix(*expected))
+
+
+@pytest.mark.parametrize(
+    ("directions", "expected"),
+    [
+        ({}, [10, 20, 30, 25]),
+        ({"horizontal": True}, [70, 20, 90, 25]),
+        ({"vertical": True}, [10, 35, 30, 40]),
+        ({"horizontal": True, "vertical": True}, [70, 35, 90, 40]),
+    ],
+)
+def test_a_flip_mirrors_boxes_on_a_canvas_60_high_and_100_wide(directions, expected):
+    flipped = geometry.flip(matrix(1, 1, 0, 0), (60, 100), **directions)
+    boxes = geometry.transform_boxes(np.float32([[10, 20, 30, 25]]), flipped)
+    assert boxes.tolist() == [expected] and boxes.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        geometry.letterbox((37, 53), (64, 96)),
+        geometry.centered(0.3, (500, 333), (128, 96)),
+        geometry.keep((375, 501), (384, 512)),
+        geometry.flip(matrix(1.7, 0.6, -20.3, 5), (64, 96), horizontal=True),
+        geometry.flip(matrix(1.7, 0.6, -20.3, 5), (64, 96), horizontal=True, vertical=True),
+    ],
+)
+def test_the_inverse_leads_back(there):
+    back = geometry.invert(there)
+    product = np.vstack([back, [0, 0, 1]]) @ np.vstack([there, [0, 0, 1]])
+    np.testing.assert_allclose(product, np.eye(3), atol=1e-12)
+    boxes = np.float32([[3, 5, 20, 9], [0, 0, 0, 0], [9, 8, 2, 1]])  # also empty and inside out
+    again = geometry.transform_boxes(geometry.transform_boxes(boxes, there), back)
+    np.testing.assert_allclose(again, boxes, atol=1e-4)
+    assert geometry.transform_boxes(boxes[:0], there).shape == (0, 4)
+
+
+@pytest.mark.parametrize("mirrored", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+@pytest.mark.parametrize(
+    ("image_size", "canvas_size", "wanted", "box"),
+    [
+        ((37, 53), (128, 160), "letterbox", (20, 10, 24, 13)),
+        ((301, 203), (64, 96), "letterbox", (40, 60, 70, 90)),
+        ((101, 75), (65, 63), "letterbox", (30, 40, 34, 46)),
+        ((1, 1), (32, 64), "letterbox", (0, 0, 1, 1)),
+        ((1, 5000), (64, 64), "letterbox", (2000, 0, 2400, 1)),
+        ((5000, 1), (64, 64), "letterbox", (0, 2000, 1, 2400)),
+        ((61, 83), (64, 64), matrix(2.3, 2.3, -31.7, -12.4), (25, 15, 30, 20)),  # left and top
+        ((61, 83), (64, 64), matrix(1.7, 1.7, 20.3, 11.6), (5, 5, 9, 9)),  # right and bottom
+        ((601, 403), (64, 64), matrix(0.23, 0.23, -14.9, -40.2), (150, 300, 170, 320)),  # all sides
+        ((61, 83), (64, 64), matrix(0.43, 1.9, 3.3, -20.7), (40, 20, 50, 30)),  # squeezed
+    ],
+)
+def test_the_returned_matrix_says_where_a_block_lies(
+    image_size, canvas_size, wanted, box, mirrored
+):
+    if isinstance(wanted, str):
+        wanted = geometry.letterbox(image_size, canvas_size)
+    wanted = geometry.flip(
+        wanted, canvas_size, horizontal=mirrored[0] < 0, vertical=mirrored[1] < 0
+    )
+    canvas, applied = geometry.place_image(block(image_size, *box), wanted, canvas_size)
+    assert canvas.shape == (*canvas_size, 3)
+    assert np.sign(np.diag(applied)).tolist() == list(mirrored)
+    x1, y1, x2, y2 = geometry.transform_boxes(np.float32([box]), applied)[0]
+    assert centroid(canvas) == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2), abs=0.2)
+
+
+def test_the_returned_matrix_is_that_of_whole_pixels():
+    image = np.full((33, 47, 3), 255, np.uint8)
+    # 64 / 33 times as large it is 91.15 wide and begins at 2.42: drawn from 2 to 94.
+    canvas, applied = geometry.place_image(image, geometry.letterbox((33, 47), (64, 96)), (64, 96))
+    np.testing.assert_allclose(applied, matrix(92 / 47, 64 / 33, 2, 0))
+    assert canvas[:, 2:94].all() and not canvas[:, :2].any() and not canvas[:, 94:].any()
+
+
+@pytest.mark.parametrize("scale", [0.37, 1.0, 5.3, 70.1])
+def test_an_image_that_sticks_out_all_around_fills_the_canvas(scale):
+    image = np.full((601, 403, 3), 255, np.uint8)
+    wanted = matrix(scale, scale, -160.7 * scale, -250.2 * scale)
+    canvas, _ = geometry.place_image(image, wanted, (64, 48))
+    assert (canvas == 255).all()
+
+
+def test_the_matrix_is_rounded_by_at_most_half_a_canvas_pixel():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        height, width = size = tuple(rng.integers(20, 900, 2).tolist())
+        wanted = geometry.letterbox(size, (96, 64))
+        if min(size) * wanted[0, 0] < 1:
+            continue
+        _, applied = geometry.place_image(np.zeros((*size, 3), np.uint8), wanted, (96, 64))
+        corners = np.float32([[0, 0, width, height]])
+        moved = geometry.transform_boxes(corners, applied) - geometry.transform_boxes(
+            corners, wanted
+        )
+        assert np.abs(moved).max() <= 0.5
+
+
+@pytest.mark.parametrize("shift", [(64, 0), (-80, 0), (0, 64), (0, -80), (1000, -1000)])
+def test_an_image_outside_the_canvas_leaves_it_black(shift):
+    wanted = matrix(2, 2, *shift)
+    canvas, applied = geometry.place_image(np.full((40, 40, 3), 255, np.uint8), wanted, (64, 64))
+    assert canvas.shape == (64, 64, 3) and not canvas.any()
+    np.testing.assert_array_equal(applied, wanted)
+
+
+def original_matrix(size: tuple[int, int], canvas_size: tuple[int, int]) -> np.ndarray:
+    """The original's get_affine_transform between pixel indices, with its keep-resolution input."""
+    (height, width), (canvas_height, canvas_width) = size, canvas_size
+    source, target = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
+    source[0] = width // 2, height // 2
+    source[1] = source[0] + [0, -canvas_width / 2]
+    target[0] = canvas_width / 2, canvas_height / 2
+    target[1] = target[0] + [0, -canvas_width / 2]
+    for points in (source, target):
+        x, y = points[0] - points[1]
+        points[2] = points[1] + [-y, x]
+    return cv2.getAffineTransform(source, target)
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas_size"),
+    [
+        ((375, 500), (384, 512)),
+        ((427, 640), (448, 672)),
+        ((480, 512), (512, 544)),
+        ((1, 33), (32, 64)),
+    ],
+)
+def test_keep_centres_as_the_original_does(size, canvas_size):
+    assert canvas_size == tuple((side | 31) + 1 for side in size)
+    kept = geometry.keep(size, canvas_size)
+    np.testing.assert_allclose(kept, original_matrix(size, canvas_size), atol=1e-3)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    canvas, applied = geometry.place_image(image, kept, canvas_size)
+    np.testing.assert_array_equal(applied, kept)
+    left, top = kept[:, 2].astype(int)
+    inside = (slice(top, top + size[0]), slice(left, left + size[1]))
+    np.testing.assert_array_equal(canvas[inside], image)
+    canvas[inside] = 0
+    assert not canvas.any()
+
+
+@pytest.mark.parametrize(
+    ("columns", "ignored"), [(2, [0, 0]), (3, [1, 0]), (6, [1, 0]), (7, [1, 1])]
+)
+def test_a_cell_belongs_to_the_region_that_holds_pixel_two(columns, ignored):
+    region = np.zeros((8, 8), np.uint8)
+    region[:, :columns] = 1
+    cells = geometry.mask_to_cells(region, (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
+    assert cells.dtype == bool and cells.astype(int).tolist() == [ignored, ignored]
+
+
+@pytest.mark.parametrize("mask_size", [(40, 60), (20, 31), (97, 120)])
+@pytest.mark.parametrize(
+    "there",
+    [
+        geometry.letterbox((40, 60), (64, 96)),
+        geometry.flip(matrix(2.31, 2.31, -30.7, -11.1), (64, 96), horizontal=True),
+        geometry.flip(matrix(0.71, 0.53, 20.3, 5.9), (64, 96), horizontal=True, vertical=True),
+        matrix(1, 1, 500.5, 0.5),  # outside
+    ],
+)
+def test_cells_are_looked_up_one_by_one(there, mask_size):
+    region = cv2.resize(np.random.default_rng(1).random((4, 5)), mask_size[::-1]) > 0.5
+    expected = np.zeros((16, 24), bool)
+    for row in range(16):
+        for column in range(24):
+            x = (4 * column + 2 - there[0, 2]) / there[0, 0]
+            y = (4 * row + 2 - there[1, 2]) / there[1, 1]
+            if 0 <= x < 60 and 0 <= y < 40:
+                expected[row, column] = region[
+                    int(y / 40 * mask_size[0]), int(x / 60 * mask_size[1])
+                ]
+    cells = geometry.mask_to_cells(region, (40, 60), there, (16, 24), 4)
+    np.testing.assert_array_equal(cells, expected)
+    assert expected.any() == (there[0, 2] < 500)

@@ -1,0 +1,59 @@
+import re
+
+import pytest
+
+from centernet.errors import InputError
+from centernet.runs import new_run, newest_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(name: str, *files: str) -> str:
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+        return name
+
+    return run
+
+
+def test_runs_of_one_name_are_numbered(tmp_path):
+    root = tmp_path / "runs"  # made when needed
+    assert [new_run(root, "custom").name for _ in range(3)] == ["custom", "custom-2", "custom-3"]
+    assert new_run(root, "custom-big").name == "custom-big"
+    assert all(folder.is_dir() for folder in root.iterdir())
+
+
+def test_a_new_run_takes_the_first_free_number_and_touches_nothing(tmp_path, run):
+    run("custom", "last.ckpt")
+    (tmp_path / "custom-2").write_text("a file")
+    run("custom-4")
+    assert [new_run(tmp_path, "custom").name for _ in range(2)] == ["custom-3", "custom-5"]
+    assert (tmp_path / "custom-2").read_text() == "a file"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("custom", "custom-10"), ("custom-big", "custom-big"), ("cust", None), ("a[1]", "a[1]")],
+)
+def test_the_newest_run_has_the_highest_number_of_just_that_name(tmp_path, run, name, expected):
+    for folder in ("custom", "custom-2", "custom-9", "custom-10", "custom-big", "a[1]", "a1"):
+        run(folder, "last.ckpt")
+    run("custom-11", "best.ckpt")  # not to be resumed
+    run("custom-12x", "last.ckpt")
+    run("my-custom-13", "last.ckpt")
+    if expected:
+        assert newest_run(tmp_path, name) == tmp_path / expected
+    else:
+        with pytest.raises(InputError):
+            newest_run(tmp_path, name)
+
+
+@pytest.mark.parametrize("folder", ["runs", "missing"])
+def test_nothing_to_resume_is_said_in_one_line(tmp_path, folder):
+    (tmp_path / "runs" / "custom").mkdir(parents=True)
+    root = tmp_path / folder
+    message = f"no run to resume.*last.ckpt in {re.escape(str(root / 'custom'))}; leave --ckpt_path"
+    with pytest.raises(InputError, match=message) as error:
+        newest_run(root, "custom")
+    assert "\n" not in str(error.value)

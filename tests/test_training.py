@@ -1,0 +1,264 @@
+import csv
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from centernet import Detector
+from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.shapes import make_shapes
+from centernet.training import main
+
+# resnet18 on the smallest canvas: a step takes a few hundredths of a second.
+SMALL = [
+    "--config=CONFIG",
+    "--data.image_size=64",
+    "--data.batch_size=4",
+    "--data.workers=0",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.check_val_every_n_epoch=1",
+]
+CONFIG = """\
+data:
+  train_images: train
+  train_annotations: annotations/instances_train.json
+  val_images: val
+  val_annotations: annotations/instances_val.json
+model:
+  neck: fpn
+"""
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    make_shapes(root, train=10, val=3, size=64)
+    return root
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, shapes):
+    """Runs the command in an empty folder; returns that folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+
+    def run(command, *options, root=shapes):
+        small = [option.replace("CONFIG", "tiny.yaml") for option in SMALL]
+        main([command, *small, f"--data.root={root}", *options])
+        return tmp_path
+
+    return run
+
+
+def rows_of(run):
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_what_it_should(train, shapes):
+    run = train("fit", "--trainer.max_epochs=2") / "runs" / "tiny"
+    events = [p for p in run.iterdir() if p.name.startswith("events")]
+    names = {p.name for p in run.iterdir()} - {p.name for p in events}
+    assert names == {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} and events
+    rows = rows_of(run)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(0 <= float(row["AP"]) <= 1 and float(row["loss"]) > 0 for row in rows)
+    description = read_checkpoint(run / "best.ckpt")[DESCRIPTION]
+    assert description["class_names"] == ["circle", "rectangle", "triangle", "star"]
+    assert description["image_size"] == [64, 64]
+    found = Detector.load(run / "best.ckpt")(shapes / "val" / "000000.png", threshold=0)
+    assert set(found["class_name"]) <= set(description["class_names"]) and len(found) == 100
+
+
+def test_the_saved_configuration_repeats_the_run(train, tmp_path):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    main(["fit", f"--config={run / 'config.yaml'}"])
+    again = tmp_path / "runs" / "config"
+    first, second = (read_checkpoint(r / "last.ckpt")["state_dict"] for r in (run, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_validate_writes_beside_the_weights_and_nowhere_else(train, capsys):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    before = {p: p.stat().st_mtime_ns for p in run.iterdir()}
+    train("validate", f"--ckpt_path={run / 'best.ckpt'}", "--model.neck=deconv")
+    folder = run / "validate-instances_val"
+    assert {p.name for p in folder.iterdir()} == {
+        "metrics.json",
+        "per_class.csv",
+        "detections.json",
+    }
+    assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p != folder} == before
+    printed = capsys.readouterr().out
+    assert "Average Precision" in printed and "triangle" in printed
+    saved = json.loads((folder / "metrics.json").read_text())
+    assert saved["AP"] == pytest.approx(float(rows_of(run)[0]["AP"]), abs=1e-9)
+    detections = json.loads((folder / "detections.json").read_text())
+    assert set(detections[0]) == {"image_id", "category_id", "bbox", "score"}
+
+
+def test_a_second_fit_takes_the_next_folder(train):
+    for _ in range(2):
+        runs = train("fit", "--trainer.max_epochs=1") / "runs"
+    assert {p.name for p in runs.iterdir()} == {"tiny", "tiny-2"}
+
+
+def stop_after_first_epoch(monkeypatch):
+    from centernet.callbacks import RunFolder
+
+    original = RunFolder.on_train_epoch_end
+
+    def and_stop(self, trainer, pl_module):
+        original(self, trainer, pl_module)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "on_train_epoch_end", and_stop)
+
+
+def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog):
+    options = ["--trainer.max_epochs=2", "--model.warmup_steps=1"]
+    runs = train("fit", *options) / "runs"
+    with monkeypatch.context() as stopping:
+        stop_after_first_epoch(stopping)
+        with pytest.raises(SystemExit):
+            train("fit", *options)
+    assert len(rows_of(runs / "tiny-2")) == 1
+    with caplog.at_level(logging.INFO):
+        train("fit", *options, "--ckpt_path=last")
+    assert "resuming runs/tiny-2/last.ckpt" in caplog.text
+    unbroken, resumed = (read_checkpoint(runs / r / "last.ckpt") for r in ("tiny", "tiny-2"))
+    for part in ("state_dict", "current_model_state"):
+        assert all(torch.equal(unbroken[part][k], resumed[part][k]) for k in unbroken[part])
+    assert rows_of(runs / "tiny") == rows_of(runs / "tiny-2")
+
+
+def test_weights_to_start_from(train, capsys):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    weights = f"--model.weights={run / 'best.ckpt'}"
+    train("fit", "--trainer.max_epochs=1", weights, "--model.learning_rate=0")
+    first, second = (
+        read_checkpoint(run.parent / name / "best.ckpt")["state_dict"]
+        for name in ("tiny", "tiny-2")
+    )
+    key = "model.heads.heatmap.2.weight"
+    assert torch.equal(first[key], second[key])
+
+
+def test_step_schedule_and_scaled_rate(train, caplog):
+    options = [
+        "--trainer.max_epochs=3", "--model.schedule=step", "--model.milestones=[1,2]",
+        "--model.warmup_steps=0", "--model.learning_rate=0.01", "--model.reference_batch_size=8",
+        "--model.optimizer=sgd", "--model.ema_decay=0", "--trainer.check_val_every_n_epoch=3",
+    ]  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        run = train("fit", *options) / "runs" / "tiny"
+    assert "learning rate 0.005 (0.01 for a batch of 8, scaled to 4)" in caplog.text
+    rates = [float(row["learning_rate"]) for row in rows_of(run)]
+    # The rate of the next step, as each epoch ends; after the last the drop is the last one's.
+    assert rates == pytest.approx([5e-4, 5e-5, 5e-5])
+
+
+# Mistakes: each one line, a status that is not zero, and nothing left behind.
+
+
+def change(root, copy, edit):
+    """A copy of the dataset whose training annotations went through ``edit``."""
+    import shutil
+
+    shutil.copytree(root, copy)
+    path = copy / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    result = edit(content)
+    path.write_text(result if isinstance(result, str) else json.dumps(content))
+    return copy
+
+
+MISTAKES = {
+    "not json": (lambda coco: "{", "not valid JSON"),
+    "not coco": (lambda coco: json.dumps([1, 2]), "not in COCO's format"),
+    "unknown image": (lambda coco: coco["annotations"][0].update(image_id=999), "image_id 999"),
+    "unknown category": (
+        lambda coco: coco["annotations"][0].update(category_id=77),
+        "category_id 77",
+    ),
+    "empty": (lambda coco: coco["images"].clear(), "empty"),
+    "no boxes": (lambda coco: coco["annotations"].clear(), "nothing to learn"),
+    "missing image": (lambda coco: coco["images"][0].update(file_name="gone.png"), "gone.png"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_the_data(train, shapes, tmp_path, mistake):
+    edit, said = MISTAKES[mistake]
+    root = change(shapes, tmp_path / "copy", edit)
+    with pytest.raises(SystemExit) as exit_info:
+        train("fit", root=root)
+    message = str(exit_info.value)
+    assert message.startswith("error: ") and said in message and "\n" not in message
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_truncated_image(train, shapes, tmp_path, workers):
+    root = change(shapes, tmp_path / "copy", lambda coco: None)
+    image = root / "train" / "000003.png"
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(SystemExit) as exit_info:
+        train("fit", f"--data.workers={workers}", root=root)
+    message = str(exit_info.value)
+    assert "000003.png is truncated" in message and "\n" not in message
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_other_classes(train, shapes, tmp_path):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    fewer = change(
+        shapes,
+        tmp_path / "copy",
+        lambda coco: coco["categories"].append({"id": 99, "name": "moon"}),
+    )
+    for option in (f"--model.weights={run / 'best.ckpt'}", f"--ckpt_path={run / 'last.ckpt'}"):
+        with pytest.raises(SystemExit, match=r"4 classes .* the data has 5") as exit_info:
+            train("fit", option, root=fewer)
+        assert "\n" not in str(exit_info.value)
+    assert {p.name for p in run.parent.iterdir()} == {"tiny"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--ckpt_path=last"], "no run to resume"),
+        (["--ckpt_path=nowhere.ckpt"], "nowhere.ckpt"),
+        (["--model.weights=nowhere.ckpt"], "nowhere.ckpt"),
+        (["--data.image_size=100"], "100x100"),
+        (["--data.batch_size=0"], "batch_size"),
+        (["--model.backbone=resnet19"], "resnet19"),
+        (["--model.neck=spine"], "spine"),
+        (["--model.schedule=never"], "never"),
+        (["--model.ema_decay=1"], "ema_decay"),
+    ],
+)
+def test_mistakes_in_options(train, tmp_path, options, said):
+    with pytest.raises(SystemExit, match=said) as exit_info:
+        train("fit", *options)
+    assert str(exit_info.value).startswith("error: ") and "\n" not in str(exit_info.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unknown_option(train, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        train("fit", "--data.colour=red")
+    assert exit_info.value.code not in (0, None)
+    assert "data.colour" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
+    with pytest.raises(SystemExit, match=r"not finite in epoch 0.*\.png"):
+        train(
+            "fit", "--model.learning_rate=1e30", "--model.warmup_steps=0", "--trainer.max_epochs=3"
+        )
+    assert not list(Path("runs").iterdir())
