@@ -1,12 +1,13 @@
-"""Train and validate a CenterNet on any dataset in COCO's format.
+r"""Train and validate a CenterNet on any dataset in COCO's format.
 
 python train.py fit --config configs/custom.yaml --data.root DIR
 python train.py fit --config configs/custom.yaml --data.root DIR --ckpt_path last
-python train.py validate --config configs/custom.yaml --data.root DIR --ckpt_path
-runs/custom/best.ckpt python train.py fit --help
+python train.py validate --config configs/custom.yaml --data.root DIR \
+    --ckpt_path runs/custom/best.ckpt
+python train.py fit --help
 """
 
-from centernet.training import main
+from centernet.cli import train
 
 if __name__ == "__main__":
-    main()
+    train()

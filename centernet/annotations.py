@@ -38,7 +38,7 @@ def read_coco(path: str | Path) -> dict[str, list[dict[str, Any]]]:
             an id twice, or has an annotation without a box or of an unknown image or category.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             content = json.load(file)
     except OSError as error:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -160,7 +159,11 @@ class TrainCLI(LightningCLI):
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; a mistake in what was given ends in one line and status 1."""
+    """Run ``fit`` or ``validate`` as the command line says.
+
+    Raises:
+        InputError: something that was given is wrong.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # About choices made here on purpose (workers by core, epochs shorter than the logging interval,
@@ -170,19 +173,15 @@ def main(args: list[str] | None = None) -> None:
         "number of training batches",
         "callbacks used to create",
         "treespec, LeafSpec",
+        "args parameter is intended",
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
     try:
         TrainCLI(args)
     except InputError as error:
         # An error of a worker process arrives with its traceback in front.
-        message = (
-            str(error)
-            .strip()
-            .splitlines()[-1]
-            .removeprefix(f"{InputError.__module__}.InputError: ")
-        )
-        sys.exit(f"error: {message}")
+        *_, last = str(error).strip().splitlines()
+        raise InputError(last.removeprefix(f"{InputError.__module__}.InputError: ")) from None
     finally:
         os.environ.pop(_RUN, None)
 
