@@ -15,10 +15,11 @@ from centernet.errors import InputError
 
 log = logging.getLogger(__name__)
 
+# What every entry must have, and of what type.
 _NEEDED = {
-    "images": ("id", "file_name"),
-    "categories": ("id", "name"),
-    "annotations": ("image_id", "category_id"),
+    "images": {"id": int | str, "file_name": str},
+    "categories": {"id": int, "name": int | str},
+    "annotations": {"image_id": int | str, "category_id": int},
 }
 
 
@@ -106,11 +107,16 @@ def _entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     if not entries and part != "annotations":
         raise InputError(f"{path} is empty: it lists no {part}")
     for number, entry in enumerate(entries):
-        for key in _NEEDED[part]:
+        for key, kind in _NEEDED[part].items():
             if not isinstance(entry, dict) or key not in entry:
-                raise InputError(
-                    f"{path} is not in COCO's format: entry {number} of {part!r} has no {key!r}"
+                fault = f"has no {key!r}"
+            elif not isinstance(entry[key], kind):
+                fault = (
+                    f"has {key} {entry[key]!r}, which should be {getattr(kind, '__name__', kind)}"
                 )
+            else:
+                continue
+            raise InputError(f"{path} is not in COCO's format: entry {number} of {part!r} {fault}")
     return entries
 
 
@@ -131,7 +137,10 @@ def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -
 
 def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     size = {
-        image["id"]: (image.get("width") or np.inf, image.get("height") or np.inf)
+        image["id"]: [
+            side if isinstance(side, int | float) and side > 0 else np.inf
+            for side in (image.get("width"), image.get("height"))
+        ]
         for image in coco["images"]
     }
     kept, dropped = [], Counter()
@@ -151,7 +160,7 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
                 "area": annotation.get("area") or box[2] * box[3],
                 "iscrowd": int(region),
             }
-            | ({"segmentation": annotation.get("segmentation")} if region else {})
+            | ({"segmentation": _segmentation(path, annotation)} if region else {})
         )
     if dropped:
         reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
@@ -177,6 +186,8 @@ def _box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
             segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
         box = coco_mask.toBbox(segmentation)
     try:
+        if isinstance(box, str):
+            raise TypeError
         x, y, w, h = (np.nan if value is None else float(value) for value in box)
     except (TypeError, ValueError):
         raise InputError(
@@ -184,6 +195,20 @@ def _box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
             "not four numbers [x, y, width, height]"
         ) from None
     return [x, y, w, h]
+
+
+def _segmentation(path: str | Path, annotation: dict[str, Any]) -> dict | list | None:
+    shape = annotation.get("segmentation") or None
+    is_rle = isinstance(shape, dict) and {"counts", "size"} <= shape.keys()
+    is_polygons = isinstance(shape, list) and all(
+        isinstance(polygon, list) and len(polygon) >= 6 for polygon in shape
+    )
+    if not (shape is None or is_rle or is_polygons):
+        raise InputError(
+            f"{path}: the region of annotation {annotation.get('id', '?')} is neither an RLE with "
+            "counts and size nor a list of polygons of three points or more"
+        )
+    return shape
 
 
 def _fault(box: list[float], image_size: tuple[float, float]) -> str | None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.errors import InputError
 
 # Weights of red, green and blue in grey.
 _GREY = np.array([0.299, 0.587, 0.114])
@@ -23,7 +24,7 @@ _PCA_VECTORS = np.array(
 
 @dataclass(frozen=True)
 class Augment:
-    """How much training images vary; the defaults are the original's, zeros turn things off.
+    """How much training images vary; the defaults are the original's.
 
     Attributes:
         flip: probability of a left-right flip.
@@ -47,6 +48,19 @@ class Augment:
     contrast: float = 0.4
     saturation: float = 0.4
     lighting: float = 0.1
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise InputError(
+                f"augment.scale must be two ascending positive numbers, got {self.scale}"
+            )
+        for name in ("flip", "vertical_flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"augment.{name} must be in [0, 1], got {getattr(self, name)}")
+        for name in ("brightness", "contrast", "saturation", "lighting"):
+            if getattr(self, name) < 0:
+                raise InputError(f"augment.{name} must not be negative, got {getattr(self, name)}")
 
     def geometry(
         self, rng: np.random.Generator, image_size: tuple[int, int], canvas_size: tuple[int, int]

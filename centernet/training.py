@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
@@ -117,6 +118,9 @@ class TrainCLI(LightningCLI):
             log.info("run folder %s%s", self.run, " (resumed)" if resumed else "")
             config = self._parser(self.subcommand).dump(self.options, skip_none=False)
             callbacks = [RunFolder(self.run, config), HeatmapPictures()]
+            if self.options.trainer.enable_progress_bar is not False:
+                # To show the loss is to wait for the device, so not at every step.
+                callbacks.append(RichProgressBar(refresh_rate=5))
             kwargs["callbacks"] = [
                 *(self.config_init[self.subcommand].trainer.callbacks or []),
                 *callbacks,
