@@ -97,7 +97,7 @@ class _PenaltyReducedFocalLoss(torch.autograd.Function):
             )
         ctx.dtype = logits.dtype
         ctx.save_for_backward(gradient)
-        # Many partial sums want float64; one piece, as on a GPU, does not, and not every GPU has it.
+        # Many partial sums want float64; one piece, as on a GPU, does not: not every GPU has it.
         total = torch.stack(sums).sum(dtype=torch.float64) if len(sums) > 1 else sums[0]
         return (total / normalizer).to(dtype)
 

@@ -97,9 +97,13 @@ class TrainCLI(LightningCLI):
             self.run = Path(checkpoint).parent
         if not checkpoint:
             return
-        description = read_checkpoint(checkpoint)[
-            DESCRIPTION
-        ]  # refuses what is no checkpoint of ours
+        content = read_checkpoint(checkpoint)
+        if self.subcommand == "fit" and "optimizer_states" not in content:
+            raise InputError(
+                f"{checkpoint} holds no state of a training to go on with: resume from last.ckpt, "
+                f"or start anew from it with --model.weights {checkpoint}"
+            )
+        description = content[DESCRIPTION]
         self.options.ckpt_path = checkpoint
         log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
         if self.subcommand == "validate":

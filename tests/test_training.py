@@ -248,6 +248,13 @@ def test_mistakes_in_options(train, tmp_path, options, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_best_checkpoint_holds_no_training_to_go_on_with(train):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    assert (run / "best.ckpt").stat().st_size < (run / "last.ckpt").stat().st_size / 3
+    with pytest.raises(InputError, match=r"--model\.weights"):
+        train("fit", f"--ckpt_path={run / 'best.ckpt'}")
+
+
 def test_unknown_option(train, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_info:
         train("fit", "--data.colour=red")
