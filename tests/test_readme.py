@@ -1,0 +1,91 @@
+"""Every command and snippet of the README, run as it stands on a tiny dataset."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from centernet.shapes import make_shapes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+# Why a command is not run here.
+NOT_RUN = {
+    "make demo": "installs some GB and trains for minutes",
+    "python3 -m venv": "installs some GB",
+    "pip install": "installs some GB",
+    "demo.py 0 ": "needs a camera and a screen",
+}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split(" # ")[0].strip() for line in lines if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A checkout as a new user has it, with a trained model and pictures of the README's names."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("train.py", "demo.py", "configs"):
+        (folder / name).symlink_to(ROOT / name)
+    make_shapes(folder / "shapes", train=4, val=2, size=64)
+    mine = folder / "data" / "mine"
+    (mine / "images").mkdir(parents=True)
+    for part in ("train", "val"):
+        (folder / "shapes" / part).rename(mine / "images" / part)
+    (folder / "shapes" / "annotations").rename(mine / "annotations")
+    picture = np.full((40, 60, 3), 90, np.uint8)
+    cv2.imwrite(str(folder / "photo.jpg"), picture)
+    writer = cv2.VideoWriter(
+        str(folder / "video.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (60, 40)
+    )
+    for _ in range(3):
+        writer.write(picture)
+    writer.release()
+    return folder
+
+
+def test_the_readme_has_commands_and_snippets():
+    assert len(commands()) >= 8 and len(blocks("python")) == 1
+
+
+@pytest.mark.slow
+def test_every_command_and_snippet_runs(workplace):
+    """In the README's order, for each lives on what those before it left."""
+    tiny = (
+        "--model.backbone=test_resnet --model.pretrained=false --data.image_size=64 "
+        "--data.workers=0 --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 "
+        "--trainer.accelerator=cpu"
+    )
+    small = {"train.py fit": tiny, "train.py validate": "--data.image_size=64"}
+    ran = []
+    for command in commands():
+        if any(part in command for part in NOT_RUN):
+            continue
+        extra = next((more for part, more in small.items() if part in command), "")
+        words = shlex.split(f"{command} {extra}")
+        assert words[0] == "python", f"neither run nor marked why not: {command}"
+        subprocess.run([sys.executable, *words[1:]], cwd=workplace, check=True, timeout=120)
+        ran.append(command)
+    assert len(ran) >= 5
+    for snippet in blocks("python"):
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", snippet], cwd=workplace, check=True, env=environment)
+    assert (workplace / "out").is_dir() and (workplace / "photo.npz").is_file()
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for page in (README, *((ROOT / "docs" / p).read_text() for p in os.listdir(ROOT / "docs"))):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page):
+            assert (ROOT / target).exists() or (ROOT / "docs" / target).exists(), target
