@@ -1,7 +1,9 @@
 """What happens beside the training steps: averaged weights, checkpoints, metrics, pictures."""
 
 import csv
+import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from torch import Tensor
 
 from centernet.heatmaps import blend
 from centernet.targets import encode_targets
+
+log = logging.getLogger(__name__)
 
 # What a checkpoint holds only to go on training: four times the size of the network.
 _TRAINING_STATE = (
@@ -64,22 +68,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         checkpoint = {k: v for k, v in checkpoint.items() if k not in (storage_options or ())}
         path = Path(path)
         unfinished = path.with_name(path.name + ".tmp")
-        with unfinished.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 class RunFolder(Checkpoint):
     """Keeps a run's folder: its configuration, metrics, last checkpoint, and best one by AP.
 
-    A run that fails before its first checkpoint takes its folder with it.
+    A new run that fails before its first checkpoint takes its folder with it.
     """
 
-    def __init__(self, folder: Path, config: str) -> None:
-        """Keep ``folder``, which exists; ``config`` is the YAML that repeats the run."""
-        self.folder, self.config, self.best = folder, config, -1.0
+    def __init__(self, folder: Path, config: str, *, new: bool) -> None:
+        """Keep ``folder``, which exists, empty if ``new``; ``config`` is the YAML to repeat it."""
+        self.folder, self.config, self.new, self.best = folder, config, new, -1.0
 
     def state_dict(self) -> dict[str, Any]:
         """The best AP so far."""
@@ -90,20 +98,22 @@ class RunFolder(Checkpoint):
         self.best = state_dict["best"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write a new run's configuration; cut a resumed one's metrics to where it goes on."""
-        if not trainer.is_global_zero:
-            return
-        if not (self.folder / "config.yaml").exists():
+        """Write the configuration of a new run."""
+        if self.new and trainer.is_global_zero:
             (self.folder / "config.yaml").write_text(self.config)
-        rows = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
-        self._write(rows)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See that the last epoch is validated, whatever the interval."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write metrics, then checkpoints: resuming from anywhere in between repeats the epoch."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         validated = pl_module.validated_epoch == trainer.current_epoch
         if trainer.is_global_zero:
-            self._write([*self._rows(), _row(trainer, metrics, validated)])
+            earlier = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
+            self._write([*earlier, _row(trainer, metrics, validated)])
         if validated and metrics["AP"] > self.best:
             self.best = metrics["AP"]
             trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
@@ -112,11 +122,16 @@ class RunFolder(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave nothing half-written behind."""
-        if trainer.is_global_zero and not (self.folder / "last.ckpt").exists():
-            for file in self.folder.iterdir():
-                file.unlink()
-            self.folder.rmdir()
+        """Leave nothing half-written behind, and say what a person who stopped can do."""
+        if not trainer.is_global_zero:
+            return
+        if self.new and not (self.folder / "last.ckpt").exists():
+            shutil.rmtree(self.folder)
+            said = "nothing was kept, for no epoch was finished"
+        else:
+            said = f"{self.folder} holds all up to the last epoch, --ckpt_path last goes on"
+        if isinstance(exception, KeyboardInterrupt):
+            log.info("stopped: %s", said)
 
     def _rows(self) -> list[dict[str, Any]]:
         path = self.folder / "metrics.csv"
@@ -126,8 +141,6 @@ class RunFolder(Checkpoint):
             return list(csv.DictReader(file))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
         columns = list(dict.fromkeys(name for row in rows for name in row))
         unfinished = self.folder / "metrics.csv.tmp"
         with unfinished.open("w", newline="") as file:

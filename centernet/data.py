@@ -182,7 +182,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
             batch_size: over all processes. When shuffling, the rest that fills no whole batch is
                 left out of the epoch, or, where there is less than one batch, repeated so that
                 every process has as much.
-            shuffle: whether to; without, every index comes exactly once.
+            shuffle: whether to; without, every index comes, and the first ones once more where
+                the processes would not have as many each.
             seed: of the order.
             rank: this process.
             world_size: number of processes.
@@ -198,16 +199,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-            order = np.resize(order, self._rounded())
-        for index in order[self.rank :: self.world_size]:
+        for index in np.resize(order, self._rounded())[self.rank :: self.world_size]:
             yield self.epoch, int(index)
 
     def __len__(self) -> int:
-        total = self._rounded() if self.shuffle else self.length
-        return len(range(self.rank, total, self.world_size))
+        return self._rounded() // self.world_size
 
     def _rounded(self) -> int:
-        if self.length >= self.batch_size:
+        """Samples of all processes; each has as many, or they would wait for each other."""
+        if self.shuffle and self.length >= self.batch_size:
             return self.length - self.length % self.batch_size
         return -(-self.length // self.world_size) * self.world_size
 

@@ -90,7 +90,9 @@ class Detector:
         self.class_names = tuple(class_names)
         self.device = _device(device)
         self.top_k = top_k
-        self._longest_side = max(image_size) if resolution == "auto" else resolution
+        sides = {"auto": image_size, "keep": None}
+        # (height, width) that images are scaled to fit in; None leaves them as they are.
+        self._fit = sides[resolution] if resolution in sides else (int(resolution),) * 2
         self._network = network.eval().to(self.device)
 
     @classmethod
@@ -193,11 +195,11 @@ class Detector:
         """Draw an image on the canvas for the chosen resolution."""
         size = pixels.shape[:2]
         multiple = CenterNet.size_multiple
-        if self._longest_side == "keep":
+        if self._fit is None:
             canvas_size = tuple((side | (multiple - 1)) + 1 for side in size)
             matrix = geometry.keep(size, canvas_size)
         else:
-            scale = int(self._longest_side) / max(size)
+            scale = min(most / side for most, side in zip(self._fit, size, strict=True))
             canvas_size = tuple(
                 multiple * max(1, -(-round(side * scale) // multiple)) for side in size
             )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from centernet.errors import InputError
 from centernet.targets import Targets
 
 # Elements per piece on the CPU: temporaries stay in the cache, and below the size from which the C
@@ -186,9 +187,19 @@ class CenterNetLoss(nn.Module):
     """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        """Weights by term name; by default the paper's heatmap 1, size 0.1, offset 1."""
+        """Weights by term name where they differ from the paper's heatmap 1, size 0.1, offset 1.
+
+        Raises:
+            InputError: there is no such term.
+        """
         super().__init__()
-        self.weights = dict(weights or {"heatmap": 1.0, "size": 0.1, "offset": 1.0})
+        self.weights = {"heatmap": 1.0, "size": 0.1, "offset": 1.0}
+        unknown = set(weights or ()) - self.weights.keys()
+        if unknown:
+            raise InputError(
+                f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(self.weights)}"
+            )
+        self.weights |= weights or {}
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Targets

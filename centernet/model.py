@@ -117,10 +117,16 @@ def _backbone(name: str, pretrained: bool) -> nn.Module:
     """A timm backbone that returns its features by ascending stride, up to stride 32."""
     try:
         backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
+    except OSError as error:
+        raise InputError(
+            f"the ImageNet weights of {name!r} cannot be fetched ({type(error).__name__}): "
+            "without a network give --model.pretrained false"
+        ) from None
     except (RuntimeError, AttributeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
         close = get_close_matches(name, timm.list_models(), 5) or ["resnet18", "dla34"]
         raise InputError(
-            f"backbone {name!r} cannot be made by timm ({error}); try {', '.join(close)}"
+            f"backbone {name!r} cannot be made by timm ({reason}); try {', '.join(close)}"
         ) from None
     last = backbone.feature_info.reduction()[-1]
     if last != CenterNet.size_multiple:

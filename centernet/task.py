@@ -55,7 +55,7 @@ class CenterNetTask(LightningModule):
         head_channels: int = 64,
         pretrained: bool = False,
         weights: str | None = None,
-        loss_weights: dict[str, float] = {"heatmap": 1.0, "size": 0.1, "offset": 1.0},  # noqa: B006
+        loss_weights: dict[str, float] | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
         reference_batch_size: int = 16,
@@ -79,7 +79,7 @@ class CenterNetTask(LightningModule):
             head_channels: hidden width of each head.
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
             weights: checkpoint to start from, of the same classes.
-            loss_weights: of the terms heatmap, size, offset.
+            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1.
             optimizer: name of a timm optimiser: adamw, adam, sgd, ...
             learning_rate: for a batch of reference_batch_size; scaled in proportion to the real
                 batch.
@@ -152,6 +152,7 @@ class CenterNetTask(LightningModule):
             },
             on_step=False,
             on_epoch=True,
+            sync_dist=True,
             batch_size=len(images),
         )
         self.log("loss_step", terms["loss"].detach(), prog_bar=True, logger=False)
@@ -214,8 +215,7 @@ class CenterNetTask(LightningModule):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, (self.results, self._seen_images))
-            self.results = [result for results, _ in gathered for result in results]
-            self._seen_images = [image for _, seen in gathered for image in seen]
+            self.results, self._seen_images = _without_repeats(gathered)
         self.validated_epoch = self.current_epoch
         dataset = self.trainer.datamodule.val_set
         self.evaluation = evaluate(dataset.annotations, self.results, self._seen_images)
@@ -405,6 +405,16 @@ class DetectionData(LightningDataModule):
         """Send the images; the few boxes follow when targets are made of them."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
+
+
+def _without_repeats(gathered: list[tuple[list[dict], list]]) -> tuple[list[dict], list]:
+    """Detections and images of all processes; images that filled up a process are left out."""
+    results: list[dict] = []
+    images: dict[Any, None] = {}
+    for found, seen in gathered:
+        results += [result for result in found if result["image_id"] not in images]
+        images |= dict.fromkeys(seen)
+    return results, list(images)
 
 
 def _one_thread(worker: int) -> None:

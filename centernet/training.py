@@ -12,6 +12,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
@@ -84,7 +86,7 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that is meant; in validation it decides network and classes."""
-        _refuse_slow_bf16(self.options.trainer)
+        _check_precision(self.options.trainer)
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -107,6 +109,7 @@ class TrainCLI(LightningCLI):
         self.options.ckpt_path = checkpoint
         log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
         if self.subcommand == "validate":
+            self.options.verbose = False
             self.options.data.class_names = description["class_names"]
             architecture = {k: v for k, v in description["model"].items() if k != "num_classes"}
             for name, value in (architecture | {"weights": None, "pretrained": False}).items():
@@ -114,25 +117,26 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add to the trainer what keeps the run folder."""
-        kwargs["plugins"] = [AtomicCheckpointIO()]
-        if self.subcommand == "fit":
-            self.config_init[self.subcommand].data.setup("fit")
-            resumed = self.run is not None
-            self.run = self.run or self._new_run()
-            log.info("run folder %s%s", self.run, " (resumed)" if resumed else "")
-            config = self._parser(self.subcommand).dump(self.options, skip_none=False)
-            callbacks = [RunFolder(self.run, config), HeatmapPictures()]
-            if self.options.trainer.enable_progress_bar is not False:
-                # To show the loss is to wait for the device, so not at every step.
-                callbacks.append(RichProgressBar(refresh_rate=5))
-            kwargs["callbacks"] = [
-                *(self.config_init[self.subcommand].trainer.callbacks or []),
-                *callbacks,
-            ]
-            kwargs["logger"] = _Events(self.run, name="", version="")
-        else:
-            kwargs["logger"] = False
-        return super().instantiate_trainer(**kwargs)
+        kwargs |= {"plugins": [AtomicCheckpointIO()], "logger": False}
+        if self.subcommand != "fit":
+            return super().instantiate_trainer(**kwargs)
+        self.config_init[self.subcommand].data.setup("fit")
+        new = self.run is None
+        self.run = self.run or self._new_run()
+        log.info("run folder %s%s", self.run, "" if new else " (resumed)")
+        config = self._parser(self.subcommand).dump(self.options, skip_unset=False)
+        callbacks = [RunFolder(self.run, config, new=new), HeatmapPictures()]
+        if self.options.trainer.enable_progress_bar is not False:
+            # To show the loss is to wait for the device, so not at every step.
+            callbacks.append(RichProgressBar(refresh_rate=5))
+        given = self.config_init[self.subcommand].trainer.callbacks or []
+        kwargs |= {"callbacks": [*given, *callbacks], "logger": _Events(self.run, "", "")}
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except MisconfigurationException as error:
+            if new:
+                self.run.rmdir()
+            raise InputError(" ".join(str(error).split())) from None
 
     def after_fit(self) -> None:
         """Say how it went and what to do with it."""
@@ -159,10 +163,11 @@ class TrainCLI(LightningCLI):
         return Path(str(files[-1])).stem if files else "custom"
 
     def _new_run(self) -> Path:
+        root, name = Path(self.options.trainer.default_root_dir), self._name()
         if _RUN not in os.environ:
-            os.environ[_RUN] = str(
-                new_run(Path(self.options.trainer.default_root_dir), self._name())
-            )
+            # Other processes write nothing, whoever started them.
+            first = rank_zero_only.rank == 0
+            os.environ[_RUN] = str(new_run(root, name) if first else root / name)
         return Path(os.environ[_RUN])
 
 
@@ -194,14 +199,20 @@ def main(args: list[str] | None = None) -> None:
         os.environ.pop(_RUN, None)
 
 
-def _refuse_slow_bf16(trainer: Any) -> None:
+def _check_precision(trainer: Any) -> None:
+    precision = str(trainer.precision)
+    if precision in ("16-true", "bf16-true"):
+        raise InputError(
+            f"precision {precision} is too coarse for boxes: choose {precision[:-4]}mixed"
+        )
     on_cpu = trainer.accelerator == "cpu" or not (
         torch.cuda.is_available() or torch.backends.mps.is_available()
     )
-    if on_cpu and "bf16" in str(trainer.precision) and not torch.cpu._is_avx512_bf16_supported():
+    # On a CPU, 16-mixed means bf16-mixed to the trainer.
+    if on_cpu and "16" in precision and not torch.cpu._is_avx512_bf16_supported():
         raise InputError(
-            f"precision {trainer.precision} is about 100 times slower on this CPU, "
-            "which has no bf16 instructions: leave --trainer.precision out"
+            f"precision {precision} is about 100 times slower on this CPU, which has no bf16 "
+            "instructions: give --trainer.precision 32-true"
         )
 
 

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 
 from centernet.callbacks import EMA, AtomicCheckpointIO
 
@@ -22,12 +23,17 @@ def test_what_is_left_out_is_left_out(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
 
 
+class OneWeight(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("steps", torch.tensor(0))
+
+
 def test_averaging_warms_up():
     # After n steps at most (1 + n) / (10 + n) of the old average is kept.
     ema, trainer = EMA(0.9), SimpleNamespace(global_step=0)
-    model = torch.nn.Linear(1, 1, bias=False)
-    model.register_buffer("steps", torch.tensor(0))
-    model.device = torch.device("cpu")
+    model = OneWeight()
     model.weight.data.fill_(0.0)
     ema.setup(trainer, model, "fit")
     expected = 0.0

@@ -244,9 +244,16 @@ def test_less_than_a_batch_is_repeated_for_every_process(processes, length, coun
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 @pytest.mark.parametrize("length", [3, 8, 30])
-def test_unshuffled_every_index_comes_once(processes, length):
-    batches = epoch_of(processes, length, shuffle=False)
-    assert sorted(i for batch in batches for i in batch) == list(range(length))
+def test_unshuffled_every_index_comes_and_the_first_ones_fill_up(processes, length):
+    samplers = [
+        EpochSampler(length, batch_size=4, shuffle=False, rank=rank, world_size=processes)
+        for rank in range(processes)
+    ]
+    indices = sorted(index for sampler in samplers for _, index in sampler)
+    fill = -length % processes
+    assert indices == sorted([*range(length), *range(fill)])
+    assert len({len(list(sampler)) for sampler in samplers}) == 1
+    assert len(samplers[0]) == len(list(samplers[0]))
 
 
 def test_the_order_changes_with_epoch_and_seed_only():

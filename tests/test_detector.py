@@ -107,7 +107,8 @@ def test_images_of_any_shape_pass(size, resolution):
 @pytest.mark.parametrize(
     ("resolution", "size", "canvas"),
     [
-        ("auto", (100, 50), (128, 64)),  # the longer side of (96, 128)
+        ("auto", (100, 50), (96, 64)),  # to fit in (96, 128), as training letterboxes
+        ("auto", (50, 100), (64, 128)),
         (64, (100, 50), (64, 32)),
         ("64", (50, 100), (32, 64)),
         (66, (100, 50), (96, 64)),  # up to multiples of 32

@@ -239,13 +239,16 @@ def test_other_classes(train, shapes, tmp_path):
         (["--model.neck=spine"], "spine"),
         (["--model.schedule=never"], "never"),
         (["--model.ema_decay=1"], "ema_decay"),
+        (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
+        (["--trainer.precision=bf16-true"], "bf16-mixed"),
+        (["--trainer.enable_checkpointing=false"], "enable_checkpointing"),
     ],
 )
 def test_mistakes_in_options(train, tmp_path, options, said):
     with pytest.raises(InputError, match=said) as raised:
         train("fit", *options)
     assert "\n" not in str(raised.value)
-    assert not (tmp_path / "runs").exists()
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_best_checkpoint_holds_no_training_to_go_on_with(train):
@@ -253,6 +256,40 @@ def test_best_checkpoint_holds_no_training_to_go_on_with(train):
     assert (run / "best.ckpt").stat().st_size < (run / "last.ckpt").stat().st_size / 3
     with pytest.raises(InputError, match=r"--model\.weights"):
         train("fit", f"--ckpt_path={run / 'best.ckpt'}")
+
+
+def test_an_interrupted_epoch_is_repeated_not_doubled(train, monkeypatch):
+    """Stopped after the epoch's metrics were written and before its checkpoint."""
+    from lightning.pytorch import Trainer
+
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Trainer, "save_checkpoint", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")
+    assert [row["epoch"] for row in rows_of(run)] == ["0", "1"]
+    train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")
+    assert [row["epoch"] for row in rows_of(run)] == ["0", "1"]
+
+
+def test_a_failed_resume_deletes_nothing(train, tmp_path):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    copy = tmp_path / "elsewhere" / "copy.ckpt"
+    copy.parent.mkdir()
+    (run / "last.ckpt").rename(copy)
+    with pytest.raises(InputError, match="not finite"):
+        train(
+            "fit", f"--ckpt_path={copy}", "--trainer.max_epochs=3", "--data.class_names=null",
+            "--model.loss_weights={heatmap: .inf}",
+        )  # fmt: skip
+    assert copy.exists()
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval(train):
+    options = ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=2"]
+    run = train("fit", *options) / "runs" / "tiny"
+    assert [bool(row["AP"]) for row in rows_of(run)] == [False, True, True]
+    assert (run / "best.ckpt").exists()
 
 
 def test_unknown_option(train, tmp_path, capsys):
