@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.distributed
@@ -375,6 +376,9 @@ class DetectionData(LightningDataModule):
         return self._loader(self.val_set, shuffle=False)
 
     def _loader(self, dataset: CocoDetection, *, shuffle: bool) -> DataLoader:
+        # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
+        # and workers share the cores anyway.
+        cv2.setNumThreads(1)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if self.batch_size % world_size:
             raise InputError(
@@ -394,7 +398,6 @@ class DetectionData(LightningDataModule):
             sampler=sampler,
             num_workers=self.workers,
             collate_fn=collate,
-            worker_init_fn=_one_thread,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.workers > 0,
         )
@@ -415,13 +418,6 @@ def _without_repeats(gathered: list[tuple[list[dict], list]]) -> tuple[list[dict
         results += [result for result in found if result["image_id"] not in images]
         images |= dict.fromkeys(seen)
     return results, list(images)
-
-
-def _one_thread(worker: int) -> None:
-    """A worker that used all cores for each image would get in the way of the others."""
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _check_classes(source: str, checkpoint: dict[str, Any], class_names: Sequence[str]) -> None:
