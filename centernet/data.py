@@ -60,6 +60,9 @@ class CocoDetection(Dataset):
             InputError: the file is not usable (see :func:`centernet.annotations.read_coco`), has a
                 class that is not in ``class_names``, or an image is missing.
         """
+        # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
+        # and workers share the cores anyway.
+        cv2.setNumThreads(1)
         self.annotations = Path(annotations)
         self.canvas_size, self.augment, self.seed, self.stride = canvas_size, augment, seed, stride
         coco = read_coco(annotations)

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.distributed
@@ -376,9 +375,6 @@ class DetectionData(LightningDataModule):
         return self._loader(self.val_set, shuffle=False)
 
     def _loader(self, dataset: CocoDetection, *, shuffle: bool) -> DataLoader:
-        # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
-        # and workers share the cores anyway.
-        cv2.setNumThreads(1)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if self.batch_size % world_size:
             raise InputError(

@@ -15,7 +15,7 @@ SMALL = {"train": 3, "val": 2, "size": 48}
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "shapes"
-    make_shapes(root, train=70, val=20, size=64)
+    make_shapes(root, train=160, val=20, size=64)
     return root
 
 
