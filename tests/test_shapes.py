@@ -39,7 +39,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(tmp_path):
         assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 70), ("val", 20)])
+@pytest.mark.parametrize(("split", "count"), [("train", 160), ("val", 20)])
 def test_annotations_are_sound_coco(shapes, split, count):
     coco = COCO(shapes / "annotations" / f"instances_{split}.json")
     assert [c["id"] for c in coco.cats.values()] == [1, 3, 5, 9]
