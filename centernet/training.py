@@ -19,10 +19,11 @@ from rich.table import Table
 
 from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
 from centernet.runs import new_run, newest_run
-from centernet.task import CenterNetTask, DetectionData
+from centernet.task import CenterNetTask
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,144 @@
+"""Training and validation data as Lightning sees them."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from centernet.augment import Augment
+from centernet.data import CocoDetection, EpochSampler, collate
+from centernet.errors import InputError
+from centernet.model import CenterNet
+
+
+class DetectionData(LightningDataModule):
+    """Training and validation images with COCO annotations. All paths are relative to ``root``."""
+
+    def __init__(
+        self,
+        root: str = "data/coco",
+        train_images: str = "train2017",
+        train_annotations: str = "annotations/instances_train2017.json",
+        val_images: str = "val2017",
+        val_annotations: str = "annotations/instances_val2017.json",
+        image_size: int | tuple[int, int] = 512,
+        batch_size: int = 16,
+        workers: int | None = None,
+        augment: Augment | None = Augment(),  # noqa: B008 - frozen
+        class_names: list[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Say where the data is and how it is fed.
+
+        Args:
+            root: folder of the dataset.
+            train_images: folder of the training images.
+            train_annotations: COCO JSON of the training images.
+            val_images: folder of the validation images.
+            val_annotations: COCO JSON of the validation images.
+            image_size: of the canvas that images are drawn on, in pixels: one number, or height and
+                width; multiples of 32.
+            batch_size: images per step over all processes together.
+            workers: processes that prepare samples, for each training process; by default one per
+                spare CPU core, at most 8.
+            augment: random variation of training images; null for none.
+            class_names: the classes in the order of their labels; by default as in the training
+                annotations.
+            seed: of order and variation.
+        """
+        super().__init__()
+        self.root = Path(root)
+        self.paths = {
+            "train": (self.root / train_images, self.root / train_annotations),
+            "val": (self.root / val_images, self.root / val_annotations),
+        }
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        multiple = CenterNet.size_multiple
+        if height < multiple or width < multiple or height % multiple or width % multiple:
+            raise InputError(f"image_size must be multiples of {multiple}, got {height}x{width}")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        self.canvas_size = (height, width)
+        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
+        self._class_names = class_names
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label: as given, or as the training annotations have them."""
+        return list(self._class_names or self.train_set.class_names)
+
+    @cached_property
+    def train_set(self) -> CocoDetection:
+        """The training images; read when first asked for."""
+        dataset = self._dataset("train", self.augment, self._class_names)
+        if not dataset.num_objects:
+            raise InputError(f"{dataset.annotations} holds no box: there is nothing to learn from")
+        return dataset
+
+    @cached_property
+    def val_set(self) -> CocoDetection:
+        """The validation images; read when first asked for."""
+        return self._dataset("val", None, self.class_names)
+
+    def setup(self, stage: str) -> None:
+        """Read now what the stage needs, so that a mistake shows at once."""
+        _ = self.val_set, stage == "fit" and self.train_set
+
+    def _dataset(
+        self, part: str, augment: Augment | None, class_names: Sequence[str] | None
+    ) -> CocoDetection:
+        images, annotations = self.paths[part]
+        return CocoDetection(
+            images,
+            annotations,
+            canvas_size=self.canvas_size,
+            augment=augment,
+            class_names=class_names,
+            seed=self.seed,
+            stride=CenterNet.stride,
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled and augmented."""
+        return self._loader(self.train_set, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Every image once, in order."""
+        return self._loader(self.val_set, shuffle=False)
+
+    def _loader(self, dataset: CocoDetection, *, shuffle: bool) -> DataLoader:
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        if self.batch_size % world_size:
+            raise InputError(
+                f"batch_size {self.batch_size} cannot be split over {world_size} processes"
+            )
+        sampler = EpochSampler(
+            len(dataset),
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size // world_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=collate,
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.workers > 0,
+        )
+
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, list[dict]], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, list[dict]]:
+        """Send the images; the few boxes follow when targets are made of them."""
+        images, targets = batch
+        return images.to(device, non_blocking=True), targets
