@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ class _Events(TensorBoardLogger):
         self.experiment.flush()
 
 
+class _Parser(LightningArgumentParser):
+    """Keeps a wrong option's one line from drowning in the usage of a hundred right ones."""
+
+    def print_usage(self, file: Any = None) -> None:
+        if file is not sys.stderr:
+            super().print_usage(file)
+
+
 class TrainCLI(LightningCLI):
     """Training and validation, from YAML files and options, in run folders."""
 
@@ -61,6 +70,7 @@ class TrainCLI(LightningCLI):
                 "log_every_n_steps": 10,
                 "enable_model_summary": False,
             },
+            parser_class=_Parser,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
