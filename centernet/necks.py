@@ -38,7 +38,7 @@ class FPNNeck(nn.Module):
 
     After "Feature Pyramid Networks" (Lin et al., 2017), with the finest map alone as output. Unlike
     transposed convolutions it sees the backbone's fine features, so it learns small objects and
-    exact places in fewer steps, at the same cost.
+    exact places in fewer steps.
     """
 
     def __init__(self, in_channels: Mapping[int, int], widths: Sequence[int]) -> None:
