@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,11 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
+from centernet.checkpoints import save_file
+from centernet.errors import InputError
 from centernet.heatmaps import blend
 from centernet.targets import encode_targets
 
@@ -65,18 +67,33 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Save ``checkpoint`` at ``path``; the keys in ``storage_options`` are left out."""
-        checkpoint = {k: v for k, v in checkpoint.items() if k not in (storage_options or ())}
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".tmp")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        left_out = storage_options or ()
+        save_file({k: v for k, v in checkpoint.items() if k not in left_out}, path)
+
+
+class FrozenBackbone(Callback):
+    """Lets only neck and heads learn at first; the backbone's batch norms stand still too."""
+
+    def __init__(self, epochs: int) -> None:
+        """Freeze for ``epochs`` epochs."""
+        self.epochs = epochs
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See that several processes can wait for parameters that get no gradient."""
+        if isinstance(trainer.strategy, DDPStrategy) and not trainer.strategy._ddp_kwargs.get(
+            "find_unused_parameters"
+        ):
+            raise InputError(
+                "model.freeze_backbone_epochs with several processes needs "
+                "--trainer.strategy ddp_find_unused_parameters_true"
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze at first, thaw when the time has come."""
+        frozen = trainer.current_epoch < self.epochs
+        pl_module.model.backbone.requires_grad_(not frozen).train(not frozen)
+        if trainer.current_epoch == self.epochs:
+            log.info("epoch %d: the backbone learns from now on", self.epochs)
 
 
 class RunFolder(Checkpoint):

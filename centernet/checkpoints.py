@@ -1,7 +1,9 @@
 """Checkpoint files: what is in them beside the weights, and reading one without trusting it."""
 
+import os
 import pickle
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +14,22 @@ from centernet.errors import InputError
 from centernet.model import CenterNet
 
 # The entry of a checkpoint that says how to build its network: {"model": arguments of CenterNet,
-# "class_names", "image_size"}.
+# "class_names", "image_size": that it was trained for, or None for images of any size}.
 DESCRIPTION = "centernet"
 # Training keeps the network as the member ``model`` of its task.
 _PREFIX = "model."
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of ``train.py fit``. Nothing in the file is ever executed.
+def read_file(path: str | Path) -> Any:
+    """Read what ``torch.save`` wrote, in its old or new format. Nothing in it is ever executed.
 
     Raises:
-        InputError: the file is missing, truncated, no checkpoint, or holds more than tensors and
-            plain values.
+        InputError: the file is missing, truncated, foreign, or holds more than tensors and plain
+            values.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read weights {path}: {error.strerror or error}") from None
     except pickle.UnpicklingError:
@@ -40,20 +42,64 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is damaged or no checkpoint ({type(error).__name__}): was it copied whole?"
         ) from None
-    if not _is_ours(checkpoint):
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of ``train.py fit``.
+
+    Raises:
+        InputError: as :func:`read_file`, or it is no checkpoint of this project.
+    """
+    checkpoint = read_file(path)
+    if not is_checkpoint(checkpoint):
         raise InputError(
             f"{path} is no checkpoint of this project: it does not say of which network it is"
         )
     return checkpoint
 
 
-def _is_ours(checkpoint: Any) -> bool:
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+def is_checkpoint(content: Any) -> bool:
+    """Whether the content of a file says which network of this project it is of."""
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return False
-    match checkpoint.get(DESCRIPTION):
-        case {"model": dict(model), "class_names": [*names], "image_size": [int(), int()]}:
+    match content.get(DESCRIPTION):
+        case {
+            "model": dict(model),
+            "class_names": [*names],
+            "image_size": [int(), int()] | None,
+        }:
             return model.get("num_classes") == len(names)
     return False
+
+
+def save_file(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write beside the place and move there: the file is whole or not there at all."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def description(network: CenterNet, image_size: Sequence[int] | None) -> dict[str, Any]:
+    """The entry ``DESCRIPTION`` of a network's checkpoint."""
+    return {
+        "model": network.architecture,
+        "class_names": list(network.class_names),
+        "image_size": image_size and list(image_size),
+    }
+
+
+def checkpoint_of(network: CenterNet, image_size: Sequence[int] | None) -> dict[str, Any]:
+    """A checkpoint that holds a network and nothing of its training."""
+    state = {_PREFIX + name: value for name, value in network.state_dict().items()}
+    return {"state_dict": state, DESCRIPTION: description(network, image_size)}
 
 
 def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -80,4 +126,5 @@ def build_network(checkpoint: dict[str, Any]) -> CenterNet:
             f"the checkpoint's weights do not fit the network it names, {architecture}: "
             "was it made by another version?"
         ) from None
+    network.class_names = tuple(checkpoint[DESCRIPTION]["class_names"])
     return network.eval()

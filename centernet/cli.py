@@ -32,6 +32,16 @@ NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class that was seen,
 exit status: 0, 1 when an image could not be read or something given is wrong, 2 for a wrong
 option, 130 after Ctrl-C, which keeps what was done so far
 """
+_IMPORT = """\
+Make a checkpoint of this project out of a detection checkpoint of the original release. Which
+network it is, is read off its tensors; nothing in the file is executed.
+
+  centernet import-weights ctdet_coco_dla_2x.pth coco_dla34.ckpt
+  centernet import-weights ctdet_pascal_dla_512.pth voc_dla34.ckpt \\
+      --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225
+
+detect, and --model.weights of fit, also take the released file as it is.
+"""
 # Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
 _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
@@ -50,6 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
         train(arguments)
     if given[:1] == ["detect"]:
         detect(given[1:], program="centernet detect")
+    if given[:1] == ["import-weights"]:
+        import_weights(given[1:])
     parser = _Parser(
         "centernet", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("fit", "train; fit --help lists all options"),
         ("validate", "COCO's average precision of a trained model"),
         ("detect", "find objects in images, videos and camera pictures"),
+        ("import-weights", "make a checkpoint of one of the original release"),
     ):
         commands.add_parser(name, help=text)
     parser.parse_args(given)
@@ -98,7 +111,11 @@ def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="an image, a folder, a glob in quotes, a video, a camera number, or a stream's URL",
     )
-    add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
+    add(
+        "--weights",
+        required=True,
+        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth)",
+    )
     add("--output", type=Path, default="runs/detect", help="folder for what is saved (%(default)s)")
     add("--threshold", type=float, default=0.3, help="least score of a detection (%(default)s)")
     add(
@@ -118,7 +135,62 @@ def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="longest side in pixels, auto (as trained), or keep (the image's own) (%(default)s)",
     )
+    add(
+        "--flip", action="store_true", help="look at the mirrored picture too: better, half as fast"
+    )
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="look at the picture at several scales, as 0.75 1 1.25: better still, slower",
+    )
     add("--top-k", type=int, default=100, help="most detections per picture (%(default)s)")
+    add(
+        "--nms",
+        type=_nms,
+        help="soft, or the IoU above which the weaker of two boxes of a class is dropped "
+        "(soft for several scales, else none)",
+    )
+
+
+def _nms(text: str) -> str | float:
+    return text if text == "soft" else float(text)
+
+
+def import_weights(arguments: list[str]) -> NoReturn:
+    """Run ``import-weights`` and exit."""
+    parser = _Parser(
+        "centernet import-weights",
+        description=_IMPORT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="a detection checkpoint of the release, ctdet_*.pth")
+    add("target", metavar="TARGET", help="the checkpoint to write, as coco_dla34.ckpt")
+    for name, values in (("mean", "0.485 0.456 0.406"), ("std", "0.229 0.224 0.225")):
+        add(
+            f"--{name}",
+            type=float,
+            nargs=3,
+            help=f"{name} of the colours in training, in [0, 1], blue first; by default that of "
+            f"the COCO models; the VOC models have {values}",
+        )
+    add(
+        "--class-names",
+        nargs="+",
+        help="by label; by default COCO's for 80 classes, VOC's for 20, else 0, 1, ...",
+    )
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        from centernet.weights import import_weights
+
+        network = import_weights(**vars(options))
+        made_of = {k: v for k, v in network.architecture.items() if k != "num_classes"}
+        print(f"{options.target}: {network.num_classes} classes, {made_of}")
+
+    run_and_exit(command)
 
 
 def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:

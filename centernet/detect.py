@@ -241,7 +241,13 @@ def run(options: argparse.Namespace) -> int:
     paths = find_images(options.source)
     video = Video(options.source) if paths is None else None
     detector = Detector.load(
-        options.weights, device=options.device, resolution=options.resolution, top_k=options.top_k
+        options.weights,
+        device=options.device,
+        resolution=options.resolution,
+        flip=options.flip,
+        scales=options.scales,
+        top_k=options.top_k,
+        nms=options.nms,
     )
     _make_folder(options.output)
     how = {"threshold": options.threshold, "heatmaps": options.heatmaps, "window": options.show}

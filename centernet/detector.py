@@ -1,10 +1,10 @@
 """A trained network as a function from images to detections: the class most people need."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import supervision as sv
@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet import geometry
-from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
+from centernet import geometry, inference
 from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.heatmaps import Heatmaps
 from centernet.images import as_rgb, read_image
+from centernet.inference import Modes, View
 from centernet.model import CenterNet
+from centernet.weights import load_weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +54,7 @@ class Detector:
     Attributes:
         class_names: by class id.
         device: where the network runs.
+        modes: how images are looked at.
     """
 
     def __init__(
@@ -61,9 +63,8 @@ class Detector:
         class_names: Sequence[str],
         *,
         device: str | torch.device = "auto",
-        resolution: int | str = "auto",
-        image_size: tuple[int, int] = (512, 512),
-        top_k: int = 100,
+        image_size: tuple[int, int] | None = (512, 512),
+        **modes: Any,
     ) -> None:
         """Wrap a network; :meth:`load` is the usual way.
 
@@ -71,26 +72,17 @@ class Detector:
             network: trained.
             class_names: by class id.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
-            resolution: the longest side that images are scaled to, in pixels; ``auto`` for the size
-                the network was trained for; ``keep`` for the image's own size.
-            image_size: (height, width) that the network was trained for.
-            top_k: most detections per image.
+            image_size: (height, width) that the network was trained for; None for none.
+            **modes: how images are looked at, see :class:`centernet.inference.Modes`.
 
         Raises:
-            InputError: an unknown device or resolution.
+            InputError: the device cannot be used, or a mode is wrong.
         """
-        if not (
-            resolution in ("auto", "keep") or (str(resolution).isdecimal() and int(resolution) > 0)
-        ):
-            raise InputError(
-                f"resolution must be auto, keep or a number of pixels, got {resolution!r}"
-            )
-        if top_k < 1:
-            raise InputError(f"top_k must be at least 1, got {top_k}")
         self.class_names = tuple(class_names)
         self.device = _device(device)
-        self.top_k = top_k
+        self.modes = Modes(**modes)
         sides = {"auto": image_size, "keep": None}
+        resolution = self.modes.resolution
         # (height, width) that images are scaled to fit in; None leaves them as they are.
         self._fit = sides[resolution] if resolution in sides else (int(resolution),) * 2
         self._network = network.eval().to(self.device)
@@ -102,24 +94,41 @@ class Detector:
         *,
         device: str | torch.device = "auto",
         resolution: int | str = "auto",
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
         top_k: int = 100,
+        nms: float | str | None = None,
     ) -> "Detector":
-        """Make a detector of a checkpoint; ``__init__`` explains the other arguments.
+        """Make a detector of a checkpoint of ``train.py fit`` or of the original release.
 
         Nothing in the file is executed.
 
+        Args:
+            weights: ``.ckpt`` of this project or ``.pth`` of the release.
+            device: ``auto`` takes CUDA, else MPS, else the CPU.
+            resolution: the longest side that images are scaled to, in pixels; ``auto`` for the size
+                the network was trained for; ``keep`` for the image's own size, which is also what
+                ``auto`` means for released weights.
+            flip: look at the mirrored image too; better, at twice the cost.
+            scales: look at the image scaled by each of these; better still, and slower.
+            top_k: most detections per image.
+            nms: ``soft``, or the IoU above which the weaker of two boxes of a class is dropped; by
+                default soft for several scales and none for one.
+
         Raises:
-            InputError: the file is missing, damaged, or no such checkpoint.
+            InputError: the file is missing, damaged, or no such checkpoint, or an option is wrong.
         """
-        checkpoint = read_checkpoint(weights)
-        description = checkpoint[DESCRIPTION]
+        network, image_size = load_weights(weights)
         return cls(
-            build_network(checkpoint),
-            description["class_names"],
+            network,
+            network.class_names,
             device=device,
+            image_size=image_size,
             resolution=resolution,
-            image_size=tuple(description["image_size"]),
+            flip=flip,
+            scales=scales,
             top_k=top_k,
+            nms=nms,
         )
 
     def __call__(
@@ -151,17 +160,20 @@ class Detector:
         clip: bool = True,
     ) -> list[sv.Detections]:
         """Detect in several images; those that share a canvas size go through together."""
-        placed = [self._place(_pixels(image, bgr)) for image in images]
-        found: list[sv.Detections | None] = [None] * len(placed)
-        for shape in dict.fromkeys(canvas.shape for canvas, _, _ in placed):
-            members = [i for i, (canvas, _, _) in enumerate(placed) if canvas.shape == shape]
-            outputs = self._forward(np.stack([placed[i][0] for i in members]))
-            for i, result in zip(
-                members, decode(outputs, stride=CenterNet.stride, top_k=self.top_k), strict=True
-            ):
-                _, matrix, size = placed[i]
-                found[i] = self._detections(result, matrix, size, threshold, clip)
-        return found
+        pixels = [_pixels(image, bgr) for image in images]
+        views = [(i, view) for i, image in enumerate(pixels) for view in self._views(image)]
+        found: list[list[Mapping[str, NDArray]]] = [[] for _ in pixels]
+        for shape in dict.fromkeys(view.canvas.shape for _, view in views):
+            owners, alike = zip(
+                *(pair for pair in views if pair[1].canvas.shape == shape), strict=True
+            )
+            outputs = self._forward(alike)
+            for owner, result in zip(owners, self._decode(outputs, alike), strict=True):
+                found[owner].append(result)
+        return [
+            self._detections(results, image.shape[:2], threshold, clip)
+            for results, image in zip(found, pixels, strict=True)
+        ]
 
     def heatmaps(self, image: "ImageLike", *, bgr: bool = False) -> Heatmaps:
         """The class probabilities at every cell of an image, to look at or to save."""
@@ -173,57 +185,63 @@ class Detector:
         """Detections, heatmaps and timings of one image from one pass; arguments as for calling."""
         start = perf_counter()
         pixels = _pixels(image, bgr)
-        canvas, matrix, size = self._place(pixels)
+        views = self._views(pixels)
         loaded = perf_counter()
-        outputs = self._forward(canvas[None])
-        probabilities = outputs["heatmap"][0].float().sigmoid().cpu().numpy()
+        outputs = [self._forward([view]) for view in views]
+        shown = int(np.argmin(np.abs(np.log(self.modes.scales))))
+        probabilities = outputs[shown]["heatmap"][0].float().sigmoid().cpu().numpy()
         computed = perf_counter()
-        (found,) = decode(outputs, stride=CenterNet.stride, top_k=self.top_k)
-        detections = self._detections(found, matrix, size, threshold, clip)
+        found = [self._decode(maps, [view])[0] for maps, view in zip(outputs, views, strict=True)]
+        detections = self._detections(found, pixels.shape[:2], threshold, clip)
         decoded = perf_counter()
-        back = geometry.invert(matrix) * np.array([CenterNet.stride, CenterNet.stride, 1])
+        stride = np.array([CenterNet.stride, CenterNet.stride, 1])
         return Prediction(
             pixels,
             detections,
-            Heatmaps(probabilities, back, self.class_names),
+            Heatmaps(
+                probabilities, geometry.invert(views[shown].matrix) * stride, self.class_names
+            ),
             {"load": loaded - start, "network": computed - loaded, "decode": decoded - computed},
         )
 
-    def _place(
-        self, pixels: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], geometry.Matrix, tuple[int, int]]:
-        """Draw an image on the canvas for the chosen resolution."""
-        size = pixels.shape[:2]
-        multiple = CenterNet.size_multiple
-        if self._fit is None:
-            canvas_size = tuple((side | (multiple - 1)) + 1 for side in size)
-            matrix = geometry.keep(size, canvas_size)
-        else:
-            scale = min(most / side for most, side in zip(self._fit, size, strict=True))
-            canvas_size = tuple(
-                multiple * max(1, -(-round(side * scale) // multiple)) for side in size
-            )
-            matrix = geometry.centered(scale, size, canvas_size)
-        canvas, matrix = geometry.place_image(pixels, matrix, canvas_size)
-        return canvas, matrix, size
+    def _views(self, pixels: NDArray[np.uint8]) -> list[View]:
+        return [
+            inference.view(pixels, scale, self._fit, self._network.size_multiple)
+            for scale in self.modes.scales
+        ]
 
     @torch.inference_mode()
-    def _forward(self, canvases: NDArray[np.uint8]) -> dict[str, Tensor]:
-        images = torch.from_numpy(canvases).permute(0, 3, 1, 2).to(self.device)
-        return self._network(images)
+    def _forward(self, views: Sequence[View]) -> dict[str, Tensor]:
+        """The maps of views whose canvases have one size."""
+        canvases = torch.from_numpy(np.stack([view.canvas for view in views]))
+        images = canvases.permute(0, 3, 1, 2).to(self.device)
+        return inference.forward(self._network, images, flip=self.modes.flip)
+
+    def _decode(
+        self, outputs: dict[str, Tensor], views: Sequence[View]
+    ) -> list[dict[str, NDArray]]:
+        """The detections in each view, their boxes in pixels of the image."""
+        found = []
+        for result, view in zip(
+            decode(outputs, stride=CenterNet.stride, top_k=self.modes.top_k), views, strict=True
+        ):
+            values = {name: value.cpu().numpy() for name, value in result.items()}
+            values["boxes"] = geometry.transform_boxes(
+                values["boxes"], geometry.invert(view.matrix)
+            )
+            found.append(values)
+        return found
 
     def _detections(
         self,
-        found: dict[str, Tensor],
-        matrix: geometry.Matrix,
+        views: Sequence[Mapping[str, NDArray]],
         image_size: tuple[int, int],
         threshold: float,
         clip: bool,
     ) -> sv.Detections:
-        boxes, scores, labels = (
-            found[name].cpu().numpy() for name in ("boxes", "scores", "labels")
-        )
-        boxes = geometry.transform_boxes(boxes, geometry.invert(matrix))
+        """Of all views of one image."""
+        found = inference.join(views, self.modes)
+        boxes, scores, labels = (found[name] for name in ("boxes", "scores", "labels"))
         if clip:
             height, width = image_size
             boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))

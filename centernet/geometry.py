@@ -26,11 +26,22 @@ def centered(scale: float, image_size: tuple[int, int], canvas_size: tuple[int, 
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
 
 
-def keep(image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
-    """Centre an unscaled image on a canvas as the original does: by whole pixels, rounded down."""
+def keep(
+    image_size: tuple[int, int],
+    canvas_size: tuple[int, int],
+    scaled_size: tuple[int, int] | None = None,
+) -> Matrix:
+    """Centre an image on a canvas as the original does: by whole pixels, rounded down.
+
+    The image keeps its size, or is scaled to ``scaled_size`` first.
+    """
     (height, width), (canvas_height, canvas_width) = image_size, canvas_size
+    scaled_height, scaled_width = scaled_size or image_size
     return np.array(
-        [[1.0, 0.0, canvas_width // 2 - width // 2], [0.0, 1.0, canvas_height // 2 - height // 2]]
+        [
+            [scaled_width / width, 0.0, canvas_width // 2 - scaled_width // 2],
+            [0.0, scaled_height / height, canvas_height // 2 - scaled_height // 2],
+        ]
     )
 
 
@@ -96,7 +107,7 @@ def place_image(
         return canvas, matrix
     (left, right, to_left, to_right), (top, bottom, to_top, to_bottom) = x, y
     size = (to_right - to_left, to_bottom - to_top)
-    shrinks = size[0] < (right - left) / 2 or size[1] < (bottom - top) / 2
+    shrinks = size[0] < (right - left) // 2 or size[1] < (bottom - top) // 2
     resized = cv2.resize(
         image[top:bottom, left:right],
         size,

@@ -1,32 +1,40 @@
 """Training and validation of a CenterNet as Lightning sees them."""
 
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
 from lightning.pytorch import Callback, LightningModule
+from numpy.typing import NDArray
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
 from centernet import geometry
 from centernet.annotations import shortened
-from centernet.callbacks import EMA
-from centernet.checkpoints import DESCRIPTION, network_state, read_checkpoint
+from centernet.callbacks import EMA, FrozenBackbone
+from centernet.checkpoints import DESCRIPTION, description
 from centernet.decode import decode
+from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, coco_results, evaluate
+from centernet.inference import Modes
 from centernet.losses import CenterNetLoss
 from centernet.model import CenterNet
+from centernet.schedules import SCHEDULES, rate_factor
 from centernet.targets import Targets, encode_targets
+from centernet.weights import load_weights, start_from
 
 log = logging.getLogger(__name__)
 
 # Steps between two looks at whether the loss is still finite; each look waits for the device.
 _CHECK_EVERY = 50
+
+# Of one image: boxes (K, 4) in its pixels, scores (K,), labels (K,).
+Found = tuple[NDArray, NDArray, NDArray]
 
 
 class CenterNetTask(LightningModule):
@@ -46,9 +54,11 @@ class CenterNetTask(LightningModule):
         backbone: str = "resnet18",
         neck: str = "deconv",
         neck_channels: list[int] = [256, 128, 64],  # noqa: B006 - read only; a list is what YAML has
+        deformable: bool = False,
         head_channels: int = 64,
         pretrained: bool = False,
         weights: str | None = None,
+        freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
@@ -58,21 +68,24 @@ class CenterNetTask(LightningModule):
         milestones: list[int] = [90, 120],  # noqa: B006
         warmup_steps: int = 200,
         ema_decay: float = 0.998,
-        top_k: int = 100,
+        test: Modes = Modes(),  # noqa: B008 - frozen
     ) -> None:
         """Make the network and remember how to train it.
 
         Args:
             class_names: names by label; comes from the data.
-            backbone: any timm model with stride-32 features: resnet18, resnet50,
-                mobilenetv4_conv_small, ...
-            neck: what brings the features back to stride 4: deconv (the paper's) or fpn, which
-                learns faster.
-            neck_channels: widths of the neck's three steps; the original has 256, 256, 256. A
-                pyramid has the last one throughout.
+            backbone: any timm model with stride-32 features: resnet18, dla34, convnext_tiny,
+                mobilenetv4_conv_small, ...; or hourglass104, which has no use for a neck.
+            neck: what brings the features back to stride 4: deconv (the paper's for ResNets), dla
+                (the paper's for DLA-34), or fpn, which learns fastest.
+            neck_channels: widths of the neck's three steps; the original's plain ResNets have 256,
+                256, 256. A pyramid has the last one throughout.
+            deformable: deformable convolutions in the neck; slow on a CPU.
             head_channels: hidden width of each head.
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
-            weights: checkpoint to start from, of the same classes.
+            weights: file to start from: a checkpoint of fit, or one of the original release. It
+                decides the network; for other classes the last layer of the heatmap is made anew.
+            freeze_backbone_epochs: for so many epochs only neck and heads learn.
             loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1.
             optimizer: name of a timm optimiser: adamw, adam, sgd, ...
             learning_rate: for a batch of reference_batch_size; scaled in proportion to the real
@@ -84,46 +97,52 @@ class CenterNetTask(LightningModule):
             warmup_steps: steps of linear warm-up, at most a tenth of the training.
             ema_decay: validate and keep an exponential moving average of the weights with this
                 decay, itself warmed up; 0 turns it off.
-            top_k: detections per image in validation.
+            test: how the validate command looks at images; fit looks once, at data.image_size, and
+                heeds top_k alone.
         """
         super().__init__()
-        if schedule not in ("cosine", "step"):
-            raise InputError(f"unknown schedule {schedule!r}: choose cosine or step")
+        if schedule not in SCHEDULES:
+            raise InputError(f"unknown schedule {schedule!r}: choose {' or '.join(SCHEDULES)}")
         if not 0 <= ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
         self.class_names = tuple(class_names)
-        self.architecture = {
-            "num_classes": len(self.class_names),
+        architecture = {
             "backbone": backbone,
             "neck": neck,
-            "neck_channels": list(neck_channels),
+            "neck_channels": neck_channels,
+            "deformable": deformable,
             "head_channels": head_channels,
+            "pretrained": pretrained,
         }
-        self.model = CenterNet(**self.architecture, pretrained=pretrained and not weights)
+        trained = load_weights(weights)[0] if weights else None
+        if trained:
+            architecture = trained.architecture
+        self.model = CenterNet(**architecture | {"num_classes": len(self.class_names)})
+        self.model.class_names = self.class_names
+        self.start = start_from(self.model, trained) if trained else None
         self.loss = CenterNetLoss(loss_weights)
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.learning_rate, self.reference_batch_size = learning_rate, reference_batch_size
         self.schedule, self.milestones, self.warmup_steps = schedule, milestones, warmup_steps
-        self.ema_decay, self.top_k = ema_decay, top_k
+        self.ema_decay, self.freeze_backbone_epochs, self.test = (
+            ema_decay, freeze_backbone_epochs, test,
+        )  # fmt: skip
         self.evaluation: Evaluation | None = None
         self.validated_epoch = -1
         self.results: list[dict[str, Any]] = []
         self._seen_images: list[Any] = []
+        self._detector: Detector | None = None
         self._targets: Targets | None = None
         self._unchecked: list[tuple[Tensor, list[str]]] = []
-        if weights:
-            self._start_from(weights)
 
-    def _start_from(self, weights: str) -> None:
-        checkpoint = read_checkpoint(weights)
-        _check_classes(weights, checkpoint, self.class_names)
-        try:
-            self.model.load_state_dict(network_state(checkpoint))
-        except RuntimeError:
+    def setup(self, stage: str) -> None:
+        """See that the network takes images of the data's size."""
+        size, multiple = self.trainer.datamodule.canvas_size, self.model.size_multiple
+        if any(side % multiple for side in size):
             raise InputError(
-                f"{weights} holds the network {checkpoint[DESCRIPTION]['model']}, "
-                f"not the one asked for, {self.architecture}: give the same --model options"
-            ) from None
+                f"data.image_size must be multiples of {multiple} for this network, "
+                f"got {size[0]}x{size[1]}"
+            )
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -179,30 +198,47 @@ class CenterNetTask(LightningModule):
             shortened(self.class_names),
             *data.canvas_size,
         )
+        if self.start:
+            log.info("%s", self.start)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""
         self.results, self._seen_images = [], []
+        if self.trainer.state.fn == "validate" and not self.test.plain:
+            self._detector = Detector(
+                self.model,
+                self.class_names,
+                device=self.device,
+                image_size=self.trainer.datamodule.canvas_size,
+                **asdict(self.test),
+            )
 
     def validation_step(
         self, batch: tuple[Tensor, list[dict]], batch_idx: int
-    ) -> dict[str, Tensor]:
-        """Detect, bring the boxes back to the images, and keep them for the epoch's end."""
+    ) -> dict[str, Tensor] | None:
+        """Detect, and keep what was found, its boxes in image pixels, for the epoch's end."""
         images, targets = batch
-        outputs = self.model(images)
-        dataset = self.trainer.datamodule.val_set
-        for target, found in zip(
-            targets, decode(outputs, stride=self.model.stride, top_k=self.top_k), strict=True
-        ):
+        outputs = None if self._detector else self.model(images)
+        found = self._decode(outputs, targets) if outputs else self._detect(targets)
+        category_ids = self.trainer.datamodule.val_set.category_ids
+        for target, values in zip(targets, found, strict=True):
+            self._seen_images.append(target["image_id"])
+            self.results += coco_results(target["image_id"], *values, category_ids)
+        return outputs
+
+    def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[Found]:
+        results = decode(outputs, stride=self.model.stride, top_k=self.test.top_k)
+        for target, result in zip(targets, results, strict=True):
             boxes, scores, labels = (
-                found[name].cpu().numpy() for name in ("boxes", "scores", "labels")
+                result[name].cpu().numpy() for name in ("boxes", "scores", "labels")
             )
             boxes = geometry.transform_boxes(boxes, geometry.invert(target["matrix"]))
-            self._seen_images.append(target["image_id"])
-            self.results += coco_results(
-                target["image_id"], boxes, scores, labels, dataset.category_ids
-            )
-        return outputs
+            yield boxes, scores, labels
+
+    def _detect(self, targets: list[dict]) -> Iterator[Found]:
+        for target in targets:
+            found = self._detector(target["file"], threshold=0, clip=False)
+            yield found.xyxy, found.confidence, found.class_id
 
     def on_validation_epoch_end(self) -> None:
         """Gather the detections of all processes and compare them with the annotations."""
@@ -224,9 +260,13 @@ class CenterNetTask(LightningModule):
             log.info("epoch %d: %s", self.current_epoch, scores)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Average the weights while fitting."""
-        fitting = self.trainer.state.fn == "fit"
-        return [EMA(self.ema_decay)] if self.ema_decay and fitting else []
+        """Averaged weights and the frozen backbone, while fitting."""
+        if self.trainer.state.fn != "fit":
+            return []
+        callbacks: list[Callback] = [EMA(self.ema_decay)] if self.ema_decay else []
+        if self.freeze_backbone_epochs:
+            callbacks.append(FrozenBackbone(self.freeze_backbone_epochs))
+        return callbacks
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimiser, its learning rate scaled with the batch, and the schedule by step."""
@@ -243,29 +283,19 @@ class CenterNetTask(LightningModule):
         optimizer = create_optimizer_v2(
             self.model, self.optimizer, lr=rate, weight_decay=self.weight_decay, **fused
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self._rate_factor(step, total)
+        factor = rate_factor(
+            self.schedule,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            epochs=self.trainer.max_epochs,
+            warmup_steps=self.warmup_steps,
+            milestones=self.milestones,
         )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate_factor(self, step: int, total: int) -> float:
-        warmup = min(self.warmup_steps, total // 10)
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if self.schedule == "cosine":
-            progress = min(1.0, (step - warmup) / max(1, total - warmup))
-            return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-        epoch = step * self.trainer.max_epochs // max(1, total)
-        return 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint how to build the network and what its classes are called."""
-        checkpoint[DESCRIPTION] = {
-            "model": self.architecture,
-            "class_names": list(self.class_names),
-            "image_size": list(self.trainer.datamodule.canvas_size),
-        }
+        checkpoint[DESCRIPTION] = description(self.model, self.trainer.datamodule.canvas_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes."""

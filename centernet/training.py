@@ -25,6 +25,7 @@ from centernet.errors import InputError
 from centernet.evaluate import Evaluation
 from centernet.runs import new_run, newest_run
 from centernet.task import CenterNetTask
+from centernet.weights import has_names, load_weights
 
 log = logging.getLogger(__name__)
 
@@ -110,21 +111,22 @@ class TrainCLI(LightningCLI):
             self.run = Path(checkpoint).parent
         if not checkpoint:
             return
-        content = read_checkpoint(checkpoint)
-        if self.subcommand == "fit" and "optimizer_states" not in content:
-            raise InputError(
-                f"{checkpoint} holds no state of a training to go on with: resume from last.ckpt, "
-                f"or start anew from it with --model.weights {checkpoint}"
-            )
-        description = content[DESCRIPTION]
-        self.options.ckpt_path = checkpoint
         log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
-        if self.subcommand == "validate":
-            self.options.verbose = False
-            self.options.data.class_names = description["class_names"]
-            architecture = {k: v for k, v in description["model"].items() if k != "num_classes"}
-            for name, value in (architecture | {"weights": None, "pretrained": False}).items():
-                self.options.model[name] = value
+        if self.subcommand == "fit":
+            architecture = _resumable(checkpoint)[DESCRIPTION]["model"]
+            self.options.ckpt_path = checkpoint
+        else:
+            network, _ = load_weights(checkpoint)
+            architecture = network.architecture
+            if has_names(network):
+                self.options.data.class_names = list(network.class_names)
+            self.options.ckpt_path, self.options.verbose = None, False
+        model = self.options.model
+        for name in architecture.keys() & model.keys():
+            model[name] = architecture[name]
+        model.pretrained = False
+        # The trainer could not read released weights: validation starts from the file instead.
+        model.weights = checkpoint if self.subcommand == "validate" else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add to the trainer what keeps the run folder."""
@@ -148,6 +150,15 @@ class TrainCLI(LightningCLI):
             if new:
                 self.run.rmdir()
             raise InputError(" ".join(str(error).split())) from None
+
+    def before_validate(self) -> None:
+        """See that weights that do not name their classes have as many as the data."""
+        start = self.model.start
+        if start.new:
+            raise InputError(
+                f"{self.options.model.weights} knows {len(start.known_classes)} classes, the data "
+                f"has {len(self.model.class_names)}: use weights trained on these classes"
+            )
 
     def after_fit(self) -> None:
         """Say how it went and what to do with it."""
@@ -208,6 +219,16 @@ def main(args: list[str] | None = None) -> None:
         raise InputError(last.removeprefix(f"{InputError.__module__}.InputError: ")) from None
     finally:
         os.environ.pop(_RUN, None)
+
+
+def _resumable(path: str) -> dict[str, Any]:
+    content = read_checkpoint(path)
+    if "optimizer_states" not in content:
+        raise InputError(
+            f"{path} holds no state of a training to go on with: resume from last.ckpt, "
+            f"or start anew from it with --model.weights {path}"
+        )
+    return content
 
 
 def _check_precision(trainer: Any) -> None:

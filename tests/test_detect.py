@@ -20,9 +20,9 @@ SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
 def run(tmp_path, monkeypatch):
     """Runs ``detect`` with a detector of coloured spots; returns the status and the folder."""
 
-    def load(weights, *, device, resolution, top_k):
+    def load(weights, *, device, **modes):
         assert (weights, device) == ("w.ckpt", "cpu")
-        return spot_detector(resolution=resolution, top_k=top_k)
+        return spot_detector(**modes)
 
     monkeypatch.setattr(Detector, "load", load)
 
@@ -37,7 +37,10 @@ def run(tmp_path, monkeypatch):
             "show": False,
             "device": "cpu",
             "resolution": "auto",
+            "flip": False,
+            "scales": [1.0],
             "top_k": 100,
+            "nms": None,
         }
         options = Namespace(**defaults | options)
         return detect.run(options), options.output

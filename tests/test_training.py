@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from doubles import released_weights
 
 from centernet import Detector
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.errors import InputError
 from centernet.shapes import make_shapes
+from centernet.task import CenterNetTask
 from centernet.training import main
 
 # A tiny network on a small canvas: a step takes a few hundredths of a second.
@@ -213,18 +215,96 @@ def test_truncated_image(train, shapes, tmp_path, workers):
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_other_classes(train, shapes, tmp_path):
+def with_a_moon(shapes, copy):
+    """The shapes with a fifth class, of which there is none."""
+    return change(shapes, copy, lambda coco: coco["categories"].append({"id": 99, "name": "moon"}))
+
+
+def test_a_run_cannot_be_resumed_with_other_classes(train, shapes, tmp_path):
     run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
-    fewer = change(
-        shapes,
-        tmp_path / "copy",
-        lambda coco: coco["categories"].append({"id": 99, "name": "moon"}),
-    )
-    for option in (f"--model.weights={run / 'best.ckpt'}", f"--ckpt_path={run / 'last.ckpt'}"):
-        with pytest.raises(InputError, match=r"4 classes .* the data has 5") as raised:
-            train("fit", option, root=fewer)
-        assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match=r"4 classes .* the data has 5") as raised:
+        train(
+            "fit", f"--ckpt_path={run / 'last.ckpt'}", root=with_a_moon(shapes, tmp_path / "copy")
+        )
+    assert "\n" not in str(raised.value)
     assert {p.name for p in run.parent.iterdir()} == {"tiny"}
+
+
+def test_weights_of_other_classes_are_a_start(train, shapes, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    best = f"--model.weights={run / 'best.ckpt'}"
+    for root, new in ((shapes, False), (with_a_moon(shapes, tmp_path / "copy"), True)):
+        caplog.clear()
+        # The file decides the network, whatever the options say.
+        train("fit", best, "--trainer.max_epochs=1", "--model.neck=deconv", root=root)
+        assert "tensors taken: " in caplog.text and "backbone " in caplog.text
+        said = "tensors made anew: heads.heatmap.2.weight, heads.heatmap.2.bias, for the weights"
+        assert (said in caplog.text) == new
+    started = read_checkpoint(run.parent / "tiny-3" / "last.ckpt")[DESCRIPTION]
+    assert started["model"]["neck"] == "fpn" and len(started["class_names"]) == 5
+
+
+def test_released_weights_are_a_start_and_can_be_validated(train, tmp_path):
+    path = tmp_path / "ctdet_small.pth"
+    torch.save({"state_dict": released_weights("res_18", num_classes=4)}, path)
+    out = train("fit", f"--model.weights={path}", "--trainer.max_epochs=1")
+    description = read_checkpoint(out / "runs" / "tiny" / "last.ckpt")[DESCRIPTION]
+    assert description["model"]["neck_channels"] == [256, 256, 256]
+    assert description["class_names"] == ["circle", "rectangle", "triangle", "star"]
+    train("validate", f"--ckpt_path={path}")
+    assert (tmp_path / "validate-instances_val" / "metrics.json").exists()
+
+
+def test_weights_without_names_and_of_another_count_cannot_be_validated(train, tmp_path):
+    path = tmp_path / "ctdet_small.pth"
+    torch.save({"state_dict": released_weights("res_18", num_classes=3)}, path)
+    with pytest.raises(InputError, match="knows 3 classes, the data has 4"):
+        train("validate", f"--ckpt_path={path}")
+
+
+def test_a_frozen_backbone_learns_later(train, caplog):
+    caplog.set_level(logging.INFO)
+    options = ("--model.freeze_backbone_epochs=1", "--model.ema_decay=0")
+
+    def weights(run):
+        state = read_checkpoint(run / "last.ckpt")["state_dict"]
+        return [
+            {k: v for k, v in state.items() if k.startswith(f"model.{part}.")}
+            for part in ("backbone", "heads")
+        ]
+
+    fresh = CenterNetTask("abcd", backbone="test_resnet", neck="fpn").state_dict().keys()
+    runs = train("fit", "--trainer.max_epochs=1", *options) / "runs"
+    backbone, heads = weights(runs / "tiny")
+    assert {*backbone, *heads} <= set(fresh)
+    train("fit", "--trainer.max_epochs=2", *options, "--model.warmup_steps=0")
+    later_backbone, later_heads = weights(runs / "tiny-2")
+    # The seed makes both start alike; the first epoch leaves the backbone as it was made.
+    torch.manual_seed(0)
+    assert not all(torch.equal(v, later_backbone[k]) for k, v in backbone.items())
+    assert not any(torch.equal(v, later_heads[k]) for k, v in heads.items())
+    assert "epoch 1: the backbone learns from now on" in caplog.text
+
+
+def test_validation_with_test_modes_equals_the_detector(train, shapes):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    train(
+        "validate",
+        f"--ckpt_path={run / 'best.ckpt'}",
+        "--model.test.resolution=keep",
+        "--model.test.flip=true",
+        "--model.test.scales=[0.5,1]",
+        "--model.test.top_k=7",
+    )
+    results = json.loads((run / "validate-instances_val" / "detections.json").read_text())
+    detector = Detector.load(
+        run / "best.ckpt", device="cpu", resolution="keep", flip=True, scales=(0.5, 1), top_k=7
+    )
+    found = detector(shapes / "val" / "000000.png", threshold=0, clip=False)
+    ours = [r for r in results if r["image_id"] == results[0]["image_id"]]
+    assert len(ours) == 7
+    assert [r["score"] for r in ours] == pytest.approx(found.confidence.tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +318,9 @@ def test_other_classes(train, shapes, tmp_path):
         (["--model.backbone=resnet19"], "resnet19"),
         (["--model.neck=spine"], "spine"),
         (["--model.schedule=never"], "never"),
+        (["--model.test.scales=[]"], "scales"),
+        (["--model.test.nms=2"], "nms"),
+        (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
         (["--model.ema_decay=1"], "ema_decay"),
         (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
         (["--trainer.precision=bf16-true"], "bf16-mixed"),

@@ -1,0 +1,260 @@
+"""Detection checkpoints of the original release (``ctdet_*.pth``) as networks of this project.
+
+Which network a file holds is read off its tensors. The released names are made from this project's
+own, so that every tensor that is missing, left over or misshapen can be called by the name it has
+in the file.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from centernet import class_names
+from centernet.annotations import shortened
+from centernet.checkpoints import read_file
+from centernet.errors import InputError
+from centernet.model import HOURGLASS, CenterNet
+
+# Of the release's COCO models, in its order of channels: blue, green, red.
+RELEASE_MEAN, RELEASE_STD = (0.408, 0.447, 0.470), (0.289, 0.274, 0.278)
+
+_CLASS_NAMES = {len(names): names for names in (class_names.COCO, class_names.VOC)}
+
+_FOREIGN = (
+    "neither a checkpoint of this project nor a detection one (ctdet) of the original release"
+)
+# What a released file holds and its network never uses: the classifier of ImageNet, and the
+# projections at the top of two trees, whose lower trees have projections of their own.
+_UNUSED = {"dla": re.compile(r"base\.(fc|level3\.project|level4\.project)\.")}
+# Blocks in the four layers of a ResNet, and whether they are bottlenecks.
+_RESNETS = {
+    ((2, 2, 2, 2), False): "resnet18",
+    ((3, 4, 6, 3), False): "resnet34",
+    ((3, 4, 6, 3), True): "resnet50",
+    ((3, 4, 23, 3), True): "resnet101",
+    ((3, 8, 36, 3), True): "resnet152",
+}
+
+
+def _head(match: re.Match) -> str:
+    return {"heatmap": "hm.", "size": "wh.", "offset": "reg."}[match[1]]
+
+
+def _numbered(*layers: str) -> Callable[[re.Match], str]:
+    """The release counts the layers of all steps of the neck through."""
+
+    def released(match: re.Match) -> str:
+        step, layer = match.groups()
+        return f"deconv_layers.{int(step) * len(layers) + layers.index(layer)}."
+
+    return released
+
+
+def _from_one(match: re.Match) -> str:
+    """The release counts the maps that are taken in from 1, for 0 is what they are added to."""
+    aggregation, part, number = match.groups()
+    return f"{aggregation}.{part.replace('project', 'proj')}_{int(number) + 1}."
+
+
+# By which patterns, one after the other, our names of a family's tensors become the released ones.
+_RULES: dict[str, list[tuple[str, str | Callable[[re.Match], str]]]] = {
+    "res": [
+        (r"^heads\.(\w+)\.", _head),
+        (r"^backbone\.", ""),
+        (r"^neck\.(\d)\.(up|norm)\.", _numbered("up", "norm", "relu")),
+    ],
+    "resdcn": [
+        (r"^heads\.(\w+)\.", _head),
+        (r"^backbone\.", ""),
+        (
+            r"^neck\.(\d)\.(conv\.conv|conv\.norm|up|norm)\.",
+            _numbered("conv.conv", "conv.norm", "conv.relu", "up", "norm", "relu"),
+        ),
+        (r"\.offset_mask\.", ".conv_offset_mask."),
+    ],
+    "dla": [
+        (r"^heads\.(\w+)\.", _head),
+        (r"^backbone\.", "base."),
+        (r"^neck\.steps\.(\d)\.", r"dla_up.ida_\1."),
+        (r"^neck\.merge\.", "ida_up."),
+        (r"^(dla_up\.ida_\d|ida_up)\.(project|up|node)\.(\d)\.", _from_one),
+        (r"^(dla_up.*|ida_up.*)\.norm\.", r"\1.actf.0."),
+        (r"\.offset_mask\.", ".conv_offset_mask."),
+    ],
+    "hourglass": [
+        # Of each head there is one per stack: its convolutions are 0.conv and 1.
+        (r"^heads\.(\w+)\.", lambda match: _head(match) + "1."),
+        (r"^earlier_heads\.0\.(\w+)\.", lambda match: _head(match) + "0."),
+        (r"^(hm|wh|reg)\.(\d)\.0\.", r"\1.\2.0.conv."),
+        (r"^(hm|wh|reg)\.(\d)\.2\.", r"\1.\2.1."),
+        (r"^backbone\.stem\.0\.norm\.", "pre.0.bn."),
+        (r"^backbone\.stem\.", "pre."),
+        (r"^backbone\.outputs\.(\d)\.norm\.", r"cnvs.\1.bn."),
+        (r"^backbone\.outputs\.", "cnvs."),
+        (r"^backbone\.keep\.(\d)\.", r"inters_.\1."),
+        (r"^backbone\.feed\.(\d)\.", r"cnvs_.\1."),
+        (r"^(inters_|cnvs_)\.(\d)\.conv\.", r"\1.\2.0."),
+        (r"^(inters_|cnvs_)\.(\d)\.norm\.", r"\1.\2.1."),
+        (r"^backbone\.join\.", "inters."),
+        (r"^backbone\.stacks\.", "kps."),
+        (r"\.side\.", ".up1."),
+        (r"\.down\.", ".low1."),
+        (r"\.inner(?=\.)", ".low2"),  # one within the other
+        (r"\.up\.", ".low3."),
+        (r"\.first\.conv\.", ".conv1."),
+        (r"\.first\.norm\.", ".bn1."),
+        (r"\.second\.conv\.", ".conv2."),
+        (r"\.second\.norm\.", ".bn2."),
+        (r"\.skip\.conv\.", ".skip.0."),
+        (r"\.skip\.norm\.", ".skip.1."),
+    ],
+}
+
+
+def load(
+    path: str | Path, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> CenterNet:
+    """The network of a released detection checkpoint, in eval mode, with ``class_names``.
+
+    The release's networks see blue, green, red; the returned one takes RGB as all networks here,
+    for its first layer is turned around. Nothing in the file is executed.
+
+    Args:
+        path: ``.pth`` file.
+        mean: that training subtracted, in [0, 1], blue first; by default that of the COCO models.
+            The release's VOC models have 0.485 0.456 0.406.
+        std: that training divided by, likewise; for VOC models 0.229 0.224 0.225.
+
+    Raises:
+        InputError: the file cannot be read, or is no detection checkpoint of the release; the line
+            names the tensor that is missing, unknown or of a wrong shape.
+    """
+    content = read_file(path)
+    try:
+        return convert(state_dict_of(content), mean=mean, std=std)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def state_dict_of(content: Any) -> dict[str, Tensor]:
+    """The tensors of a file's content: its entry ``state_dict``, or all there is.
+
+    Raises:
+        InputError: these are not tensors by name.
+    """
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise InputError(_FOREIGN)
+    return state
+
+
+def convert(
+    state_dict: Mapping[str, Tensor],
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> CenterNet:
+    """The network whose released state dict this is; arguments and errors as for :func:`load`."""
+    released = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+    family = _family(released)
+    network = CenterNet(**_architecture(family, released))
+    state = network.state_dict()
+    names = {ours: _released_name(ours, family) for ours in state if ours not in ("mean", "std")}
+    _check({name: state[ours].shape for ours, name in names.items()}, released, family)
+    network.load_state_dict(
+        state | {ours: released[name] for ours, name in names.items() if name in released}
+    )
+    _turn_to_rgb(network, mean or RELEASE_MEAN, std or RELEASE_STD)
+    network.class_names = _CLASS_NAMES.get(network.num_classes, network.class_names)
+    return network.eval()
+
+
+def _family(released: Mapping[str, Tensor]) -> str:
+    for family, part in (("hourglass", "kps."), ("dla", "dla_up."), ("res", "deconv_layers.")):
+        if any(name.startswith(part) for name in released):
+            deformable = any(".conv_offset_mask." in name for name in released)
+            return "resdcn" if family == "res" and deformable else family
+    raise InputError(_FOREIGN)
+
+
+def _architecture(family: str, released: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Arguments of CenterNet, read off the shapes."""
+
+    def shape(name: str) -> torch.Size:
+        if name not in released:
+            raise InputError(f"the tensor {name} is missing")
+        return released[name].shape
+
+    first, last = (
+        _released_name("heads.heatmap.0.weight", family),
+        _released_name("heads.heatmap.2.weight", family),
+    )
+    arguments = {"num_classes": shape(last)[0], "head_channels": shape(first)[0]}
+    if family == "hourglass":
+        return arguments | {"backbone": HOURGLASS}
+    if family == "dla":
+        return arguments | {"backbone": "dla34", "neck": "dla", "deformable": True}
+    # A convolution's weight is (out, in, 3, 3), a transposed one's (in, out, 4, 4).
+    layers, out = ((0, 6, 12), 0) if family == "resdcn" else ((0, 3, 6), 1)
+    return arguments | {
+        "backbone": _resnet(released),
+        "deformable": family == "resdcn",
+        "neck_channels": [shape(f"deconv_layers.{layer}.weight")[out] for layer in layers],
+    }
+
+
+def _resnet(released: Mapping[str, Tensor]) -> str:
+    blocks = [re.match(r"layer(\d)\.(\d+)\.", name) for name in released]
+    count = [1 + max((int(b[2]) for b in blocks if b and b[1] == i), default=-1) for i in "1234"]
+    bottleneck = any(re.match(r"layer\d\.\d+\.conv3\.", name) for name in released)
+    try:
+        return _RESNETS[tuple(count), bottleneck]
+    except KeyError:
+        raise InputError(
+            f"layers 1 to 4 have {count} blocks{' with a conv3' * bottleneck}, "
+            "as no ResNet of depth 18, 34, 50, 101 or 152 has"
+        ) from None
+
+
+def _check(expected: Mapping[str, torch.Size], released: Mapping[str, Tensor], family: str) -> None:
+    """See that every tensor is there, known, and of the right shape."""
+    unused = _UNUSED.get(family, re.compile("$^"))
+    faults = [
+        f"{name} is missing"
+        for name in expected
+        if name not in released and not name.endswith(".num_batches_tracked")
+    ]
+    faults += [
+        f"{name} belongs to no {family} detector"
+        for name in released
+        if name not in expected and not unused.match(name)
+    ]
+    faults += [
+        f"{name} has shape {tuple(released[name].shape)} instead of {tuple(shape)}"
+        for name, shape in expected.items()
+        if name in released and released[name].shape != shape
+    ]
+    if faults:
+        raise InputError(
+            f"{shortened(faults, 3)} ({len(faults)} in all): is this a detection checkpoint "
+            "(ctdet) of the original release, and whole?"
+        )
+
+
+def _turn_to_rgb(network: CenterNet, mean: Sequence[float], std: Sequence[float]) -> None:
+    """From blue, green, red to red, green, blue: the first layer and what images are scaled by."""
+    first = next(network.backbone.parameters())
+    with torch.no_grad():
+        first.copy_(first.flip(1))
+        for buffer, values in ((network.mean, mean), (network.std, std)):
+            buffer.copy_(torch.tensor(values).flip(0).view(3, 1, 1))
+
+
+def _released_name(ours: str, family: str) -> str:
+    for pattern, replacement in _RULES[family]:
+        ours = re.sub(pattern, replacement, ours)
+    return ours
