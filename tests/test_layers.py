@@ -1,8 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import deform_conv2d
 
-from centernet.layers import DeformConv, bilinear_kernel, bilinear_up
+from centernet.layers import DeformConv, _deform_by_sampling, bilinear_kernel, bilinear_up
 
 
 def trained_layer(dtype=torch.float64):
@@ -28,6 +29,29 @@ def test_a_whole_offset_reads_the_pixel_there():
     x = torch.arange(25.0).view(1, 1, 5, 5)
     assert layer(x)[0, 0, 1, 2].item() == pytest.approx(x[0, 0, 3, 1].item())
     assert layer(x)[0, 0, 4, 2].item() == 0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(1, 1), (2, 7), (16, 5)])
+def test_it_equals_torchvision_s(size, layout):
+    layer, x = trained_layer(), torch.randn(2, 3, *size, dtype=torch.float64)
+    x = x.to(memory_format=layout).requires_grad_()
+    offset, mask = layer.offset_mask(x).split([18, 9], 1)
+    offset = 5 * offset  # far beyond the border too
+    values = x, offset.detach().requires_grad_(), mask.sigmoid().detach().requires_grad_()
+    ours = _deform_by_sampling(*values, layer.weight, layer.bias)
+    theirs = deform_conv2d(
+        values[0], values[1], layer.weight, layer.bias, padding=1, mask=values[2]
+    )
+    assert torch.allclose(ours, theirs, atol=1e-12)
+    seed = torch.randn_like(ours)
+    wanted = (*values, layer.weight, layer.bias)
+    for a, b in zip(
+        torch.autograd.grad(ours, wanted, seed),
+        torch.autograd.grad(theirs, wanted, seed),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-10)
 
 
 def test_gradients_match_differences():
