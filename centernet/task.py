@@ -60,6 +60,8 @@ class CenterNetTask(LightningModule):
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
+        heatmap_loss: str = "penalty_reduced_focal",
+        heatmap_loss_options: dict[str, Any] | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
         reference_batch_size: int = 16,
@@ -87,6 +89,10 @@ class CenterNetTask(LightningModule):
                 decides the network; for other classes the last layer of the heatmap is made anew.
             freeze_backbone_epochs: for so many epochs only neck and heads learn.
             loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1.
+            heatmap_loss: penalty_reduced_focal (the paper's), focal, focal_star or ghm; see
+                docs/losses.md.
+            heatmap_loss_options: of that loss, where they differ from its defaults: alpha, gamma,
+                ...; for ghm momentum, schedule, ...
             optimizer: name of a timm optimiser: adamw, adam, sgd, ...
             learning_rate: for a batch of reference_batch_size; scaled in proportion to the real
                 batch.
@@ -120,7 +126,7 @@ class CenterNetTask(LightningModule):
         self.model = CenterNet(**architecture | {"num_classes": len(self.class_names)})
         self.model.class_names = self.class_names
         self.start = start_from(self.model, trained) if trained else None
-        self.loss = CenterNetLoss(loss_weights)
+        self.loss = CenterNetLoss(loss_weights, heatmap_loss, heatmap_loss_options)
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.learning_rate, self.reference_batch_size = learning_rate, reference_batch_size
         self.schedule, self.milestones, self.warmup_steps = schedule, milestones, warmup_steps
@@ -200,6 +206,10 @@ class CenterNetTask(LightningModule):
         )
         if self.start:
             log.info("%s", self.start)
+
+    def on_train_epoch_end(self) -> None:
+        """Losses that look back at the previous epoch must know when one ends."""
+        self.loss.end_epoch()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""

@@ -1,20 +1,15 @@
-"""What training minimises: a focal loss on the heatmap, L1 on size and offset at the centres.
-
-All functions take logits or raw predictions and are right in float64, float32, bfloat16 and
-float16; sums are taken in at least float32. x is a logit, p = sigmoid(x), Y the target heatmap, N a
-count.
-"""
-
-from collections.abc import Mapping, Sequence
+"""The heatmap loss of "Objects as Points", the default."""
 
 import torch
-import torch.distributed
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from centernet.errors import InputError
-from centernet.targets import Targets
+from centernet.losses.inputs import expanded
+
+# How strongly negatives near a centre are played down, here and where the other losses are used on
+# heatmaps: the paper's beta.
+PENALTY_EXPONENT = 4.0
 
 # Elements per piece on the CPU: temporaries stay in the cache, and below the size from which the C
 # library maps fresh pages for every one of them, which is what most of a naive loss's time goes
@@ -28,7 +23,7 @@ def penalty_reduced_focal_loss(
     mask: Tensor | None = None,
     *,
     alpha: float = 2.0,
-    beta: float = 4.0,
+    beta: float = PENALTY_EXPONENT,
     normalizer: Tensor | float | None = None,
 ) -> Tensor:
     """Focal loss whose negatives count less near a centre ("Objects as Points", Eq. 1).
@@ -59,12 +54,7 @@ def penalty_reduced_focal_loss(
             f"heatmap {tuple(heatmap.shape)} and logits {tuple(logits.shape)} must have one shape"
         )
     if mask is not None:
-        try:
-            mask = mask.expand(logits.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"mask {tuple(mask.shape)} does not broadcast to the logits {tuple(logits.shape)}"
-            ) from None
+        mask = expanded("mask", mask, logits.shape)
     if normalizer is None:
         positive = heatmap == 1 if mask is None else (heatmap == 1) & mask
         normalizer = positive.sum().clamp(min=1)
@@ -122,7 +112,7 @@ def _focal_piece(
 ) -> Tensor:
     """Sum of the loss over flat cells, not yet normalised; d loss / d x goes to ``gradient``."""
     positive = y == 1
-    weight = _power(1 - y, beta)
+    weight = power(1 - y, beta)
     sign = None
     if x.device.type != "cpu" or positive.any():
         weight = weight.masked_fill(positive, 1)
@@ -132,7 +122,7 @@ def _focal_piece(
         weight = weight * keep
     p = torch.sigmoid(x)
     cross_entropy = -F.logsigmoid(-x)
-    weight *= _power(p, alpha)
+    weight *= power(p, alpha)
     if gradient is not None:
         slope = torch.rsub(p, 1).mul_(alpha).mul_(cross_entropy).add_(p).mul_(weight)
         if sign is not None:
@@ -141,108 +131,10 @@ def _focal_piece(
     return torch.dot(weight, cross_entropy)
 
 
-def _power(base: Tensor, exponent: float) -> Tensor:
+def power(base: Tensor, exponent: float) -> Tensor:
     """Power of a base; squaring twice is far faster than ``pow(x, 4)``."""
     if exponent == 2:
         return base.square()
     if exponent == 4:
         return base.square().square_()
     return base.pow(exponent)
-
-
-def l1_at_centers(
-    prediction: Tensor,
-    target: Tensor,
-    batch_index: Tensor,
-    cell_index: Tensor,
-    *,
-    normalizer: Tensor | float | None = None,
-) -> Tensor:
-    """Mean absolute error of a map, read only at the objects' centre cells.
-
-    The sum is divided by 2 max(1, N): the paper's Eq. 2 and 3 divide by N, the released code, whose
-    weights 0.1 and 1 are used here, by N times the two numbers of an object.
-
-    Args:
-        prediction: (B, 2, h, w).
-        target: (N, 2).
-        batch_index: (N,) image of each object.
-        cell_index: (N,) y * w + x of its cell.
-        normalizer: used for N instead of the number of objects.
-
-    Returns:
-        A scalar, float64 for float64 predictions and float32 for all others.
-    """
-    found = prediction.flatten(2)[batch_index, :, cell_index]
-    found = found if found.dtype == torch.float64 else found.float()
-    count = max(1, len(target)) if normalizer is None else normalizer
-    return (found - target).abs().sum() / (2 * count)
-
-
-class CenterNetLoss(nn.Module):
-    """The terms of the loss by name, averaged over the network's stacks, and their weighted sum.
-
-    Under several processes every term is divided by the average over the processes of its count, so
-    that the averaged gradient is that of the whole batch in one process.
-    """
-
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        """Weights by term name where they differ from the paper's heatmap 1, size 0.1, offset 1.
-
-        Raises:
-            InputError: there is no such term.
-        """
-        super().__init__()
-        self.weights = {"heatmap": 1.0, "size": 0.1, "offset": 1.0}
-        unknown = set(weights or ()) - self.weights.keys()
-        if unknown:
-            raise InputError(
-                f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(self.weights)}"
-            )
-        self.weights |= weights or {}
-
-    def forward(
-        self, stacks: Sequence[Mapping[str, Tensor]], targets: Targets
-    ) -> dict[str, Tensor]:
-        """Terms by name.
-
-        Args:
-            stacks: what :meth:`centernet.CenterNet.forward_stacks` returns.
-            targets: what :func:`centernet.targets.encode_targets` returns.
-
-        Returns:
-            Scalars ``heatmap``, ``size``, ``offset`` (not weighted), and ``loss``, their weighted
-            sum.
-        """
-        peaks, objects = _counts(targets)
-        terms = {name: 0.0 for name in self.weights}
-        for outputs in stacks:
-            heatmap = penalty_reduced_focal_loss(
-                outputs["heatmap"], targets.heatmap, targets.mask, normalizer=peaks
-            )
-            terms["heatmap"] += heatmap / len(stacks)
-            for name in ("size", "offset"):
-                error = l1_at_centers(
-                    outputs[name],
-                    getattr(targets, name),
-                    targets.batch_index,
-                    targets.cell_index,
-                    normalizer=objects,
-                )
-                terms[name] += error / len(stacks)
-        return terms | {"loss": sum(self.weights[name] * term for name, term in terms.items())}
-
-
-def _counts(targets: Targets) -> tuple[Tensor, Tensor]:
-    """Positive cells and objects, averaged over the processes; objects may share a cell."""
-    counts = torch.stack(
-        [
-            (targets.heatmap == 1).sum(),
-            torch.tensor(len(targets.label), device=targets.heatmap.device),
-        ]
-    ).float()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(counts)
-        counts /= torch.distributed.get_world_size()
-    peaks, objects = counts.clamp(min=1)
-    return peaks, objects

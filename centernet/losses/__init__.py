@@ -1,0 +1,30 @@
+"""The focal loss family, and what training minimises.
+
+All functions take logits or raw predictions and are right in float64, float32, bfloat16 and
+float16; sums are taken in at least float32. x is a logit, p = sigmoid(x), Y the target heatmap, N a
+count.
+"""
+
+from centernet.losses.detection import CenterNetLoss, l1_at_centers
+from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss, softmax_focal_loss
+from centernet.losses.ghm import (
+    GHMClassificationLoss,
+    ghm_classification_loss,
+    gradient_shares,
+)
+from centernet.losses.heatmap import HEATMAP_LOSSES, HarmonizedHeatmapLoss
+from centernet.losses.penalty_reduced import penalty_reduced_focal_loss
+
+__all__ = [
+    "HEATMAP_LOSSES",
+    "CenterNetLoss",
+    "GHMClassificationLoss",
+    "HarmonizedHeatmapLoss",
+    "focal_loss_star",
+    "ghm_classification_loss",
+    "gradient_shares",
+    "l1_at_centers",
+    "penalty_reduced_focal_loss",
+    "sigmoid_focal_loss",
+    "softmax_focal_loss",
+]
