@@ -168,11 +168,11 @@ class RunFolder(Checkpoint):
 
 
 def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[str, Any]:
-    losses = {name: value for name, value in metrics.items() if name.split("/")[0] == "loss"}
-    scores = {name: value for name, value in metrics.items() if name[:2] in ("AP", "AR")}
+    trained = {n: value for n, value in metrics.items() if n.split("/")[0] in ("loss", "gradient")}
+    scores = {n: value for n, value in metrics.items() if n[:2] in ("AP", "AR", "AU")}
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
-    return row | losses | (scores if validated else {})
+    return row | trained | (scores if validated else {})
 
 
 class HeatmapPictures(Callback):

@@ -23,6 +23,7 @@ from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
+from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.runs import new_run, newest_run
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
