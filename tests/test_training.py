@@ -122,8 +122,11 @@ def stop_after_first_epoch(monkeypatch):
     monkeypatch.setattr(RunFolder, "on_train_epoch_end", and_stop)
 
 
-def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog):
-    options = ["--trainer.max_epochs=2", "--model.warmup_steps=1"]
+@pytest.mark.parametrize("loss", ["penalty_reduced_focal", "ghm"])
+def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss):
+    options = ["--trainer.max_epochs=2", "--model.warmup_steps=1", f"--model.heatmap_loss={loss}"]
+    if loss == "ghm":  # which remembers the previous epoch
+        options.append("--model.heatmap_loss_options={schedule: epoch, momentum: 0.5}")
     runs = train("fit", *options) / "runs"
     with monkeypatch.context() as stopping:
         stop_after_first_epoch(stopping)
@@ -323,6 +326,7 @@ def test_validation_with_test_modes_equals_the_detector(train, shapes):
         (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
         (["--model.ema_decay=1"], "ema_decay"),
         (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
+        (["--model.heatmap_loss=hinge"], "hinge"),
         (["--trainer.precision=bf16-true"], "bf16-mixed"),
         (["--trainer.enable_checkpointing=false"], "enable_checkpointing"),
     ],
