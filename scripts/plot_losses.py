@@ -1,0 +1,205 @@
+"""Draw what the losses do: their values, and where their gradient comes from.
+
+    python scripts/plot_losses.py
+    python scripts/plot_losses.py --weights runs/bccd_resnet18/best.ckpt --images data/bccd/images \
+        --annotations data/bccd/annotations/instances_val.json
+
+The first draws losses.png, every loss of one example against p_t, the probability given to the
+truth. The second also draws gradient_shares.png: under each loss, the share of the heatmap's
+gradient that comes from cells of each of ten regions of |p - target|, on the logits of a trained
+network.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
+from centernet.cli import run_and_exit
+from centernet.data import CocoDetection, collate
+from centernet.losses import (
+    CenterNetLoss,
+    focal_loss_star,
+    ghm_classification_loss,
+    gradient_shares,
+    sigmoid_focal_loss,
+)
+from centernet.targets import encode_targets
+
+BINS = 10
+# What is compared on a heatmap: name, loss, its options. Plain cross-entropy is the yardstick.
+COMPARED = (
+    ("cross-entropy", "focal", {"alpha": None, "gamma": 0.0}),
+    ("penalty_reduced_focal", "penalty_reduced_focal", {}),
+    ("focal", "focal", {}),
+    ("focal_star", "focal_star", {}),
+    ("ghm", "ghm", {"bins": BINS}),
+)
+
+
+def draw_curves(path: Path) -> None:
+    """Loss and absolute gradient of one positive example against p_t."""
+    p_t = torch.linspace(0.002, 0.998, 499, dtype=torch.float64)
+    positive = torch.ones_like(p_t, dtype=torch.bool)
+
+    def focal(gamma: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: sigmoid_focal_loss(x, positive, alpha=None, gamma=gamma, reduction="none")
+
+    def star(gamma: float, beta: float) -> Callable[[Tensor], Tensor]:
+        return lambda x: focal_loss_star(x, positive, gamma=gamma, beta=beta, reduction="none")
+
+    losses = {
+        "cross-entropy": (focal(0), "k-"),
+        r"focal, $\gamma$ = 0.5": (focal(0.5), "C0:"),
+        r"focal, $\gamma$ = 1": (focal(1), "C0--"),
+        r"focal, $\gamma$ = 2; penalty-reduced, $\alpha$ = 2": (focal(2), "C0-"),
+        r"focal, $\gamma$ = 5": (focal(5), "C0-."),
+        r"FL*, $\gamma$ = 2, $\beta$ = 1": (star(2, 1), "C1-"),
+        r"FL*, $\gamma$ = 4, $\beta$ = 0": (star(4, 0), "C1--"),
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for name, (loss, line) in losses.items():
+        logits = torch.logit(p_t).requires_grad_()
+        values = loss(logits)
+        (gradient,) = torch.autograd.grad(values.sum(), logits)
+        axes[0].plot(p_t, values.detach(), line, label=name)
+        axes[1].plot(p_t, gradient.abs(), line)
+    draw_harmonised(axes, p_t)
+    axes[0].set(ylabel="loss", ylim=(0, 5))
+    axes[1].set(ylabel="|gradient by the logit|", ylim=(0, 1.5))
+    for ax in axes:
+        ax.set(xlabel="probability of the truth, $p_t$", xlim=(0, 1))
+        ax.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def draw_harmonised(axes: np.ndarray, p_t: Tensor) -> None:
+    """The curves of gradient harmonising, scaled so that cross-entropy is multiplied by 1 at most.
+
+    They depend on the other examples.
+    """
+    # An example: many easy ones, and more outliers than hard ones.
+    density = [0.60, 0.08, 0.04, 0.03, 0.03, 0.03, 0.03, 0.04, 0.04, 0.08]
+    logits = torch.logit(p_t).requires_grad_()
+    weight = torch.ones_like(logits, requires_grad=True)
+    loss = ghm_classification_loss(logits, torch.ones_like(logits), density=density, weight=weight)
+    # The loss is linear in the weights, so its slope by one is that example's share of it.
+    for ax, slope in zip(axes, torch.autograd.grad(loss, (weight, logits)), strict=True):
+        label = (
+            "GHM, if {} %\nof the examples are in the regions from\neasy to hard; scaled".format(
+                ", ".join(f"{100 * share:.0f}" for share in density)
+            )
+        )
+        rarest = min(density) * len(p_t) * BINS
+        ax.plot(p_t, rarest * slope.abs(), "C2-", label=label)
+
+
+def measure_shares(
+    weights: str, images: str, annotations: str, *, limit: int, batch_size: int, device: str
+) -> dict[str, np.ndarray]:
+    """Share of the heatmap's gradient by region of |p - target|, easiest first, for every loss.
+
+    Returns:
+        By name of the loss (BINS,); under "all cells" the share of the cells themselves.
+    """
+    checkpoint = read_checkpoint(weights)
+    description = checkpoint[DESCRIPTION]
+    network = build_network(checkpoint).to(device)
+    dataset = CocoDetection(
+        images,
+        annotations,
+        canvas_size=tuple(description["image_size"]),
+        class_names=description["class_names"],
+        stride=network.stride,
+    )
+    sums: dict[str, Tensor] = {}
+    for start in range(0, min(limit, len(dataset)), batch_size):
+        indices = range(start, min(start + batch_size, limit, len(dataset)))
+        canvases, targets = collate([dataset[i] for i in indices])
+        with torch.no_grad():
+            outputs = network(canvases.to(device))
+        for name, shares in shares_of_batch(outputs, targets, network.stride).items():
+            sums[name] = sums.get(name, 0) + len(indices) * shares
+    return {name: (total / total.sum()).cpu().numpy() for name, total in sums.items()}
+
+
+def shares_of_batch(
+    outputs: dict[str, Tensor], targets: list[dict], stride: int
+) -> dict[str, Tensor]:
+    """Shares of one batch's gradient, under every loss, and of its cells."""
+    logits = outputs["heatmap"].requires_grad_()
+    wanted = encode_targets(targets, tuple(logits.shape), stride=stride, device=logits.device)
+    positive = wanted.heatmap == 1
+    edges = [i / BINS for i in range(1, BINS)]
+    seen = torch.ones_like(logits) if wanted.mask is None else wanted.mask
+    shares = {"all cells": gradient_shares(seen, logits, positive, edges)}
+    for name, heatmap_loss, options in COMPARED:
+        loss = CenterNetLoss(heatmap_loss=heatmap_loss, heatmap_loss_options=options)
+        (gradient,) = torch.autograd.grad(loss([outputs], wanted)["heatmap"], logits)
+        shares[name] = gradient_shares(gradient, logits, positive, edges)
+    return shares
+
+
+def draw_shares(shares: dict[str, np.ndarray], path: Path) -> None:
+    """Grouped bars: regions from easy to hard, one bar per loss."""
+    figure, ax = plt.subplots(figsize=(11, 4.2), layout="constrained")
+    width = 0.85 / len(shares)
+    colors = ["lightgrey", "black", "C0", "C3", "C1", "C2"]
+    for i, ((name, values), color) in enumerate(zip(shares.items(), colors, strict=True)):
+        left = np.arange(BINS) + (i - (len(shares) - 1) / 2) * width
+        ax.bar(left, values, width, label=name, color=color)
+    ax.set_xticks(range(BINS), [f"{i / BINS:.1f} to {(i + 1) / BINS:.1f}" for i in range(BINS)])
+    ax.set(
+        xlabel="|p - target|, easy to hard",
+        ylabel="share of the gradient, or of the cells",
+        ylim=(0, 1),
+    )
+    ax.grid(alpha=0.3, axis="y")
+    ax.legend(frameon=False)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    summary, *_ = __doc__.splitlines()
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--output", type=Path, default="docs/images", help="folder (%(default)s)")
+    parser.add_argument("--weights", help="a checkpoint of fit, for gradient_shares.png")
+    parser.add_argument("--images", help="folder of the images")
+    parser.add_argument("--annotations", help="COCO JSON of the images")
+    parser.add_argument("--limit", type=int, default=64, help="images looked at (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=8, help="of ghm's density (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.weights and not (options.images and options.annotations):
+        parser.error("--weights needs --images and --annotations")
+    options.output.mkdir(parents=True, exist_ok=True)
+    draw_curves(options.output / "losses.png")
+    if not options.weights:
+        return
+    shares = measure_shares(
+        options.weights,
+        options.images,
+        options.annotations,
+        limit=options.limit,
+        batch_size=options.batch_size,
+        device=options.device,
+    )
+    draw_shares(shares, options.output / "gradient_shares.png")
+    for name, values in shares.items():
+        print(f"{name:22}", *(f"{value:6.3f}" for value in values))
+
+
+if __name__ == "__main__":
+    run_and_exit(main)
