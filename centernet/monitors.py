@@ -48,7 +48,8 @@ class GradientShare(Callback):
                 f"easy and outlier must be 0 < easy < outlier < 1, got {easy} and {outlier}"
             )
         self.edges = (easy, outlier)
-        self._shares: Tensor | None = None
+        self._sum: Tensor | float = 0.0
+        self._steps: Tensor | int = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look over the loss's shoulder."""
@@ -64,24 +65,20 @@ class GradientShare(Callback):
 
         def keep_shares(gradient: Tensor) -> None:
             positive = targets.heatmap == 1
-            self._shares = gradient_shares(gradient, logits.detach(), positive, self.edges)
+            shares = gradient_shares(gradient, logits.detach(), positive, self.edges)
+            # A scaled gradient may overflow in float16; that step is not taken.
+            usable = shares.isfinite().all()
+            self._sum = self._sum + torch.where(usable, shares, 0)
+            self._steps = self._steps + usable.int()
 
         if logits.requires_grad:
             logits.register_hook(keep_shares)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: tuple[Tensor, list[dict]],
-        batch_idx: int,
-    ) -> None:
-        """Log what the step's gradient was made of."""
-        shares = dict(zip(_GRADIENT, self._shares, strict=True))
-        pl_module.log_dict(
-            shares, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch[1])
-        )
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what the epoch's gradients were made of."""
+        shares = dict(zip(_GRADIENT, self._sum / self._steps, strict=True))
+        pl_module.log_dict(shares, sync_dist=True)
+        self._sum, self._steps = 0.0, 0
 
 
 class CenterAUROC(Callback):
