@@ -57,8 +57,8 @@ class CenterNetLoss(nn.Module):
     ) -> None:
         """Choose the loss of the heatmap.
 
-        Except for the default, the positives are the centre cells, and (1 - Y)^4 weighs the
-        negatives, as in the default, so that only the classification loss differs.
+        All have the centre cells as positives, and weigh the negatives by (1 - Y)^4, so that only
+        the classification loss differs.
 
         Args:
             weights: by term name where they differ from the paper's heatmap 1, size 0.1, offset 1.

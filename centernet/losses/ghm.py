@@ -1,4 +1,4 @@
-"""Gradient harmonising: every region of gradient norms pulls as hard, however many are in it.
+"""Gradient harmonising: every region of gradient norms counts as much, however many are in it.
 
 Li, Liu, Wang: "Gradient Harmonized Single-stage Detector", 2019, the classification loss GHM-C. The
 gradient of cross-entropy by the logit has the norm g = |p - target|. Its range [0, 1] is cut into
