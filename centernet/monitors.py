@@ -106,12 +106,14 @@ class CenterAUROC(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: dict[str, Tensor],
+        outputs: dict[str, Tensor] | None,
         batch: tuple[Tensor, list[dict]],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Read the scores at the batch's centres."""
+        """Read the scores at the batch's centres, where images are seen once and as they are."""
+        if outputs is None:
+            return
         logits = outputs["heatmap"]
         targets = encode_targets(
             batch[1], tuple(logits.shape), stride=pl_module.model.stride, device=logits.device
@@ -121,6 +123,8 @@ class CenterAUROC(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the AUROC of all processes' centres."""
+        if not self._metric.update_called:
+            return
         with self._metric.sync_context():
             labels = dim_zero_cat(self._metric.target)
             centers = torch.bincount(labels, minlength=len(pl_module.class_names))

@@ -119,7 +119,7 @@ def measure_shares(
     dataset = CocoDetection(
         images,
         annotations,
-        canvas_size=tuple(description["image_size"]),
+        canvas_size=tuple(description["image_size"] or (512, 512)),
         class_names=description["class_names"],
         stride=network.stride,
     )

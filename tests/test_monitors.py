@@ -104,6 +104,15 @@ def test_auroc_without_objects_is_not_logged():
     assert validated(CenterAUROC(), Task(), (torch.zeros(1, 3, 8, 8), [a_target()])) == {}
 
 
+def test_auroc_without_maps_is_not_logged():
+    """Validation with flipped or scaled images has no one map to read."""
+    monitor, task = CenterAUROC(), Task()
+    monitor.on_validation_epoch_start(TRAINER, task)
+    monitor.on_validation_batch_end(TRAINER, task, None, (None, [a_target(0, 1)]), 0)
+    monitor.on_validation_epoch_end(TRAINER, task)
+    assert task.logged == {}
+
+
 def test_auroc_by_hand():
     # Two cats and two dogs. As a cat, the cats score 3 and 1, the dogs 2 and 0: of the four pairs
     # three are in order. As a dog, the dogs score 2 and 1, above both cats.
