@@ -1,9 +1,11 @@
-"""Loss, targets and decode against the plain formulas, as ratios (below 1: faster than plain).
+"""The parts against plain ways to do the same, as ratios (below 1: faster than plain).
 
 python benchmarks/speed.py
+python benchmarks/speed.py deformable --repeats 3
 
 "Plain" is what a straightforward implementation does: the focal loss term by term on clamped
-probabilities, one numpy loop over objects per image, a max-pool and a top-k over the whole map.
+probabilities, one numpy loop over objects per image, a max-pool and a top-k over the whole map,
+torchvision's operator for deformable convolution.
 Both sides run in turn, so that whatever else the machine does hits both.
 """
 
@@ -11,13 +13,16 @@ import argparse
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torchvision.ops import deform_conv2d
 
+from centernet import CenterNet, layers
 from centernet.decode import decode
-from centernet.losses import penalty_reduced_focal_loss
+from centernet.losses import CenterNetLoss, penalty_reduced_focal_loss
 from centernet.targets import encode_targets, gaussian_radius
 
 
@@ -75,12 +80,7 @@ def random_targets(batch: int, objects: int, classes: int, side: int) -> list[di
     return targets
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=10, help="runs of each side (%(default)s)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def measure_loss(repeats: int) -> None:
     for batch, classes in ((8, 80), (16, 3)):
         shape = (batch, classes, 128, 128)
         targets = encode_targets(random_targets(batch, 7, classes, 512), shape)
@@ -90,22 +90,28 @@ def main() -> None:
             ratio(
                 lambda x=logits, t=targets: penalty_reduced_focal_loss(x, t.heatmap).backward(),
                 lambda x=logits, t=targets: plain_loss(x, t.heatmap).backward(),
-                options.repeats,
+                repeats,
             ),
         )
+
+
+def measure_targets(repeats: int) -> None:
+    shape = (16, 80, 128, 128)
     for objects in (7, 20, 100):
-        shape = (16, 80, 128, 128)
         targets = random_targets(16, objects, 80, 512)
         out = encode_targets(targets, shape)
         arrays = [(t["boxes"].numpy(), t["labels"].numpy()) for t in targets]
         print(
             f"targets, 16 images, {objects} objects:",
             ratio(
-                lambda t=targets, s=shape, o=out: encode_targets(t, s, out=o),
-                lambda a=arrays, s=shape: [plain_targets(*pair, s[1:]) for pair in a],
-                options.repeats,
+                lambda t=targets, o=out: encode_targets(t, shape, out=o),
+                lambda a=arrays: [plain_targets(*pair, shape[1:]) for pair in a],
+                repeats,
             ),
         )
+
+
+def measure_decode(repeats: int) -> None:
     for batch in (1, 16):
         outputs = {"heatmap": torch.randn(batch, 80, 128, 128) - 4}
         outputs |= {name: torch.rand(batch, 2, 128, 128) for name in ("size", "offset")}
@@ -114,9 +120,66 @@ def main() -> None:
             ratio(
                 lambda o=outputs: decode(o),
                 lambda o=outputs: plain_decode(o["heatmap"], 100),
-                options.repeats,
+                repeats,
             ),
         )
+
+
+def measure_deformable(repeats: int) -> None:
+    """Whole networks, by sampling and with torchvision's operator."""
+    for name, side, options in (
+        ("resdcn_18", 256, {}),
+        ("dla_34", 128, {"backbone": "dla34", "neck": "dla", "head_channels": 256}),
+    ):
+        network = CenterNet(80, deformable=True, **options)
+        images = torch.rand(4, 3, side, side)
+        targets = encode_targets(random_targets(4, 7, 80, side), (4, 80, side // 4, side // 4))
+        loss = CenterNetLoss()
+
+        def step(network=network, images=images, targets=targets, loss=loss) -> None:
+            loss(network.forward_stacks(images), targets)["loss"].backward()
+
+        @torch.inference_mode()
+        def look(network=network, images=images) -> None:
+            network(images)
+
+        for what, run in (("training step", step), ("forward", look)):
+            print(f"{name} {what}, 4x3x{side}x{side}:", ratio(run, by_torchvision(run), repeats))
+
+
+def by_torchvision(run: Callable[[], None]) -> Callable[[], None]:
+    def operator(x, offset, mask, weight, bias):
+        return deform_conv2d(x, offset, weight, bias, padding=1, mask=mask)
+
+    def patched() -> None:
+        with patch.object(layers, "_deform_by_sampling", operator):
+            run()
+
+    return patched
+
+
+MEASURES = {
+    "loss": measure_loss,
+    "targets": measure_targets,
+    "decode": measure_decode,
+    "deformable": measure_deformable,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(MEASURES)}; by default all"
+    )
+    parser.add_argument("--repeats", type=int, default=10, help="runs of each side (%(default)s)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    unknown = set(options.parts) - MEASURES.keys()
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}: choose of {', '.join(MEASURES)}")
+    for part in options.parts or MEASURES:
+        MEASURES[part](options.repeats)
 
 
 if __name__ == "__main__":
