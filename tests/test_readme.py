@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from doubles import released_weights
 
 from centernet.shapes import make_shapes
 
@@ -53,6 +55,7 @@ def workplace(tmp_path_factory):
     for _ in range(3):
         writer.write(picture)
     writer.release()
+    torch.save({"state_dict": released_weights("dla_34")}, folder / "ctdet_coco_dla_2x.pth")
     return folder
 
 
