@@ -1,37 +1,29 @@
 """The network: backbone, neck, heads."""
 
+import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
-import timm
-import torch
 from torch import Tensor, nn
 
+from centernet.backbones import channels_by_stride, make_backbone
+from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.hourglass import Hourglass
 from centernet.necks import NECKS
-
-# Mean and standard deviation of ImageNet, RGB, on which timm's pretrained backbones were trained.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HOURGLASS = "hourglass104"
+from centernet.network import Network
+from centernet.targets import Targets, encode_targets
 
 
-class CenterNet(nn.Module):
+class CenterNet(Network):
     """From an image to dense maps: where objects are, how large, where in its cell the centre.
 
     "Objects as Points" (Zhou et al., 2019).
 
-    Attributes:
-        stride: canvas pixels per cell of the maps.
-        size_multiple: image height and width must be multiples of this: 32, for the hourglass 128.
-        architecture: the arguments that make the same network again.
-        class_names: by channel of the heatmap; "0", "1", ... until they are known.
-        mean: (3, 1, 1) RGB mean that is subtracted, in [0, 1].
-        std: (3, 1, 1) RGB standard deviation that is divided by.
+    Labels are the channels of the heatmap. Images are multiples of 32 pixels, for the hourglass of
+    128.
     """
 
-    stride = 4
-    size_multiple = 32
+    has_heatmaps = True
 
     def __init__(
         self,
@@ -66,7 +58,7 @@ class CenterNet(nn.Module):
             InputError: the backbone is unknown or lacks the features that the neck needs, the neck
                 is unknown, or there are not three widths.
         """
-        super().__init__()
+        super().__init__(num_classes)
         if neck not in NECKS:
             raise InputError(f"unknown neck {neck!r}: choose {' or '.join(NECKS)}")
         if len(neck_channels) != 3:
@@ -81,14 +73,12 @@ class CenterNet(nn.Module):
             "deformable": deformable,
             "head_channels": head_channels,
         } | ({"heads": dict(heads)} if heads else {})
-        self.num_classes = num_classes
-        self.class_names = tuple(map(str, range(num_classes)))
-        self.backbone = _backbone(backbone, pretrained)
+        self.backbone = make_backbone(backbone, pretrained)
         if isinstance(self.backbone, Hourglass):
             self.neck, self.size_multiple = None, self.backbone.size_multiple
             width, stacks = self.backbone.out_channels, len(self.backbone.stacks)
         else:
-            channels = _channels_by_stride(self.backbone)
+            channels = channels_by_stride(self.backbone)
             self.neck = NECKS[neck](channels, neck_channels, deformable=deformable)
             width, stacks = self.neck.out_channels, 1
         counts = {"heatmap": num_classes, "size": 2, "offset": 2} | dict(heads or {})
@@ -97,8 +87,6 @@ class CenterNet(nn.Module):
         self.earlier_heads = nn.ModuleList(
             _heads(width, head_channels, counts) for _ in range(stacks - 1)
         )
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Predict the maps. h = H / 4, w = W / 4.
@@ -131,49 +119,33 @@ class CenterNet(nn.Module):
         features = self.backbone(self.normalize(images))
         return [self.neck(features)] if self.neck else features
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """RGB images, uint8 or float in [0, 1], to what the backbone was trained on."""
-        height, width = images.shape[-2:]
-        if height % self.size_multiple or width % self.size_multiple:
-            raise ValueError(
-                f"image size {height}x{width}: both must be multiples of {self.size_multiple}"
-            )
-        if images.dtype == torch.uint8:
-            images = images.to(self.mean.dtype) / 255
-        return (images - self.mean) / self.std
+    def encode(
+        self,
+        targets: Sequence[Mapping],
+        outputs: Mapping[str, Tensor],
+        *,
+        out: Targets | None = None,
+    ) -> Targets:
+        """What these outputs should be; see :func:`centernet.targets.encode_targets`."""
+        heatmap = outputs["heatmap"]
+        fits = out is not None and out.heatmap.shape == heatmap.shape
+        return encode_targets(
+            targets,
+            tuple(heatmap.shape),
+            stride=self.stride,
+            out=out if fits else None,
+            device=heatmap.device,
+        )
 
+    def decode(self, outputs: Mapping[str, Tensor], *, top_k: int = 100) -> list[dict[str, Tensor]]:
+        """The objects of each image; see :func:`centernet.decode.decode`."""
+        return decode(outputs, stride=self.stride, top_k=top_k)
 
-def _backbone(name: str, pretrained: bool) -> nn.Module:
-    """A backbone that returns its features by ascending stride, up to stride 32."""
-    if name == HOURGLASS:
-        if pretrained:
-            raise InputError(f"{HOURGLASS} has no ImageNet weights: give --model.pretrained false")
-        return Hourglass()
-    try:
-        backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
-    except OSError as error:
-        raise InputError(
-            f"the ImageNet weights of {name!r} cannot be fetched ({type(error).__name__}): "
-            "without a network give --model.pretrained false"
-        ) from None
-    except (RuntimeError, AttributeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        close = get_close_matches(name, [*timm.list_models(), HOURGLASS], 5) or [
-            "resnet18",
-            "dla34",
-        ]
-        raise InputError(
-            f"backbone {name!r} cannot be made by timm ({reason}); try {', '.join(close)}"
-        ) from None
-    last = backbone.feature_info.reduction()[-1]
-    if last != CenterNet.size_multiple:
-        raise InputError(f"backbone {name!r} ends at stride {last}, not {CenterNet.size_multiple}")
-    return backbone
-
-
-def _channels_by_stride(backbone: nn.Module) -> dict[int, int]:
-    info = backbone.feature_info
-    return dict(zip(info.reduction(), info.channels(), strict=True))
+    def class_tensors(self) -> list[str]:
+        """The last layer of the heatmap, in every stack."""
+        last = len(self.heads["heatmap"]) - 1
+        of_classes = re.compile(rf"(heads|earlier_heads\.\d)\.heatmap\.{last}\.")
+        return [name for name in self.state_dict() if of_classes.match(name)]
 
 
 def _heads(in_channels: int, hidden: int, counts: Mapping[str, int]) -> nn.ModuleDict:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from centernet import class_names
 from centernet.annotations import shortened
+from centernet.backbones import HOURGLASS
 from centernet.checkpoints import read_file
 from centernet.errors import InputError
-from centernet.model import HOURGLASS, CenterNet
+from centernet.model import CenterNet
 
 # Of the release's COCO models, in its order of channels: blue, green, red.
 RELEASE_MEAN, RELEASE_STD = (0.408, 0.447, 0.470), (0.289, 0.274, 0.278)

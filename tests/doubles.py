@@ -25,7 +25,8 @@ SCORE = 1 / (1 + np.exp(-10))
 class SpotNetwork(nn.Module):
     """Finds cells that are red, blue or white all over; each box is 4 cells wide and 2 high."""
 
-    size_multiple = CenterNet.size_multiple
+    size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
+    decode = CenterNet.decode
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         self.seen = tuple(images.shape)

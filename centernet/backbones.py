@@ -1,0 +1,55 @@
+"""Backbones by name: any of timm's, or the hourglass."""
+
+from difflib import get_close_matches
+
+import timm
+from torch import nn
+
+from centernet.errors import InputError
+from centernet.hourglass import Hourglass
+
+HOURGLASS = "hourglass104"
+_LAST_STRIDE = 32
+
+
+def make_backbone(name: str, pretrained: bool) -> nn.Module:
+    """A backbone that returns its features by ascending stride, up to stride 32.
+
+    Args:
+        name: a timm model, or ``hourglass104``, which returns maps of stride 4.
+        pretrained: with timm's ImageNet weights.
+
+    Raises:
+        InputError: the backbone is unknown, ends at another stride, or has no ImageNet weights that
+            can be fetched.
+    """
+    if name == HOURGLASS:
+        if pretrained:
+            raise InputError(f"{HOURGLASS} has no ImageNet weights: give --model.pretrained false")
+        return Hourglass()
+    try:
+        backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
+    except OSError as error:
+        raise InputError(
+            f"the ImageNet weights of {name!r} cannot be fetched ({type(error).__name__}): "
+            "without a network give --model.pretrained false"
+        ) from None
+    except (RuntimeError, AttributeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        close = get_close_matches(name, [*timm.list_models(), HOURGLASS], 5) or [
+            "resnet18",
+            "dla34",
+        ]
+        raise InputError(
+            f"backbone {name!r} cannot be made by timm ({reason}); try {', '.join(close)}"
+        ) from None
+    last = backbone.feature_info.reduction()[-1]
+    if last != _LAST_STRIDE:
+        raise InputError(f"backbone {name!r} ends at stride {last}, not {_LAST_STRIDE}")
+    return backbone
+
+
+def channels_by_stride(backbone: nn.Module) -> dict[int, int]:
+    """Width of a timm backbone's features by stride, in the order in which they are returned."""
+    info = backbone.feature_info
+    return dict(zip(info.reduction(), info.channels(), strict=True))
