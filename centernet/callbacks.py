@@ -194,6 +194,8 @@ class HeatmapPictures(Callback):
         """Draw the first batch's first images."""
         if batch_idx or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
+        if not pl_module.model.has_heatmaps:
+            return
         images, targets = batch
         logits = outputs["heatmap"].float()
         wanted = encode_targets(targets, tuple(logits.shape), stride=pl_module.model.stride)

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from centernet.architectures import make_network
 from centernet.errors import InputError
-from centernet.model import CenterNet
+from centernet.network import Network
 
-# The entry of a checkpoint that says how to build its network: {"model": arguments of CenterNet,
+# The entry of a checkpoint that says how to build its network: {"model": its architecture,
 # "class_names", "image_size": that it was trained for, or None for images of any size}.
 DESCRIPTION = "centernet"
 # Training keeps the network as the member ``model`` of its task.
@@ -87,7 +88,7 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> None:
         raise
 
 
-def description(network: CenterNet, image_size: Sequence[int] | None) -> dict[str, Any]:
+def description(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:
     """The entry ``DESCRIPTION`` of a network's checkpoint."""
     return {
         "model": network.architecture,
@@ -96,7 +97,7 @@ def description(network: CenterNet, image_size: Sequence[int] | None) -> dict[st
     }
 
 
-def checkpoint_of(network: CenterNet, image_size: Sequence[int] | None) -> dict[str, Any]:
+def checkpoint_of(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:
     """A checkpoint that holds a network and nothing of its training."""
     state = {_PREFIX + name: value for name, value in network.state_dict().items()}
     return {"state_dict": state, DESCRIPTION: description(network, image_size)}
@@ -111,7 +112,7 @@ def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def build_network(checkpoint: dict[str, Any]) -> CenterNet:
+def build_network(checkpoint: dict[str, Any]) -> Network:
     """The trained network of a checkpoint, in eval mode.
 
     Raises:
@@ -119,7 +120,7 @@ def build_network(checkpoint: dict[str, Any]) -> CenterNet:
     """
     architecture = checkpoint[DESCRIPTION]["model"] | {"pretrained": False}
     try:
-        network = CenterNet(**architecture)
+        network = make_network(architecture)
         network.load_state_dict(network_state(checkpoint))
     except (TypeError, RuntimeError):
         raise InputError(

@@ -40,12 +40,12 @@ def enlarged(prediction: Prediction) -> Prediction:
     factor = -(-_LEAST_SIDE // max(image.shape[:2]))
     if factor <= 1:
         return prediction
-    found = prediction.detections
+    found, maps = prediction.detections, prediction.heatmaps
     return replace(
         prediction,
         image=cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC),
         detections=replace(found, xyxy=found.xyxy * factor),
-        heatmaps=replace(prediction.heatmaps, matrix=prediction.heatmaps.matrix * factor),
+        heatmaps=maps and replace(maps, matrix=maps.matrix * factor),
     )
 
 
@@ -249,6 +249,8 @@ def run(options: argparse.Namespace) -> int:
         top_k=options.top_k,
         nms=options.nms,
     )
+    if options.heatmaps:
+        detector.require_heatmaps("--heatmaps")
     _make_folder(options.output)
     how = {"threshold": options.threshold, "heatmaps": options.heatmaps, "window": options.show}
     status = 0

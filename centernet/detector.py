@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry, inference
-from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.heatmaps import Heatmaps
 from centernet.images import as_rgb, read_image
 from centernet.inference import Modes, View
-from centernet.model import CenterNet
+from centernet.network import Network
 from centernet.weights import load_weights
 
 if TYPE_CHECKING:
@@ -34,18 +33,19 @@ class Prediction:
     Attributes:
         image: (H, W, 3) uint8 RGB, upright.
         detections: boxes in image pixels, best first.
-        heatmaps: probabilities, and where their cells lie in the image.
+        heatmaps: probabilities, and where their cells lie in the image; None from a network that
+            has none.
         seconds: time spent by step: ``load`` (read, draw on the canvas), ``network``, ``decode``.
     """
 
     image: NDArray[np.uint8]
     detections: sv.Detections
-    heatmaps: Heatmaps
+    heatmaps: Heatmaps | None
     seconds: dict[str, float]
 
 
 class Detector:
-    """Finds objects in images with a trained CenterNet.
+    """Finds objects in images with a trained network.
 
     >>> detector = Detector.load("runs/custom/best.ckpt")        # doctest: +SKIP
     >>> detections = detector("street.jpg", threshold=0.4)       # doctest: +SKIP
@@ -59,7 +59,7 @@ class Detector:
 
     def __init__(
         self,
-        network: CenterNet,
+        network: Network,
         class_names: Sequence[str],
         *,
         device: str | torch.device = "auto",
@@ -76,7 +76,7 @@ class Detector:
             **modes: how images are looked at, see :class:`centernet.inference.Modes`.
 
         Raises:
-            InputError: the device cannot be used, or a mode is wrong.
+            InputError: the device cannot be used, or a mode is wrong or not one of this network.
         """
         self.class_names = tuple(class_names)
         self.device = _device(device)
@@ -86,6 +86,8 @@ class Detector:
         # (height, width) that images are scaled to fit in; None leaves them as they are.
         self._fit = sides[resolution] if resolution in sides else (int(resolution),) * 2
         self._network = network.eval().to(self.device)
+        if self.modes.flip:
+            self.require_heatmaps("flip")
 
     @classmethod
     def load(
@@ -177,7 +179,13 @@ class Detector:
 
     def heatmaps(self, image: "ImageLike", *, bgr: bool = False) -> Heatmaps:
         """The class probabilities at every cell of an image, to look at or to save."""
+        self.require_heatmaps("heatmaps()")
         return self.predict(image, bgr=bgr).heatmaps
+
+    def require_heatmaps(self, what: str) -> None:
+        """Raise InputError if the network has no heatmaps, which ``what`` needs."""
+        if not self._network.has_heatmaps:
+            raise InputError(f"{what} needs heatmaps, which the network of these weights lacks")
 
     def predict(
         self, image: "ImageLike", *, threshold: float = 0.3, bgr: bool = False, clip: bool = True
@@ -188,21 +196,25 @@ class Detector:
         views = self._views(pixels)
         loaded = perf_counter()
         outputs = [self._forward([view]) for view in views]
-        shown = int(np.argmin(np.abs(np.log(self.modes.scales))))
-        probabilities = outputs[shown]["heatmap"][0].float().sigmoid().cpu().numpy()
+        heatmaps = self._heatmaps(outputs, views) if self._network.has_heatmaps else None
         computed = perf_counter()
         found = [self._decode(maps, [view])[0] for maps, view in zip(outputs, views, strict=True)]
         detections = self._detections(found, pixels.shape[:2], threshold, clip)
         decoded = perf_counter()
-        stride = np.array([CenterNet.stride, CenterNet.stride, 1])
         return Prediction(
             pixels,
             detections,
-            Heatmaps(
-                probabilities, geometry.invert(views[shown].matrix) * stride, self.class_names
-            ),
+            heatmaps,
             {"load": loaded - start, "network": computed - loaded, "decode": decoded - computed},
         )
+
+    def _heatmaps(self, outputs: Sequence[dict[str, Tensor]], views: Sequence[View]) -> Heatmaps:
+        """Those of the view whose scale is nearest to 1."""
+        shown = int(np.argmin(np.abs(np.log(self.modes.scales))))
+        probabilities = outputs[shown]["heatmap"][0].float().sigmoid().cpu().numpy()
+        stride = np.array([self._network.stride, self._network.stride, 1])
+        matrix = geometry.invert(views[shown].matrix) * stride
+        return Heatmaps(probabilities, matrix, self.class_names)
 
     def _views(self, pixels: NDArray[np.uint8]) -> list[View]:
         return [
@@ -223,7 +235,7 @@ class Detector:
         """The detections in each view, their boxes in pixels of the image."""
         found = []
         for result, view in zip(
-            decode(outputs, stride=CenterNet.stride, top_k=self.modes.top_k), views, strict=True
+            self._network.decode(outputs, top_k=self.modes.top_k), views, strict=True
         ):
             values = {name: value.cpu().numpy() for name, value in result.items()}
             values["boxes"] = geometry.transform_boxes(

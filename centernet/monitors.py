@@ -24,7 +24,17 @@ log = logging.getLogger(__name__)
 _GRADIENT = ("gradient/easy", "gradient/hard", "gradient/outlier")
 
 
-class GradientShare(Callback):
+class _HeatmapMonitor(Callback):
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See that there are heatmaps to look at."""
+        if not pl_module.model.has_heatmaps:
+            raise InputError(
+                f"{type(self).__name__} looks at heatmaps, which a "
+                f"{type(pl_module.model).__name__} does not have: leave it out of trainer.callbacks"
+            )
+
+
+class GradientShare(_HeatmapMonitor):
     """Share of the heatmap's gradient that comes from easy, hard and outlier cells.
 
     A cell's difficulty is |p - target|, the norm of the gradient that plain cross-entropy would
@@ -81,7 +91,7 @@ class GradientShare(Callback):
         self._sum, self._steps = 0.0, 0
 
 
-class CenterAUROC(Callback):
+class CenterAUROC(_HeatmapMonitor):
     """How well the class scores at the true centres tell the classes apart, in validation.
 
     At the centre cell of every object all classes' scores are read. One class against the rest, its

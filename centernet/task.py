@@ -1,4 +1,4 @@
-"""Training and validation of a CenterNet as Lightning sees them."""
+"""Training and validation of a detector as Lightning sees them."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed
 from lightning.pytorch import Callback, LightningModule
 from numpy.typing import NDArray
 from timm.optim import create_optimizer_v2
@@ -15,17 +14,15 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.annotations import shortened
+from centernet.architectures import make_loss, make_network
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.checkpoints import DESCRIPTION, description
-from centernet.decode import decode
+from centernet.collected import Collected
 from centernet.detector import Detector
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation, coco_results, evaluate
+from centernet.evaluate import Evaluation, evaluate
 from centernet.inference import Modes
-from centernet.losses import CenterNetLoss
-from centernet.model import CenterNet
 from centernet.schedules import SCHEDULES, rate_factor
-from centernet.targets import Targets, encode_targets
 from centernet.weights import load_weights, start_from
 
 log = logging.getLogger(__name__)
@@ -38,19 +35,20 @@ Found = tuple[NDArray, NDArray, NDArray]
 
 
 class CenterNetTask(LightningModule):
-    """A CenterNet with its loss, optimiser, schedule and evaluation.
+    """A CenterNet, or a RetinaNet, with its loss, optimiser, schedule and evaluation.
 
     Attributes:
         model: the network.
         class_names: by label.
         evaluation: the newest validation's result; None before the first.
-        results: its detections in COCO's result format.
+        collected: its detections.
         validated_epoch: the epoch it was made in.
     """
 
     def __init__(
         self,
         class_names: Sequence[str],
+        detector: str = "centernet",
         backbone: str = "resnet18",
         neck: str = "deconv",
         neck_channels: list[int] = [256, 128, 64],  # noqa: B006 - read only; a list is what YAML has
@@ -60,7 +58,7 @@ class CenterNetTask(LightningModule):
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
-        heatmap_loss: str = "penalty_reduced_focal",
+        heatmap_loss: str | None = None,
         heatmap_loss_options: dict[str, Any] | None = None,
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
@@ -76,6 +74,8 @@ class CenterNetTask(LightningModule):
 
         Args:
             class_names: names by label; comes from the data.
+            detector: centernet, or retinanet, the anchor-based one to compare with, which has
+                neither neck options nor head_channels.
             backbone: any timm model with stride-32 features: resnet18, dla34, convnext_tiny,
                 mobilenetv4_conv_small, ...; or hourglass104, which has no use for a neck.
             neck: what brings the features back to stride 4: deconv (the paper's for ResNets), dla
@@ -86,11 +86,13 @@ class CenterNetTask(LightningModule):
             head_channels: hidden width of each head.
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
             weights: file to start from: a checkpoint of fit, or one of the original release. It
-                decides the network; for other classes the last layer of the heatmap is made anew.
+                decides the network; for other classes what tells classes apart is made anew.
             freeze_backbone_epochs: for so many epochs only neck and heads learn.
-            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1.
-            heatmap_loss: penalty_reduced_focal (the paper's), focal, focal_star or ghm; see
-                docs/losses.md.
+            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1; a
+                RetinaNet's are classification 1, boxes 1.
+            heatmap_loss: classification loss of the heatmap, or of a RetinaNet's anchors, by
+                default the paper's: penalty_reduced_focal (for heatmaps alone), focal (RetinaNet's
+                default), focal_star or ghm; see docs/losses.md.
             heatmap_loss_options: of that loss, where they differ from its defaults: alpha, gamma,
                 ...; for ghm momentum, schedule, ...
             optimizer: name of a timm optimiser: adamw, adam, sgd, ...
@@ -113,6 +115,7 @@ class CenterNetTask(LightningModule):
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
         self.class_names = tuple(class_names)
         architecture = {
+            "detector": detector,
             "backbone": backbone,
             "neck": neck,
             "neck_channels": neck_channels,
@@ -123,10 +126,15 @@ class CenterNetTask(LightningModule):
         trained = load_weights(weights)[0] if weights else None
         if trained:
             architecture = trained.architecture
-        self.model = CenterNet(**architecture | {"num_classes": len(self.class_names)})
+        self.model = make_network(architecture | {"num_classes": len(self.class_names)})
         self.model.class_names = self.class_names
         self.start = start_from(self.model, trained) if trained else None
-        self.loss = CenterNetLoss(loss_weights, heatmap_loss, heatmap_loss_options)
+        self.loss = make_loss(
+            self.model,
+            heatmap_loss,
+            weights=loss_weights,
+            heatmap_loss_options=heatmap_loss_options,
+        )
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.learning_rate, self.reference_batch_size = learning_rate, reference_batch_size
         self.schedule, self.milestones, self.warmup_steps = schedule, milestones, warmup_steps
@@ -135,10 +143,9 @@ class CenterNetTask(LightningModule):
         )  # fmt: skip
         self.evaluation: Evaluation | None = None
         self.validated_epoch = -1
-        self.results: list[dict[str, Any]] = []
-        self._seen_images: list[Any] = []
+        self.collected = Collected()
         self._detector: Detector | None = None
-        self._targets: Targets | None = None
+        self._targets: Any = None
         self._unchecked: list[tuple[Tensor, list[str]]] = []
 
     def setup(self, stage: str) -> None:
@@ -154,15 +161,7 @@ class CenterNetTask(LightningModule):
         """The loss of one batch."""
         images, targets = batch
         stacks = self.model.forward_stacks(images)
-        shape = tuple(stacks[-1]["heatmap"].shape)
-        fits = self._targets is not None and self._targets.heatmap.shape == shape
-        self._targets = encode_targets(
-            targets,
-            shape,
-            stride=self.model.stride,
-            out=self._targets if fits else None,
-            device=images.device,
-        )
+        self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
         self.log_dict(
             {
@@ -213,7 +212,7 @@ class CenterNetTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""
-        self.results, self._seen_images = [], []
+        self.collected = Collected()
         if self.trainer.state.fn == "validate" and not self.test.plain:
             self._detector = Detector(
                 self.model,
@@ -232,12 +231,11 @@ class CenterNetTask(LightningModule):
         found = self._decode(outputs, targets) if outputs else self._detect(targets)
         category_ids = self.trainer.datamodule.val_set.category_ids
         for target, values in zip(targets, found, strict=True):
-            self._seen_images.append(target["image_id"])
-            self.results += coco_results(target["image_id"], *values, category_ids)
+            self.collected.add(target["image_id"], values, category_ids)
         return outputs
 
     def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[Found]:
-        results = decode(outputs, stride=self.model.stride, top_k=self.test.top_k)
+        results = self.model.decode(outputs, top_k=self.test.top_k)
         for target, result in zip(targets, results, strict=True):
             boxes, scores, labels = (
                 result[name].cpu().numpy() for name in ("boxes", "scores", "labels")
@@ -252,13 +250,13 @@ class CenterNetTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Gather the detections of all processes and compare them with the annotations."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            gathered: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(gathered, (self.results, self._seen_images))
-            self.results, self._seen_images = _without_repeats(gathered)
+        self.collected.gather()
         self.validated_epoch = self.current_epoch
-        dataset = self.trainer.datamodule.val_set
-        self.evaluation = evaluate(dataset.annotations, self.results, self._seen_images)
+        self.evaluation = evaluate(
+            self.trainer.datamodule.val_set.annotations,
+            self.collected.results,
+            self.collected.image_ids,
+        )
         numbers = {
             name: value for name, value in self.evaluation.metrics.items() if not np.isnan(value)
         }
@@ -309,24 +307,10 @@ class CenterNetTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes."""
-        _check_classes("the checkpoint", checkpoint, self.class_names)
-
-
-def _without_repeats(gathered: list[tuple[list[dict], list]]) -> tuple[list[dict], list]:
-    """Detections and images of all processes; images that filled up a process are left out."""
-    results: list[dict] = []
-    images: dict[Any, None] = {}
-    for found, seen in gathered:
-        results += [result for result in found if result["image_id"] not in images]
-        images |= dict.fromkeys(seen)
-    return results, list(images)
-
-
-def _check_classes(source: str, checkpoint: dict[str, Any], class_names: Sequence[str]) -> None:
-    known = checkpoint[DESCRIPTION]["class_names"]
-    if list(class_names) != list(known):
-        raise InputError(
-            f"{source} knows {len(known)} classes ({shortened(known)}), the data has "
-            f"{len(class_names)} ({shortened(class_names)}): use weights of these classes, "
-            "or train anew"
-        )
+        known = checkpoint[DESCRIPTION]["class_names"]
+        if list(self.class_names) != list(known):
+            raise InputError(
+                f"the checkpoint knows {len(known)} classes ({shortened(known)}), the data has "
+                f"{len(self.class_names)} ({shortened(self.class_names)}): "
+                "use weights of these classes, or train anew"
+            )

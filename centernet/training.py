@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
+from centernet.architectures import detector_of
 from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.datamodule import DetectionData
@@ -122,6 +123,10 @@ class TrainCLI(LightningCLI):
             if has_names(network):
                 self.options.data.class_names = list(network.class_names)
             self.options.ckpt_path, self.options.verbose = None, False
+            # A loss plays no part here, and the configuration's may be another detector's.
+            for name in ("loss_weights", "heatmap_loss", "heatmap_loss_options"):
+                self.options.model[name] = None
+        architecture = {"detector": detector_of(architecture)} | architecture
         model = self.options.model
         for name in architecture.keys() & model.keys():
             model[name] = architecture[name]
@@ -176,7 +181,7 @@ class TrainCLI(LightningCLI):
         folder = self.run / f"validate-{self.datamodule.val_set.annotations.stem}"
         folder.mkdir(exist_ok=True)
         evaluation.save(folder)
-        (folder / "detections.json").write_text(json.dumps(self.model.results))
+        (folder / "detections.json").write_text(json.dumps(self.model.collected.results))
         print(evaluation.summary)
         Console().print(_class_table(evaluation))
         print(f"saved in {folder}")

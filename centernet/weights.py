@@ -18,9 +18,10 @@ from centernet.checkpoints import (
 )
 from centernet.errors import InputError
 from centernet.model import CenterNet
+from centernet.network import Network
 
 
-def load_weights(path: str | Path) -> tuple[CenterNet, tuple[int, int] | None]:
+def load_weights(path: str | Path) -> tuple[Network, tuple[int, int] | None]:
     """The network of a checkpoint of ``train.py fit`` or of the original release, in eval mode.
 
     Nothing in the file is executed.
@@ -80,7 +81,7 @@ def import_weights(
     return network
 
 
-def has_names(network: CenterNet) -> bool:
+def has_names(network: Network) -> bool:
     """Whether the names of a network's classes are known, and not only their number."""
     return network.class_names != tuple(map(str, range(network.num_classes)))
 
@@ -109,23 +110,18 @@ class Start:
         return said
 
 
-def start_from(network: CenterNet, trained: CenterNet) -> Start:
+def start_from(network: Network, trained: Network) -> Start:
     """Copy the tensors of a trained network into a new one of the same architecture.
 
-    What tells the classes apart, the last layer of the heatmap's head, is left new where the
-    classes are others.
+    What tells the classes apart is left new where the classes are others.
     """
-    state, new = trained.state_dict(), []
-    if not _same_classes(network, trained):
-        last = len(network.heads["heatmap"]) - 1
-        of_classes = re.compile(rf"(heads|earlier_heads\.\d)\.heatmap\.{last}\.")
-        new = [name for name in state if of_classes.match(name)]
-    taken = {name: value for name, value in state.items() if name not in new}
+    new = [] if _same_classes(network, trained) else network.class_tensors()
+    taken = {name: value for name, value in trained.state_dict().items() if name not in new}
     network.load_state_dict(network.state_dict() | taken)
     return Start(tuple(taken), tuple(new), trained.class_names)
 
 
-def _same_classes(network: CenterNet, trained: CenterNet) -> bool:
+def _same_classes(network: Network, trained: Network) -> bool:
     """By name; weights without names are taken to be of these classes if there are as many."""
     if has_names(trained):
         return network.class_names == trained.class_names

@@ -5,7 +5,7 @@ float16; sums are taken in at least float32. x is a logit, p = sigmoid(x), Y the
 count.
 """
 
-from centernet.losses.detection import CenterNetLoss, l1_at_centers
+from centernet.losses.detection import CenterNetLoss, DetectionLoss, l1_at_centers
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss, softmax_focal_loss
 from centernet.losses.ghm import (
     GHMClassificationLoss,
@@ -14,12 +14,16 @@ from centernet.losses.ghm import (
 )
 from centernet.losses.heatmap import HEATMAP_LOSSES, HarmonizedHeatmapLoss
 from centernet.losses.penalty_reduced import penalty_reduced_focal_loss
+from centernet.losses.retinanet import ANCHOR_LOSSES, RetinaNetLoss
 
 __all__ = [
+    "ANCHOR_LOSSES",
     "HEATMAP_LOSSES",
     "CenterNetLoss",
+    "DetectionLoss",
     "GHMClassificationLoss",
     "HarmonizedHeatmapLoss",
+    "RetinaNetLoss",
     "focal_loss_star",
     "ghm_classification_loss",
     "gradient_shares",

@@ -42,12 +42,61 @@ def l1_at_centers(
     return (found - target).abs().sum() / (2 * count)
 
 
-class CenterNetLoss(nn.Module):
-    """The terms of the loss by name, averaged over the network's stacks, and their weighted sum.
+class DetectionLoss(nn.Module):
+    """Named terms of a loss, and their weighted sum.
 
     Under several processes every term is divided by the average over the processes of its count, so
     that the averaged gradient is that of the whole batch in one process.
+
+    Attributes:
+        weights: of the terms.
     """
+
+    def __init__(
+        self, defaults: Mapping[str, float], weights: Mapping[str, float] | None = None
+    ) -> None:
+        """Weigh the terms.
+
+        Args:
+            defaults: weight by name of every term.
+            weights: where they differ.
+
+        Raises:
+            InputError: there is no such term.
+        """
+        super().__init__()
+        unknown = set(weights or ()) - defaults.keys()
+        if unknown:
+            raise InputError(
+                f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(defaults)}"
+            )
+        self.weights = dict(defaults) | dict(weights or {})
+
+    def with_sum(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The terms, and ``loss``, their weighted sum."""
+        return dict(terms) | {"loss": sum(self.weights[name] * terms[name] for name in terms)}
+
+    def end_epoch(self) -> None:
+        """Tell the parts that keep count of epochs that one of training has ended."""
+        for part in self.modules():
+            if isinstance(part, GHMClassificationLoss):
+                part.end_epoch()
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take a state of the same loss; what another one has counted is of no use to this one."""
+        own = self.state_dict(prefix=prefix)
+        for name in [n for n in state_dict if n.startswith(prefix)]:
+            if name not in own or state_dict[name].shape != own[name].shape:
+                del state_dict[name]
+        for name, value in own.items():
+            state_dict.setdefault(name, value)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class CenterNetLoss(DetectionLoss):
+    """A CenterNet's loss: the terms are averaged over the network's stacks."""
 
     def __init__(
         self,
@@ -69,15 +118,8 @@ class CenterNetLoss(nn.Module):
         Raises:
             InputError: there is no such term, loss or option.
         """
-        super().__init__()
+        super().__init__({"heatmap": 1.0, "size": 0.1, "offset": 1.0}, weights)
         self.heatmap_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options)
-        self.weights = {"heatmap": 1.0, "size": 0.1, "offset": 1.0}
-        unknown = set(weights or ()) - self.weights.keys()
-        if unknown:
-            raise InputError(
-                f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(self.weights)}"
-            )
-        self.weights |= weights or {}
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Targets
@@ -92,7 +134,10 @@ class CenterNetLoss(nn.Module):
             Scalars ``heatmap``, ``size``, ``offset`` (not weighted), and ``loss``, their weighted
             sum.
         """
-        peaks, objects = _counts(targets)
+        peaks, objects = averaged_counts(
+            (targets.heatmap == 1).sum(),
+            torch.tensor(len(targets.label), device=targets.heatmap.device),
+        )
         terms = {name: 0.0 for name in self.weights}
         for outputs in stacks:
             heatmap = self.heatmap_loss(
@@ -108,36 +153,13 @@ class CenterNetLoss(nn.Module):
                     normalizer=objects,
                 )
                 terms[name] += error / len(stacks)
-        return terms | {"loss": sum(self.weights[name] * term for name, term in terms.items())}
-
-    def end_epoch(self) -> None:
-        """Tell a loss that keeps count of epochs that one of training has ended."""
-        if isinstance(self.heatmap_loss, GHMClassificationLoss):
-            self.heatmap_loss.end_epoch()
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        """Take a state of the same loss; what another one has counted is of no use to this one."""
-        own = self.state_dict(prefix=prefix)
-        for name in [n for n in state_dict if n.startswith(prefix)]:
-            if name not in own or state_dict[name].shape != own[name].shape:
-                del state_dict[name]
-        for name, value in own.items():
-            state_dict.setdefault(name, value)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        return self.with_sum(terms)
 
 
-def _counts(targets: Targets) -> tuple[Tensor, Tensor]:
-    """Positive cells and objects, averaged over the processes; objects may share a cell."""
-    counts = torch.stack(
-        [
-            (targets.heatmap == 1).sum(),
-            torch.tensor(len(targets.label), device=targets.heatmap.device),
-        ]
-    ).float()
+def averaged_counts(*counts: Tensor) -> list[Tensor]:
+    """Counts averaged over the processes, each at least 1."""
+    averaged = torch.stack(counts).float()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(counts)
-        counts /= torch.distributed.get_world_size()
-    peaks, objects = counts.clamp(min=1)
-    return peaks, objects
+        torch.distributed.all_reduce(averaged)
+        averaged /= torch.distributed.get_world_size()
+    return list(averaged.clamp(min=1))

@@ -63,23 +63,29 @@ HEATMAP_LOSSES: dict[str, Callable[..., Callable[..., Tensor]]] = {
 }
 
 
-def make_heatmap_loss(name: str, options: Mapping[str, Any] | None = None) -> Callable[..., Tensor]:
+def make_heatmap_loss(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    losses: Mapping[str, Callable[..., Callable[..., Tensor]]] = HEATMAP_LOSSES,
+) -> Callable[..., Tensor]:
     """The loss of that name.
 
     Args:
-        name: a key of ``HEATMAP_LOSSES``.
+        name: a key of ``losses``.
         options: of the loss, where they differ from its defaults.
+        losses: those that there are, each made from its options.
 
     Returns:
-        A function of logits, heatmap, mask or None, and the keyword ``normalizer``.
+        A function of logits, target, mask or None, and the keyword ``normalizer``; the target is
+        a heatmap, or for other ``losses`` what they are of.
 
     Raises:
         InputError: there is no such loss, or its options are wrong.
     """
-    if name not in HEATMAP_LOSSES:
-        raise InputError(f"unknown heatmap_loss {name!r}: choose {', '.join(HEATMAP_LOSSES)}")
+    if name not in losses:
+        raise InputError(f"unknown heatmap_loss {name!r}: choose {', '.join(losses)}")
     try:
-        loss = HEATMAP_LOSSES[name](**(options or {}))
+        loss = losses[name](**(options or {}))
         if not isinstance(loss, nn.Module):
             # Wrong options shall show now, not in the first step.
             loss(torch.zeros(1), torch.ones(1), None, normalizer=torch.ones(()))
