@@ -1,0 +1,128 @@
+"""benchmarks/losses.py, with networks and trainings as small as they come."""
+
+import csv
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from centernet.errors import InputError
+from centernet.losses import HEATMAP_LOSSES
+from centernet.shapes import make_shapes
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "losses.py"))
+CONFIG = """\
+data:
+  train_images: train
+  train_annotations: annotations/instances_train.json
+  val_images: val
+  val_annotations: annotations/instances_val.json
+  image_size: 64
+  batch_size: 4
+  workers: 0
+model:
+  backbone: test_resnet
+trainer:
+  accelerator: cpu
+"""
+
+
+def test_every_loss_has_its_row():
+    rows = SCRIPT["rows_of"](Path("a.yaml"), Path("b.yaml"))
+    assert [row.name for row in rows] == [*HEATMAP_LOSSES, "retinanet_focal"]
+    assert {row.config.name for row in rows[:-1]} == {"a.yaml"}
+    assert len(SCRIPT["rows_of"](Path("a.yaml"), None)) == len(HEATMAP_LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "epochs"),
+    # A start of 5, epochs of 10, a validation of 3 after every second one and the last one.
+    [(17, 0), (18, 1), (27, 1), (28, 2), (40, 2), (41, 3), (51, 4)],
+)
+def test_as_many_epochs_as_the_time_allows(seconds, epochs):
+    found = SCRIPT["most_epochs"](seconds, start=5.0, epoch=10.0, validation=3.0, every=2)
+    assert found == epochs
+
+
+def test_the_table(tmp_path):
+    lines = [
+        {"loss": "focal", "epochs": 3, "minutes": 12.34, "AP": 0.25, "AP50 cat": 0.5},
+        {"loss": "ghm", "epochs": 3, "minutes": 12.0, "AP": 0.5, "AP50 cat": None},
+    ]
+    table = SCRIPT["write_table"](lines, tmp_path)
+    assert table.splitlines() == [
+        "| loss | epochs | minutes | AP | AP50 cat |",
+        "| --- | --- | --- | --- | --- |",
+        "| focal | 3 | 12.3 | 0.250 | 0.500 |",
+        "| ghm | 3 | 12.0 | 0.500 |  |",
+    ]
+    assert (tmp_path / "losses.md").read_text() == table
+    with (tmp_path / "losses.csv").open() as file:
+        assert [row["minutes"] for row in csv.DictReader(file)] == ["12.34", "12.0"]
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """The arguments of a benchmark in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    make_shapes(tmp_path / "shapes", train=8, val=2, size=64)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    (tmp_path / "retina.yaml").write_text(CONFIG.replace("model:", "model:\n  detector: retinanet"))
+    return ["--config=tiny.yaml", "--data.root=shapes", "--output=out"]
+
+
+@pytest.mark.slow
+def test_rows_are_trained_once(tiny, tmp_path, capsys):
+    test = "--test-annotations=annotations/instances_train.json"
+    arguments = [*tiny, "--retinanet-config=retina.yaml", "--epochs=1", test]
+    more = ["--", "--data.val_images=train", "--model.learning_rate=1e-4"]
+    SCRIPT["main"]([*arguments, *more])
+    said = capsys.readouterr().out
+    assert said.count("training ...") == 5 and "| retinanet_focal | 1 |" in said
+    with (tmp_path / "out" / "losses.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert header[:5] == ["loss", "epochs", "minutes", "AP", "AP50"]
+    assert header[5:] == [f"AP50 {name}" for name in ("circle", "rectangle", "triangle", "star")]
+    assert len(rows) == 5 and all(0 <= float(row[3]) <= 1 for row in rows)
+    config = (tmp_path / "out" / "ghm" / "tiny" / "config.yaml").read_text()
+    assert "heatmap: 4.0" in config and "learning_rate: 0.0001" in config
+    # A row that is missing is trained, the others are taken as they are.
+    (tmp_path / "out" / "focal" / "result.json").unlink()
+    SCRIPT["main"]([*arguments, *more])
+    assert capsys.readouterr().out.count("training ...") == 1
+    with pytest.raises(InputError, match="other settings"):
+        SCRIPT["main"](arguments)
+
+
+def test_a_budget_is_measured_out(tmp_path, monkeypatch):
+    """One step takes 20 s with its start, an epoch 80 s more, a validation 10 s more."""
+    (tmp_path / "config.yaml").write_text("trainer: {check_val_every_n_epoch: 2}")
+    given = []
+
+    def fit(row, folder, options):
+        given.append(options)
+        short, unvalidated = ("--trainer.limit_train_batches=1", "--trainer.limit_val_batches=0")
+        return tmp_path, 20.0 + 80 * (short not in options) + 10 * (unvalidated not in options)
+
+    monkeypatch.setitem(SCRIPT["main"].__globals__, "fit", fit)
+    row = SCRIPT["rows_of"](Path("a.yaml"), None)[0]
+    # 20 + 3 * 80 + 2 * 10 seconds are 4 minutes and 40 seconds.
+    assert SCRIPT["epochs_in"](4.7, row, ["--x=1"]) == 3
+    assert all({"--x=1", "--trainer.max_epochs=1"} <= set(options) for options in given)
+    with pytest.raises(InputError, match=r"budget of 1\.5 minutes: one epoch of penalty_reduced_f"):
+        SCRIPT["epochs_in"](1.5, row, [])
+
+
+@pytest.mark.slow
+def test_a_budget_of_minutes(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(SCRIPT["main"].__globals__, "WEIGHTS", {"focal": 2.0})
+    SCRIPT["main"]([*tiny, "--budget-minutes=0.5", "--", "--trainer.check_val_every_n_epoch=1000"])
+    row = json.loads((tmp_path / "out" / "focal" / "result.json").read_text())["row"]
+    assert row["epochs"] > 1 and row["minutes"] < 2
+
+
+@pytest.mark.slow
+def test_a_failing_row_says_why(tiny):
+    with pytest.raises(InputError, match=r"fit of penalty_reduced_focal failed, see .*resnet19"):
+        SCRIPT["main"]([*tiny, "--epochs=1", "--", "--model.backbone=resnet19"])
