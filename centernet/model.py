@@ -49,7 +49,7 @@ class CenterNet(Network):
                 (256, 256, 256). A pyramid has the last one throughout.
             deformable: deformable convolutions in the neck, as in the original's ``resdcn_*`` and
                 ``dla_34``; slow on a CPU.
-            head_channels: width of the hidden layer of each head; 0 leaves that layer out.
+            head_channels: width of the hidden layer of each head.
             pretrained: start from timm's ImageNet weights (fetched on first use).
             heads: channels of further heads by name, or of the standard ones instead of ``heatmap``
                 C, ``size`` 2, ``offset`` 2.
@@ -143,8 +143,7 @@ class CenterNet(Network):
 
     def class_tensors(self) -> list[str]:
         """The last layer of the heatmap, in every stack."""
-        last = len(self.heads["heatmap"]) - 1
-        of_classes = re.compile(rf"(heads|earlier_heads\.\d)\.heatmap\.{last}\.")
+        of_classes = re.compile(r"(heads|earlier_heads\.\d)\.heatmap\.2\.")
         return [name for name in self.state_dict() if of_classes.match(name)]
 
 
@@ -157,8 +156,6 @@ def _heads(in_channels: int, hidden: int, counts: Mapping[str, int]) -> nn.Modul
 
 
 def _head(in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
-    if not hidden:
-        return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1))
     return nn.Sequential(
         nn.Conv2d(in_channels, hidden, 3, padding=1),
         nn.ReLU(inplace=True),

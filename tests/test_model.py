@@ -79,15 +79,6 @@ def test_the_architecture_makes_the_same_network_again():
     again.load_state_dict(network.state_dict())
 
 
-def test_a_head_may_be_one_convolution():
-    network = CenterNet(2, head_channels=0).eval()
-    assert [name for name, _ in network.heads.named_parameters()][:2] == [
-        "heatmap.0.weight",
-        "heatmap.0.bias",
-    ]
-    assert network(torch.zeros(1, 3, 32, 32))["heatmap"].shape == (1, 2, 8, 8)
-
-
 @pytest.mark.slow
 def test_the_hourglass_has_two_stacks_and_wants_larger_multiples():
     network = CenterNet(3, "hourglass104").eval()
