@@ -211,6 +211,10 @@ def main(arguments: list[str] | None = None) -> None:
     length.add_argument("--budget-minutes", type=float, help="of training, for every row")
     add("options", nargs="*", metavar="-- OPTION", help="further options of train.py")
     options = parser.parse_args(arguments)
+    for name in ("epochs", "budget_minutes"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            raise InputError(f"{name} must be positive, got {value:g}")
     lines: list[dict[str, Any]] = []
     for row in rows_of(options.config, options.retinanet_config):
         lines.append(train_row(row, options.output / row.name, options))

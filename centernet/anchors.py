@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import box_iou
+
+from centernet.suppression import nms_by_class
 
 # An anchor is an object's from the first IoU on, and background below the second; in between it is
-# left alone. So that no object is without, its best anchor is its own whatever the IoU.
+# left alone. So that few objects are without, an object's best anchor is one of the object that it
+# overlaps most, whatever the IoU.
 _MATCHER = Matcher(0.5, 0.4, allow_low_quality_matches=True)
 # Centre shifted by widths and heights of the anchor, logarithms of the ratios of the sides.
 _CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
@@ -128,7 +131,7 @@ def decode_anchors(
         parts = (values.split(sizes) for values in of_image)
         levels = [_candidates(*level, top_k) for level in zip(*parts, anchors, strict=True)]
         values, decoded, labels = (torch.cat(parts) for parts in zip(*levels, strict=True))
-        kept = batched_nms(decoded, values, labels, _NMS_IOU)[:top_k]
+        kept = nms_by_class(decoded, values, labels, _NMS_IOU)[:top_k]
         found.append(
             {"boxes": decoded[kept], "scores": values[kept].sigmoid(), "labels": labels[kept]}
         )

@@ -26,27 +26,19 @@ def make_network(architecture: Mapping[str, Any]) -> Network:
     """A new network.
 
     Args:
-        architecture: ``detector``, and arguments of that network; those that only the other
-            detectors have must be as by default.
+        architecture: ``detector``, and arguments of that network; those that only other detectors
+            have are left out.
 
     Raises:
-        InputError: there is no such detector, or an argument is wrong or not one of it.
+        InputError: there is no such detector, or an argument is wrong.
     """
     name = detector_of(architecture)
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}: choose {' or '.join(DETECTORS)}")
     network, _ = DETECTORS[name]
-    own = signature(network).parameters
-    others = {k: p for cls, _ in DETECTORS.values() for k, p in signature(cls).parameters.items()}
-    arguments = {k: value for k, value in architecture.items() if k != "detector"}
-    for key in arguments.keys() - own.keys() & others.keys():
-        value, default = arguments.pop(key), others[key].default
-        if value != (list(default) if isinstance(default, tuple) else default):
-            raise InputError(
-                f"a {network.__name__} has no {key}, but model.{key} is {value!r}: leave it out, "
-                "or choose another model.detector"
-            )
-    return network(**arguments)
+    known = {key for cls, _ in DETECTORS.values() for key in signature(cls).parameters}
+    foreign = known - signature(network).parameters.keys() | {"detector"}
+    return network(**{k: value for k, value in architecture.items() if k not in foreign})
 
 
 def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any) -> DetectionLoss:

@@ -43,6 +43,10 @@ def make_backbone(name: str, pretrained: bool) -> nn.Module:
         raise InputError(
             f"backbone {name!r} cannot be made by timm ({reason}); try {', '.join(close)}"
         ) from None
+    if str(getattr(backbone, "output_fmt", "NCHW")).upper().endswith("NHWC"):
+        raise InputError(
+            f"backbone {name!r} has its channels last, which no neck takes: choose resnet18, ..."
+        )
     last = backbone.feature_info.reduction()[-1]
     if last != _LAST_STRIDE:
         raise InputError(f"backbone {name!r} ends at stride {last}, not {_LAST_STRIDE}")

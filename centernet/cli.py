@@ -155,7 +155,10 @@ def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _nms(text: str) -> str | float:
-    return text if text == "soft" else float(text)
+    try:
+        return text if text == "soft" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"soft or an IoU, got {text!r}") from None
 
 
 def import_weights(arguments: list[str]) -> NoReturn:

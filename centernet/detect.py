@@ -98,7 +98,7 @@ def detect_images(
         _targets(paths, output).items(), unit="image", disable=len(paths) == 1
     ):
         try:
-            prediction = detector.predict(path, threshold=threshold)
+            prediction = detector.predict(path, threshold=threshold, heatmaps=heatmaps)
         except InputError as error:
             if len(paths) == 1:
                 raise
@@ -183,7 +183,7 @@ def detect_video(
         heat = stack.enter_context(VideoFile(Path(f"{stem}.heatmap.mp4"), video.fps))
         frames = stack.enter_context(tqdm(video, total=video.length, unit="frame"))
         for number, frame in enumerate(frames):
-            prediction = detector.predict(frame, threshold=threshold, bgr=True)
+            prediction = detector.predict(frame, threshold=threshold, bgr=True, heatmaps=heatmaps)
             tally.add(video.name, prediction, number)
             shown = enlarged(prediction)
             drawn = draw(shown.image, shown.detections)

@@ -33,8 +33,8 @@ class Prediction:
     Attributes:
         image: (H, W, 3) uint8 RGB, upright.
         detections: boxes in image pixels, best first.
-        heatmaps: probabilities, and where their cells lie in the image; None from a network that
-            has none.
+        heatmaps: probabilities, and where their cells lie in the image; None where they were not
+            asked for, or the network has none.
         seconds: time spent by step: ``load`` (read, draw on the canvas), ``network``, ``decode``.
     """
 
@@ -151,7 +151,9 @@ class Detector:
         Raises:
             InputError: the image cannot be read, or is no image.
         """
-        return self.predict(image, threshold=threshold, bgr=bgr, clip=clip).detections
+        return self.predict(
+            image, threshold=threshold, bgr=bgr, clip=clip, heatmaps=False
+        ).detections
 
     def batch(
         self,
@@ -188,23 +190,35 @@ class Detector:
             raise InputError(f"{what} needs heatmaps, which the network of these weights lacks")
 
     def predict(
-        self, image: "ImageLike", *, threshold: float = 0.3, bgr: bool = False, clip: bool = True
+        self,
+        image: "ImageLike",
+        *,
+        threshold: float = 0.3,
+        bgr: bool = False,
+        clip: bool = True,
+        heatmaps: bool = True,
     ) -> Prediction:
-        """Detections, heatmaps and timings of one image from one pass; arguments as for calling."""
+        """Detections, heatmaps and timings of one image from one pass; arguments as for calling.
+
+        Without ``heatmaps``, or from a network that has none, they are None, which saves time.
+        """
         start = perf_counter()
         pixels = _pixels(image, bgr)
         views = self._views(pixels)
         loaded = perf_counter()
         outputs = [self._forward([view]) for view in views]
-        heatmaps = self._heatmaps(outputs, views) if self._network.has_heatmaps else None
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
         computed = perf_counter()
-        found = [self._decode(maps, [view])[0] for maps, view in zip(outputs, views, strict=True)]
+        wanted = heatmaps and self._network.has_heatmaps
+        maps = self._heatmaps(outputs, views) if wanted else None
+        found = [self._decode(o, [view])[0] for o, view in zip(outputs, views, strict=True)]
         detections = self._detections(found, pixels.shape[:2], threshold, clip)
         decoded = perf_counter()
         return Prediction(
             pixels,
             detections,
-            heatmaps,
+            maps,
             {"load": loaded - start, "network": computed - loaded, "decode": decoded - computed},
         )
 

@@ -16,6 +16,7 @@ from centernet.layers import conv_norm_relu
 # From stride 4 down to stride 128: channels, and residual blocks on the way.
 _WIDTHS = (256, 256, 384, 384, 384, 512)
 _BLOCKS = (2, 2, 2, 2, 2, 4)
+_STACKS = 2
 
 
 class Hourglass(nn.Module):
@@ -29,16 +30,16 @@ class Hourglass(nn.Module):
     out_channels = _WIDTHS[0]
     size_multiple = 128
 
-    def __init__(self, stacks: int = 2) -> None:
-        """Two stacks are Hourglass-104."""
+    def __init__(self) -> None:
+        """Make both stacks."""
         super().__init__()
         width = self.out_channels
         self.stem = nn.Sequential(
             conv_norm_relu(3, 128, 7, stride=2), _Residual(128, width, stride=2)
         )
-        self.stacks = nn.ModuleList(_Level(_WIDTHS, _BLOCKS) for _ in range(stacks))
-        self.outputs = nn.ModuleList(conv_norm_relu(width, width) for _ in range(stacks))
-        between = range(stacks - 1)
+        self.stacks = nn.ModuleList(_Level(_WIDTHS, _BLOCKS) for _ in range(_STACKS))
+        self.outputs = nn.ModuleList(conv_norm_relu(width, width) for _ in range(_STACKS))
+        between = range(_STACKS - 1)
         self.keep = nn.ModuleList(_conv_norm(width, width) for _ in between)
         self.feed = nn.ModuleList(_conv_norm(width, width) for _ in between)
         self.join = nn.ModuleList(_Residual(width, width) for _ in between)

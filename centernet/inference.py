@@ -120,10 +120,11 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
         return network(images)
     both = network(torch.cat([images, images.flip(-1)]))
     outputs, mirrored = ({name: half(both[name]) for name in both} for half in (_first, _second))
-    probability = (outputs["heatmap"].sigmoid() + mirrored["heatmap"].sigmoid()) / 2
+    # In float32 also under autocast, where probabilities near 1 would become equal.
+    probability = (outputs["heatmap"].float().sigmoid() + mirrored["heatmap"].float().sigmoid()) / 2
     return outputs | {
         "heatmap": probability.logit(),
-        "size": (outputs["size"] + mirrored["size"]) / 2,
+        "size": (outputs["size"].float() + mirrored["size"].float()) / 2,
     }
 
 

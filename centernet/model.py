@@ -65,6 +65,11 @@ class CenterNet(Network):
             raise InputError(
                 f"neck_channels must be 3 widths (stride 32 to 4), got {list(neck_channels)}"
             )
+        if min(*neck_channels, head_channels) < 1:
+            raise InputError(
+                f"widths must be at least 1, got neck_channels {list(neck_channels)} and "
+                f"head_channels {head_channels}"
+            )
         self.architecture = {
             "num_classes": num_classes,
             "backbone": backbone,

@@ -97,18 +97,24 @@ class CenterAUROC(_HeatmapMonitor):
     At the centre cell of every object all classes' scores are read. One class against the rest, its
     AUROC is the chance that it scores higher at a centre of its own than at one of another class:
     1 is perfect, 0.5 a guess. Logs ``AUROC/CLASS`` for every class that has both kinds of centres,
-    and ``AUROC``, their mean. Boxes, and what is found elsewhere, play no part in it.
+    and ``AUROC``, their mean. Boxes, and what is found elsewhere, play no part in it. Under several
+    processes, the few images that are repeated so that each has as many count twice.
     """
 
     def __init__(self) -> None:
         """Wait for the first validation."""
         self._metric: MulticlassAUROC | None = None
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the previous validation."""
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See that there is something to tell apart, before anything is trained."""
+        super().setup(trainer, pl_module, stage)
         classes = len(pl_module.class_names)
         if classes < 2:
             raise InputError(f"CenterAUROC compares classes, but the data has {classes}")
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the previous validation."""
+        classes = len(pl_module.class_names)
         self._metric = MulticlassAUROC(classes, average=None, sync_on_compute=False)
         self._metric.to(pl_module.device)
 

@@ -6,8 +6,10 @@ in the file.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import torch
@@ -148,7 +150,9 @@ def state_dict_of(content: Any) -> dict[str, Tensor]:
         InputError: these are not tensors by name.
     """
     state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    ):
         raise InputError(_FOREIGN)
     return state
 
@@ -185,38 +189,47 @@ def _family(released: Mapping[str, Tensor]) -> str:
 def _architecture(family: str, released: Mapping[str, Tensor]) -> dict[str, Any]:
     """Arguments of CenterNet, read off the shapes."""
 
-    def shape(name: str) -> torch.Size:
-        if name not in released:
-            raise InputError(f"the tensor {name} is missing")
-        return released[name].shape
+    def width(*names: str) -> int:
+        """Output channels, by most of the tensors: if one is misshapen, it shall be that one."""
+        sizes = [len(released[n]) for n in names if n in released and released[n].ndim]
+        if not sizes:
+            raise InputError(f"the tensor {names[0]} is missing")
+        return mode(sizes)
 
-    first, last = (
-        _released_name("heads.heatmap.0.weight", family),
-        _released_name("heads.heatmap.2.weight", family),
-    )
-    arguments = {"num_classes": shape(last)[0], "head_channels": shape(first)[0]}
+    def of_heads(layer: int, heads: Sequence[str]) -> list[str]:
+        ours = [f"heads.{head}.{layer}.{part}" for part in ("bias", "weight") for head in heads]
+        return [_released_name(name, family) for name in ours]
+
+    arguments = {
+        "num_classes": width(*of_heads(2, ["heatmap"])),
+        "head_channels": width(*of_heads(0, ["heatmap", "size", "offset"])),
+    }
     if family == "hourglass":
         return arguments | {"backbone": HOURGLASS}
     if family == "dla":
         return arguments | {"backbone": "dla34", "neck": "dla", "deformable": True}
-    # A convolution's weight is (out, in, 3, 3), a transposed one's (in, out, 4, 4).
-    layers, out = ((0, 6, 12), 0) if family == "resdcn" else ((0, 3, 6), 1)
+    norms = [_released_name(f"neck.{step}.norm.", family) for step in range(3)]
     return arguments | {
         "backbone": _resnet(released),
         "deformable": family == "resdcn",
-        "neck_channels": [shape(f"deconv_layers.{layer}.weight")[out] for layer in layers],
+        "neck_channels": [
+            width(*(norm + part for part in ("weight", "bias", "running_mean"))) for norm in norms
+        ],
     }
 
 
 def _resnet(released: Mapping[str, Tensor]) -> str:
-    blocks = [re.match(r"layer(\d)\.(\d+)\.", name) for name in released]
-    count = [1 + max((int(b[2]) for b in blocks if b and b[1] == i), default=-1) for i in "1234"]
-    bottleneck = any(re.match(r"layer\d\.\d+\.conv3\.", name) for name in released)
+    parts = [re.match(r"layer(\d)\.(\d+)\.(conv3\.)?", name) for name in released]
+    tensors = Counter((part[1], part[2]) for part in parts if part)
+    # Most of a block must be there: a tensor too many or too few shall be named, not the depth.
+    blocks = [layer for (layer, _), count in tensors.items() if count > 4]
+    count = tuple(blocks.count(layer) for layer in "1234")
+    bottleneck = sum(bool(part and part[3]) for part in parts) > len(blocks) / 2
     try:
-        return _RESNETS[tuple(count), bottleneck]
+        return _RESNETS[count, bottleneck]
     except KeyError:
         raise InputError(
-            f"layers 1 to 4 have {count} blocks{' with a conv3' * bottleneck}, "
+            f"layers 1 to 4 have {list(count)} blocks{' with a conv3' * bottleneck}, "
             "as no ResNet of depth 18, 34, 50, 101 or 152 has"
         ) from None
 

@@ -1,7 +1,9 @@
 """Run folders: where a training run keeps everything it writes."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from centernet.errors import InputError
 
@@ -35,3 +37,17 @@ def newest_run(root: Path, name: str) -> Path:
             f"no run to resume: there is no last.ckpt in {root / name}; leave --ckpt_path out"
         )
     return numbered[max(numbered)]
+
+
+def changed_options(
+    earlier: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, Any, Any]]:
+    """The options that two configurations have both, with other values: name, earlier, now."""
+    changed = []
+    for key in earlier.keys() & now.keys():
+        values = earlier[key], now[key]
+        if all(isinstance(value, Mapping) for value in values):
+            changed += changed_options(*values, f"{prefix}{key}.")
+        elif values[0] != values[1]:
+            changed.append((prefix + key, *values))
+    return sorted(changed, key=lambda change: change[0])

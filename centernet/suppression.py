@@ -6,6 +6,7 @@ One view of an image needs none of it: a local maximum of the heatmap suppresses
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torchvision.ops import batched_nms
 
 
@@ -37,6 +38,12 @@ def soft_nms(
         left = left[(scores[left] >= least) | (overlap == 0)]
     order = np.array(order, np.int64)
     return order, scores[order]
+
+
+def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """Indices of the boxes (n, 4) of which no better one of the class is nearer than an IoU."""
+    # torchvision keeps classes apart by shifting their boxes, which must not be negative for that.
+    return batched_nms(boxes - boxes.amin() if len(boxes) else boxes, scores, labels, iou)
 
 
 def _iou(box: NDArray, others: NDArray) -> NDArray:
@@ -80,6 +87,6 @@ def suppress(
         left, lowered = np.concatenate(left), np.concatenate(lowered)
     else:
         rows = (torch.tensor(values, dtype=torch.float32) for values in (boxes, scores))
-        left = batched_nms(*rows, torch.tensor(labels), float(how)).numpy()
+        left = nms_by_class(*rows, torch.tensor(labels), float(how)).numpy()
         lowered = scores[left]
     return left, lowered

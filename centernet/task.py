@@ -74,8 +74,8 @@ class CenterNetTask(LightningModule):
 
         Args:
             class_names: names by label; comes from the data.
-            detector: centernet, or retinanet, the anchor-based one to compare with, which has
-                neither neck options nor head_channels.
+            detector: centernet, or retinanet, the anchor-based one to compare with, which has no
+                use for neck options and head_channels.
             backbone: any timm model with stride-32 features: resnet18, dla34, convnext_tiny,
                 mobilenetv4_conv_small, ...; or hourglass104, which has no use for a neck.
             neck: what brings the features back to stride 4: deconv (the paper's for ResNets), dla

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -20,16 +21,19 @@ from rich.table import Table
 
 from centernet.architectures import detector_of
 from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
-from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
-from centernet.runs import new_run, newest_run
+from centernet.runs import changed_options, new_run, newest_run
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
 
 log = logging.getLogger(__name__)
+
+# Options that say how a run starts, and so naturally differ when it is resumed.
+_ABOUT_THE_START = {"ckpt_path", "model.weights", "model.pretrained"}
 
 # Through this, the processes that a trainer starts find the run folder that the first one made.
 _RUN = "CENTERNET_RUN"
@@ -144,6 +148,8 @@ class TrainCLI(LightningCLI):
         self.run = self.run or self._new_run()
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
         config = self._parser(self.subcommand).dump(self.options, skip_unset=False)
+        if not new:
+            self._say_what_changed(config)
         callbacks = [RunFolder(self.run, config, new=new), HeatmapPictures()]
         if self.options.trainer.enable_progress_bar is not False:
             # To show the loss is to wait for the device, so not at every step.
@@ -156,6 +162,16 @@ class TrainCLI(LightningCLI):
             if new:
                 self.run.rmdir()
             raise InputError(" ".join(str(error).split())) from None
+
+    def _say_what_changed(self, config: str) -> None:
+        """A resumed run goes on with the options that are given now, wanted or forgotten."""
+        path = self.run / "config.yaml"
+        if not path.exists():
+            return
+        earlier, now = (yaml.safe_load(text) for text in (path.read_text(), config))
+        for name, was, value in changed_options(earlier, now):
+            if name not in _ABOUT_THE_START:
+                log.warning("%s is %s now, %s before the run stopped", name, value, was)
 
     def before_validate(self) -> None:
         """See that weights that do not name their classes have as many as the data."""
@@ -234,6 +250,8 @@ def _resumable(path: str) -> dict[str, Any]:
             f"{path} holds no state of a training to go on with: resume from last.ckpt, "
             f"or start anew from it with --model.weights {path}"
         )
+    # Fails in one line where the tensors are not those of the network.
+    build_network(content)
     return content
 
 

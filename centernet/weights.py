@@ -67,6 +67,8 @@ def import_weights(
         InputError: the source is no such checkpoint, the number of names is not its number of
             classes, or the target cannot be written.
     """
+    if is_checkpoint(read_file(source)):
+        raise InputError(f"{source} is a checkpoint of this project already: use it as it is")
     network = official.load(source, mean=mean, std=std)
     if class_names and len(class_names) != network.num_classes:
         raise InputError(

@@ -26,6 +26,7 @@ from torch import Tensor
 from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.cli import run_and_exit
 from centernet.data import CocoDetection, collate
+from centernet.errors import InputError
 from centernet.losses import (
     CenterNetLoss,
     focal_loss_star,
@@ -36,7 +37,7 @@ from centernet.losses import (
 from centernet.targets import encode_targets
 
 BINS = 10
-# What is compared on a heatmap: name, loss, its options. Plain cross-entropy is the yardstick.
+# What is compared on a heatmap: name, loss, its options. Cross-entropy is the yardstick.
 COMPARED = (
     ("cross-entropy", "focal", {"alpha": None, "gamma": 0.0}),
     ("penalty_reduced_focal", "penalty_reduced_focal", {}),
@@ -116,6 +117,8 @@ def measure_shares(
     checkpoint = read_checkpoint(weights)
     description = checkpoint[DESCRIPTION]
     network = build_network(checkpoint).to(device)
+    if not network.has_heatmaps:
+        raise InputError(f"{weights} holds a network without heatmaps: choose a CenterNet's")
     dataset = CocoDetection(
         images,
         annotations,

@@ -3,6 +3,8 @@ import torch
 
 from centernet import CenterNet
 from centernet.errors import InputError
+from centernet.losses import CenterNetLoss
+from centernet.targets import encode_targets
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,8 @@ def test_further_heads():
         ({"backbone": "resnet19"}, "resnet19"),
         ({"neck": "spine"}, "spine"),
         ({"neck_channels": (64,)}, r"\[64\]"),
+        ({"head_channels": 0}, "head_channels 0"),
+        ({"backbone": "swin_tiny_patch4_window7_224"}, "channels last"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, said):
@@ -87,6 +91,17 @@ def test_the_hourglass_has_two_stacks_and_wants_larger_multiples():
         stacks = network.forward_stacks(images)
         assert [s["heatmap"].shape for s in stacks] == 2 * [(1, 3, 32, 64)]
         assert torch.equal(network(images)["size"], stacks[-1]["size"])
+    network.train()
+    terms = CenterNetLoss()(
+        network.forward_stacks(images[..., :128].repeat(2, 1, 1, 1)),
+        encode_targets(
+            2 * [{"boxes": torch.tensor([[8.0, 8, 60, 90]]), "labels": torch.tensor([1])}],
+            (2, 3, 32, 32),
+        ),
+    )
+    terms["loss"].backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in network.earlier_heads.parameters())
+    assert all(p.grad is not None for p in network.parameters())
     with pytest.raises(ValueError, match="multiples of 128"):
         network(torch.zeros(1, 3, 128, 192))
     with pytest.raises(InputError, match="no ImageNet weights"):

@@ -19,7 +19,7 @@ class Task(LightningModule):
     def __init__(self, class_names=("cat", "dog", "cow")):
         super().__init__()
         self.class_names, self.loss, self.logged = class_names, CenterNetLoss(), {}
-        self.model = SimpleNamespace(stride=4)
+        self.model = SimpleNamespace(stride=4, has_heatmaps=True)
 
     def log_dict(self, numbers, **_):
         self.logged |= {name: float(value) for name, value in numbers.items()}
@@ -128,7 +128,7 @@ def test_auroc_by_hand():
 
 def test_auroc_needs_two_classes():
     with pytest.raises(InputError, match="has 1"):
-        CenterAUROC().on_validation_epoch_start(TRAINER, Task(("cat",)))
+        CenterAUROC().setup(TRAINER, Task(("cat",)), "fit")
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 import torch
 from doubles import GOLDEN, released_weights
 
-from centernet import Detector, geometry, official
+from centernet import CenterNet, Detector, geometry, official
 from centernet.decode import decode
 from centernet.errors import InputError
 
@@ -101,6 +101,30 @@ def test_detections_equal_the_release(pipeline, mode, options, count):
     assert_same(rows(batched), rows(found))
 
 
+@pytest.mark.parametrize("backbone", ["resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize("deformable", [False, True])
+def test_other_depths_widths_and_numbers_of_classes_are_read_off(backbone, deformable):
+    options = {"neck_channels": (24, 16, 8), "head_channels": 12, "deformable": deformable}
+    network = CenterNet(7, backbone, **options)
+    family = "resdcn" if deformable else "res"
+    released = {
+        official._released_name(name, family): value
+        for name, value in network.state_dict().items()
+        if name not in ("mean", "std")
+    }
+    # Some released by hand, so that both ways cannot be wrong together.
+    last = "layer4.2.conv2.weight" if backbone == "resnet34" else "layer4.2.conv3.weight"
+    assert {last, "wh.2.bias", f"deconv_layers.{16 if deformable else 7}.running_var"} <= set(
+        released
+    )
+    again = official.convert(released)
+    assert again.architecture == network.architecture
+    turned = again.state_dict()
+    turned["backbone.conv1.weight"] = turned["backbone.conv1.weight"].flip(1)
+    for name, value in network.state_dict().items():
+        assert name in ("mean", "std") or torch.equal(value, turned[name]), name
+
+
 def test_names_of_the_classes_are_filled_in():
     assert official.convert(released_weights("res_18")).class_names[79] == "toothbrush"
     voc = official.convert(released_weights("res_18", num_classes=20))
@@ -130,6 +154,14 @@ def without(name):
     return lambda state: state.pop(name)
 
 
+def without_layer(prefix):
+    def change(state):
+        for name in [name for name in state if name.startswith(prefix)]:
+            del state[name]
+
+    return change
+
+
 def with_tensor(name, *shape):
     return lambda state: state.__setitem__(name, torch.zeros(shape))
 
@@ -143,7 +175,15 @@ def with_tensor(name, *shape):
         ("res_18", without("layer2.1.conv1.weight"), "layer2.1.conv1.weight is missing"),
         ("res_18", with_tensor("fc.weight", 1000, 512), "fc.weight belongs to no res detector"),
         ("res_18", with_tensor("base.fc.weight", 2), "base.fc.weight belongs to no"),
-        ("res_18", with_tensor("layer4.2.conv1.weight", 2), r"\[2, 2, 2, 3\] blocks"),
+        ("res_18", with_tensor("layer4.2.conv1.weight", 2), "layer4.2.conv1.weight belongs to no"),
+        ("res_18", with_tensor("layer1.0.conv3.weight", 2), "layer1.0.conv3.weight belongs to no"),
+        ("res_18", without_layer("layer4."), r"\[2, 2, 2, 0\] blocks"),
+        ("res_18", with_tensor("hm.0.weight", 32, 256, 3, 3), r"hm.0.weight has shape \(32, 256"),
+        ("res_18", with_tensor("hm.0.bias", 1), "hm.0.bias has shape"),
+        ("res_18", with_tensor("hm.2.weight", 5, 64, 1, 1), r"hm.2.weight has shape \(5, 64"),
+        ("res_18", with_tensor("deconv_layers.0.weight", 7), r"deconv_layers.0.weight has shape"),
+        ("res_18", with_tensor("deconv_layers.1.weight", 7), r"deconv_layers.1.weight has shape"),
+        ("res_18", with_tensor("hm.2.weight"), r"hm.2.weight has shape \(\)"),
         ("res_18", with_tensor("wh.2.weight", 160, 64, 1, 1), r"wh.2.weight has shape \(160, 64"),
         ("resdcn_18", without("deconv_layers.6.conv_offset_mask.bias"), "offset_mask.bias is mis"),
         ("resdcn_18", with_tensor("hps.2.weight", 34, 64, 1, 1), "hps.2.weight belongs to no"),
@@ -160,6 +200,8 @@ def test_a_tensor_that_is_missing_unknown_or_misshapen_is_named(tmp_path, name, 
         with pytest.raises(InputError, match=said) as error:
             load(tmp_path / "weights.pth")
         assert "weights.pth" in str(error.value) and "\n" not in str(error.value)
+        # One fault, so one tensor is named.
+        assert "(1 in all)" in str(error.value) or "blocks" in str(error.value)
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -187,7 +229,9 @@ def test_code_in_a_file_is_not_run(tmp_path, capsys):
     assert "boom" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [{}, {"a": torch.zeros(1)}, [1], {"state_dict": {"a": 1}}, 3])
+@pytest.mark.parametrize(
+    "content", [{}, {"a": torch.zeros(1)}, {0: torch.zeros(1)}, [1], {"state_dict": {"a": 1}}, 3]
+)
 def test_other_content_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(InputError, match="neither a checkpoint of this project nor"):

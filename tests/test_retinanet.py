@@ -246,10 +246,6 @@ def test_weights_of_other_classes_are_a_start():
     [
         ({"backbone": "hourglass104"}, "'hourglass104' lacks features of stride 8, 16 and 32"),
         ({"backbone": "resnet19"}, "resnet19"),
-        ({"neck": "fpn"}, "RetinaNet has no neck, but model.neck is 'fpn'"),
-        ({"neck_channels": [64, 64, 64]}, "neck_channels"),
-        ({"deformable": True}, "deformable"),
-        ({"head_channels": 128}, "head_channels is 128"),
         ({"detector": "yolo"}, "'yolo': choose centernet or retinanet"),
     ],
 )
@@ -258,8 +254,8 @@ def test_what_a_retinanet_cannot_be(architecture, said):
         make_network({"detector": "retinanet", "num_classes": 2} | architecture)
 
 
-def test_options_of_a_centernet_as_by_default_are_no_mistake():
-    unused = {"neck": "deconv", "neck_channels": [256, 128, 64], "head_channels": 64}
+def test_options_of_a_centernet_alone_are_left_out():
+    unused = {"neck": "fpn", "neck_channels": [64, 64, 64], "head_channels": 128}
     network = make_network(
         {"detector": "retinanet", "num_classes": 2, "backbone": SMALL, "deformable": False} | unused
     )
@@ -348,12 +344,16 @@ def test_fit_validate_and_detect(shapes, tmp_path, capsys):
     assert 0 < len(found) <= 100 and set(found["class_name"]) <= set(description["class_names"])
     train("fit", "--ckpt_path=last", "--model.heatmap_loss=ghm", "--trainer.max_epochs=2")
     assert len((run / "metrics.csv").read_text().splitlines()) == 3
+    # A file of weights decides the network, also when the run that began with it is resumed.
+    train("fit", f"--model.weights={run / 'best.ckpt'}", "--model.neck=fpn")
+    train("fit", "--ckpt_path=last", "--model.neck=fpn", "--trainer.max_epochs=2")
+    description = read_checkpoint(tmp_path / "runs" / "tiny-2" / "last.ckpt")[DESCRIPTION]
+    assert description["model"]["detector"] == "retinanet"
 
 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--model.neck=fpn", "neck is 'fpn'"),
         ("--model.heatmap_loss=penalty_reduced_focal", "needs a heatmap"),
         ("--trainer.callbacks+=CenterAUROC", "CenterAUROC looks at heatmaps"),
         ("--trainer.callbacks+=GradientShare", "GradientShare looks at heatmaps"),

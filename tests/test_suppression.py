@@ -30,6 +30,12 @@ def test_boxes_of_negative_size_do_no_harm():
     assert sorted(order.tolist()) == [0, 1, 2, 3] and np.isfinite(scores).all()
 
 
+def test_boxes_beyond_the_corner_do_not_reach_into_another_class():
+    boxes = np.array([[90, 90, 100, 100], [-11, -11, -1, -1]], np.float32)
+    left, _ = suppress(boxes, np.array([0.9, 0.8]), np.array([0, 1]), 0.5)
+    assert sorted(left.tolist()) == [0, 1]
+
+
 def test_classes_do_not_suppress_each_other():
     boxes = np.array([[0, 0, 9, 9]] * 3, np.float32)
     scores, labels = np.array([0.5, 0.9, 0.7], np.float32), np.array([1, 0, 1])

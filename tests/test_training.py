@@ -11,7 +11,6 @@ from centernet import Detector
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.errors import InputError
 from centernet.shapes import make_shapes
-from centernet.task import CenterNetTask
 from centernet.training import main
 
 # A tiny network on a small canvas: a step takes a few hundredths of a second.
@@ -266,27 +265,27 @@ def test_weights_without_names_and_of_another_count_cannot_be_validated(train, t
         train("validate", f"--ckpt_path={path}")
 
 
-def test_a_frozen_backbone_learns_later(train, caplog):
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     caplog.set_level(logging.INFO)
-    options = ("--model.freeze_backbone_epochs=1", "--model.ema_decay=0")
+    options = (f"--model.ema_decay={ema}", "--trainer.max_epochs=2", "--model.warmup_steps=0")
 
-    def weights(run):
-        state = read_checkpoint(run / "last.ckpt")["state_dict"]
-        return [
-            {k: v for k, v in state.items() if k.startswith(f"model.{part}.")}
-            for part in ("backbone", "heads")
-        ]
+    def state(run, part):
+        """Averaged where that is asked for; with the statistics of the batch norms."""
+        tensors = read_checkpoint(run / "last.ckpt")["state_dict"]
+        return {k: v for k, v in tensors.items() if k.startswith(f"model.{part}.")}
 
-    fresh = CenterNetTask("abcd", backbone="test_resnet", neck="fpn").state_dict().keys()
-    runs = train("fit", "--trainer.max_epochs=1", *options) / "runs"
-    backbone, heads = weights(runs / "tiny")
-    assert {*backbone, *heads} <= set(fresh)
-    train("fit", "--trainer.max_epochs=2", *options, "--model.warmup_steps=0")
-    later_backbone, later_heads = weights(runs / "tiny-2")
-    # The seed makes both start alike; the first epoch leaves the backbone as it was made.
-    torch.manual_seed(0)
-    assert not all(torch.equal(v, later_backbone[k]) for k, v in backbone.items())
-    assert not any(torch.equal(v, later_heads[k]) for k, v in heads.items())
+    # The same seed makes all three start alike.
+    for epochs in (2, 1):
+        runs = train("fit", f"--model.freeze_backbone_epochs={epochs}", *options) / "runs"
+    train("fit", "--model.learning_rate=0", "--model.freeze_backbone_epochs=2", *options)
+    frozen, thawed, untrained = (runs / name for name in ("tiny", "tiny-2", "tiny-3"))
+    made = state(untrained, "backbone")
+    assert all(torch.equal(v, made[k]) for k, v in state(frozen, "backbone").items())
+    learned = state(thawed, "backbone")
+    assert not any(torch.equal(v, made[k]) for k, v in learned.items() if "conv" in k)
+    heads = state(untrained, "heads")
+    assert not any(torch.equal(v, heads[k]) for k, v in state(frozen, "heads").items())
     assert "epoch 1: the backbone learns from now on" in caplog.text
 
 
@@ -306,8 +305,30 @@ def test_validation_with_test_modes_equals_the_detector(train, shapes):
     )
     found = detector(shapes / "val" / "000000.png", threshold=0, clip=False)
     ours = [r for r in results if r["image_id"] == results[0]["image_id"]]
-    assert len(ours) == 7
+    assert len(ours) == 7 and len({r["image_id"] for r in results}) == 3
     assert [r["score"] for r in ours] == pytest.approx(found.confidence.tolist(), abs=1e-6)
+    coco = json.loads((shapes / "annotations" / "instances_val.json").read_text())
+    ids = sorted(category["id"] for category in coco["categories"])
+    for result, (x1, y1, x2, y2), label in zip(ours, found.xyxy, found.class_id, strict=True):
+        assert result["bbox"] == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=1e-3)
+        assert result["category_id"] == ids[label]
+
+
+def test_a_resumed_run_says_which_options_are_others_now(train, caplog):
+    train("fit", "--trainer.max_epochs=1", "--model.heatmap_loss=focal")
+    train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")
+    assert "model.heatmap_loss is None now, focal before" in caplog.text
+    assert "trainer.max_epochs is 2 now, 1 before" in caplog.text
+    assert caplog.text.count("before the run stopped") == 2
+
+
+def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
+    train("fit", "--trainer.max_epochs=1")
+    content = torch.load(tmp_path / "runs" / "tiny" / "last.ckpt", weights_only=True)
+    del content["state_dict"]["model.heads.size.0.bias"]
+    torch.save(content, tmp_path / "old.ckpt")
+    with pytest.raises(InputError, match="do not fit the network"):
+        train("fit", f"--ckpt_path={tmp_path / 'old.ckpt'}")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,9 @@ def test_what_cannot_be_imported_is_said_and_nothing_written(tmp_path):
         import_weights(source, target, class_names=("a", "b"))
     with pytest.raises(InputError, match="cannot write"):
         import_weights(source, source / "out.ckpt")
+    torch.save(checkpoint(), tmp_path / "ours.ckpt")
+    with pytest.raises(InputError, match="of this project already"):
+        import_weights(tmp_path / "ours.ckpt", target)
     torch.save({"state_dict": released_weights("res_18") | {"x": torch.zeros(1)}}, source)
     with pytest.raises(InputError, match=r"ctdet.pth: x belongs to no res detector"):
         import_weights(source, target)

@@ -13,13 +13,13 @@ from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.penalty_reduced import (
     PENALTY_EXPONENT,
     penalty_reduced_focal_loss,
-    power,
+    power_,
 )
 
 
 def distance_weight(heatmap: Tensor) -> Tensor:
     """(1 - Y)^4, the default loss's penalty for negatives near a centre, and 1 at the centres."""
-    return power(1 - heatmap, PENALTY_EXPONENT).masked_fill_(heatmap == 1, 1)
+    return power_(1 - heatmap, PENALTY_EXPONENT).masked_fill_(heatmap == 1, 1)
 
 
 def _at_centers(
