@@ -105,11 +105,13 @@ def epochs_in(minutes: float, row: Row, options: Sequence[str]) -> int:
             seconds.append(taken)
             trainer = yaml.safe_load((run / "config.yaml").read_text())["trainer"]
     start = seconds[0]
+    # Starts differ by a little; what takes less than that is not to be had for nothing.
+    epoch, validation = (max(0.05 * start, more - start) for more in seconds[1:])
     epochs = most_epochs(
         60 * minutes,
         start=start,
-        epoch=max(0.0, seconds[1] - start),
-        validation=max(0.0, seconds[2] - start),
+        epoch=epoch,
+        validation=validation,
         every=trainer["check_val_every_n_epoch"],
     )
     if not epochs:
@@ -120,17 +122,13 @@ def epochs_in(minutes: float, row: Row, options: Sequence[str]) -> int:
 def most_epochs(
     seconds: float, *, start: float, epoch: float, validation: float, every: int
 ) -> int:
-    """The largest number of epochs that ends in time; the last one is always validated.
-
-    At most 1000, for a start that takes all the time says nothing about the rest.
-    """
+    """The largest number of epochs that ends in time; the last one is always validated."""
     epochs = 0
-    while epochs < 1000:
+    while True:
         validations = math.ceil((epochs + 1) / every)
         if start + (epochs + 1) * epoch + validations * validation > seconds:
-            break
+            return epochs
         epochs += 1
-    return epochs
 
 
 def train_row(row: Row, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
