@@ -105,7 +105,7 @@ def _keep(pixels: NDArray[np.uint8], scale: float, multiple: int) -> View:
     matrix = geometry.keep(size, canvas_size, scaled)
     canvas, _ = geometry.place_image(pixels, matrix, canvas_size)
     # Detections return by the scale that was asked for, not by that of the whole pixels, since that
-    # is what published multi-scale results did; they differ by less than a pixel.
+    # is what published multi-scale results did; they differ by about a pixel at most.
     matrix[[0, 1], [0, 1]] = scale
     return View(canvas, matrix)
 
@@ -119,21 +119,14 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
     if not flip:
         return network(images)
     both = network(torch.cat([images, images.flip(-1)]))
-    outputs, mirrored = ({name: half(both[name]) for name in both} for half in (_first, _second))
+    outputs = {name: values.chunk(2)[0] for name, values in both.items()}
+    mirrored = {name: both[name].chunk(2)[1].flip(-1) for name in ("heatmap", "size")}
     # In float32 also under autocast, where probabilities near 1 would become equal.
     probability = (outputs["heatmap"].float().sigmoid() + mirrored["heatmap"].float().sigmoid()) / 2
     return outputs | {
         "heatmap": probability.logit(),
         "size": (outputs["size"].float() + mirrored["size"].float()) / 2,
     }
-
-
-def _first(values: Tensor) -> Tensor:
-    return values[: len(values) // 2]
-
-
-def _second(values: Tensor) -> Tensor:
-    return values[len(values) // 2 :].flip(-1)
 
 
 def join(views: Sequence[Mapping[str, NDArray]], modes: Modes) -> dict[str, NDArray]:

@@ -17,6 +17,25 @@ from centernet.model import CenterNet
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# Of a training as small as they come, on the shapes.
+TINY_CONFIG = """\
+data:
+  train_images: train
+  train_annotations: annotations/instances_train.json
+  val_images: val
+  val_annotations: annotations/instances_val.json
+  image_size: 64
+  batch_size: 4
+  workers: 0
+model:
+  backbone: test_resnet
+trainer:
+  accelerator: cpu
+  enable_progress_bar: false
+  max_epochs: 1
+  check_val_every_n_epoch: 1
+"""
+
 COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 # What a full spot scores.
 SCORE = 1 / (1 + np.exp(-10))

@@ -6,26 +6,13 @@ import runpy
 from pathlib import Path
 
 import pytest
+from doubles import TINY_CONFIG
 
 from centernet.errors import InputError
 from centernet.losses import HEATMAP_LOSSES
 from centernet.shapes import make_shapes
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "losses.py"))
-CONFIG = """\
-data:
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: 64
-  batch_size: 4
-  workers: 0
-model:
-  backbone: test_resnet
-trainer:
-  accelerator: cpu
-"""
 
 
 def test_every_loss_has_its_row():
@@ -67,8 +54,10 @@ def tiny(tmp_path, monkeypatch):
     """The arguments of a benchmark in an empty folder."""
     monkeypatch.chdir(tmp_path)
     make_shapes(tmp_path / "shapes", train=8, val=2, size=64)
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
-    (tmp_path / "retina.yaml").write_text(CONFIG.replace("model:", "model:\n  detector: retinanet"))
+    (tmp_path / "tiny.yaml").write_text(TINY_CONFIG)
+    (tmp_path / "retina.yaml").write_text(
+        TINY_CONFIG.replace("model:", "model:\n  detector: retinanet")
+    )
     return ["--config=tiny.yaml", "--data.root=shapes", "--output=out"]
 
 

@@ -3,6 +3,7 @@ import csv
 import pytest
 import torch
 import torch.nn.functional as F
+from doubles import TINY_CONFIG
 
 from centernet import Detector
 from centernet.anchors import encode_anchors
@@ -287,30 +288,11 @@ def test_flip_and_heatmaps_are_refused():
         detector.heatmaps(image)
 
 
-CONFIG = """\
-data:
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: 64
-  batch_size: 4
-  workers: 0
-model:
-  backbone: test_resnet
-trainer:
-  accelerator: cpu
-  enable_progress_bar: false
-  max_epochs: 1
-  check_val_every_n_epoch: 1
-"""
-
-
 @pytest.fixture
 def shapes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_shapes(tmp_path / "shapes", train=8, val=2, size=64)
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    (tmp_path / "tiny.yaml").write_text(TINY_CONFIG)
     return tmp_path / "shapes"
 
 
