@@ -1,6 +1,6 @@
 """The detectors by name: what network an architecture means, and which loss trains it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -35,10 +35,9 @@ def make_network(architecture: Mapping[str, Any]) -> Network:
     name = detector_of(architecture)
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}: choose {' or '.join(DETECTORS)}")
-    network, _ = DETECTORS[name]
-    known = {key for cls, _ in DETECTORS.values() for key in signature(cls).parameters}
-    foreign = known - signature(network).parameters.keys() | {"detector"}
-    return network(**{k: value for k, value in architecture.items() if k not in foreign})
+    networks = [network for network, _ in DETECTORS.values()]
+    own = {key: value for key, value in architecture.items() if key != "detector"}
+    return _called(DETECTORS[name][0], own, networks)
 
 
 def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any) -> DetectionLoss:
@@ -47,10 +46,22 @@ def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any)
     Args:
         network: of one of the detectors.
         heatmap_loss: by name; by default the one of the detector's paper.
-        **options: further arguments of the loss's class.
+        **options: further arguments of the loss's class; those that only other detectors' losses
+            have are left out.
 
     Raises:
         InputError: an option is wrong.
     """
-    _, loss = DETECTORS[detector_of(network.architecture)]
-    return loss(**options | ({"heatmap_loss": heatmap_loss} if heatmap_loss else {}))
+    losses = [loss for _, loss in DETECTORS.values()]
+    if heatmap_loss:
+        options["heatmap_loss"] = heatmap_loss
+    if "box_head" in network.architecture:
+        options["box_head"] = network.architecture["box_head"]
+    return _called(DETECTORS[detector_of(network.architecture)][1], options, losses)
+
+
+def _called(chosen: type, arguments: Mapping[str, Any], of: Sequence[type]) -> Any:
+    """Make one of several classes, without the arguments that only others have."""
+    foreign = {name for cls in of for name in signature(cls).parameters}
+    foreign -= signature(chosen).parameters.keys()
+    return chosen(**{name: value for name, value in arguments.items() if name not in foreign})

@@ -20,8 +20,10 @@ def decode(
     with boxes of score 0. Boxes are not cut to the canvas.
 
     Args:
-        outputs: ``heatmap`` (B, C, h, w) logits, ``size`` (B, 2, h, w) in cells, and ``offset`` (B,
-            2, h, w) in cells; without ``offset`` a centre is taken to be the middle of its cell.
+        outputs: ``heatmap`` (B, C, h, w) logits, and of the boxes, in cells, either ``size`` (B, 2,
+            h, w) and ``offset`` (B, 2, h, w), without which a centre is taken to be the middle of
+            its cell, or ``sides`` (B, 4, h, w), the distances from the middle of the cell to the
+            left, top, right and bottom side.
         stride: canvas pixels per cell.
         top_k: how many detections per image, over all classes.
 
@@ -38,18 +40,26 @@ def decode(
 
     label = torch.div(index, rows * columns, rounding_mode="floor")
     cell = index % (rows * columns)
-    center = torch.stack([cell % columns, torch.div(cell, columns, rounding_mode="floor")], -1)
-    center = center + (_read(outputs["offset"], cell) if "offset" in outputs else 0.5)
-    half = _read(outputs["size"], cell) / 2
-    boxes = torch.cat([center - half, center + half], -1) * stride
+    boxes = _boxes_at(cell, columns, outputs) * stride
     return [
         {"boxes": b, "scores": s, "labels": c}
         for b, s, c in zip(boxes, logits.sigmoid(), label, strict=True)
     ]
 
 
+def _boxes_at(cell: Tensor, columns: int, outputs: Mapping[str, Tensor]) -> Tensor:
+    """Boxes (B, K, 4) in cells, of the cells (B, K), counted row by row."""
+    corner = torch.stack([cell % columns, torch.div(cell, columns, rounding_mode="floor")], -1)
+    if "sides" in outputs:
+        before, after = _read(outputs["sides"], cell).split(2, -1)
+        return torch.cat([corner + 0.5 - before, corner + 0.5 + after], -1)
+    center = corner + (_read(outputs["offset"], cell) if "offset" in outputs else 0.5)
+    half = _read(outputs["size"], cell) / 2
+    return torch.cat([center - half, center + half], -1)
+
+
 def _read(values: Tensor, cell: Tensor) -> Tensor:
-    """Values (B, 2, h, w) at cells (B, K), as (B, K, 2) float32."""
+    """Values (B, n, h, w) at cells (B, K), as (B, K, n) float32."""
     index = cell[:, None].expand(-1, values.shape[1], -1)
     return values.flatten(2).gather(2, index).transpose(1, 2).float()
 

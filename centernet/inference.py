@@ -114,19 +114,23 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
     """The network's maps, with ``flip`` averaged with those of the mirrored images.
 
     As in the original, heatmaps are averaged as probabilities, sizes as they are, and all else, as
-    the offset, is of the upright images alone.
+    the offset, is of the upright images alone. Of ``sides``, left and right change places.
     """
     if not flip:
         return network(images)
     both = network(torch.cat([images, images.flip(-1)]))
     outputs = {name: values.chunk(2)[0] for name, values in both.items()}
-    mirrored = {name: both[name].chunk(2)[1].flip(-1) for name in ("heatmap", "size")}
+    mirrored = {name: values.chunk(2)[1].flip(-1) for name, values in both.items()}
+    if "sides" in mirrored:
+        mirrored["sides"] = mirrored["sides"][:, [2, 1, 0, 3]]
     # In float32 also under autocast, where probabilities near 1 would become equal.
     probability = (outputs["heatmap"].float().sigmoid() + mirrored["heatmap"].float().sigmoid()) / 2
-    return outputs | {
-        "heatmap": probability.logit(),
-        "size": (outputs["size"].float() + mirrored["size"].float()) / 2,
+    averaged = {
+        name: (outputs[name].float() + mirrored[name].float()) / 2
+        for name in ("size", "sides")
+        if name in outputs
     }
+    return outputs | averaged | {"heatmap": probability.logit()}
 
 
 def join(views: Sequence[Mapping[str, NDArray]], modes: Modes) -> dict[str, NDArray]:

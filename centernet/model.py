@@ -1,5 +1,6 @@
 """The network: backbone, neck, heads."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,9 @@ from centernet.hourglass import Hourglass
 from centernet.necks import NECKS
 from centernet.network import Network
 from centernet.targets import Targets, encode_targets
+
+# The heads that say what a box is, with their channels.
+BOX_HEADS = {"size": {"size": 2, "offset": 2}, "sides": {"sides": 4}}
 
 
 class CenterNet(Network):
@@ -34,6 +38,8 @@ class CenterNet(Network):
         neck_channels: Sequence[int] = (256, 128, 64),
         deformable: bool = False,
         head_channels: int = 64,
+        head_norm: bool = False,
+        box_head: str = "size",
         pretrained: bool = False,
         heads: Mapping[str, int] | None = None,
     ) -> None:
@@ -50,9 +56,13 @@ class CenterNet(Network):
             deformable: deformable convolutions in the neck, as in the original's ``resdcn_*`` and
                 ``dla_34``; slow on a CPU.
             head_channels: width of the hidden layer of each head.
+            head_norm: batch norm in the heads' hidden layer; the paper has none.
+            box_head: how a box is predicted: ``size``, the paper's, its size and where in its cell
+                the centre lies; or ``sides``, the distances from the middle of the cell to the four
+                sides, as in "FCOS" (Tian et al., 2019), which any cell of an object can learn.
             pretrained: start from timm's ImageNet weights (fetched on first use).
             heads: channels of further heads by name, or of the standard ones instead of ``heatmap``
-                C, ``size`` 2, ``offset`` 2.
+                C, and ``size`` 2 and ``offset`` 2 or ``sides`` 4.
 
         Raises:
             InputError: the backbone is unknown or lacks the features that the neck needs, the neck
@@ -61,6 +71,8 @@ class CenterNet(Network):
         super().__init__(num_classes)
         if neck not in NECKS:
             raise InputError(f"unknown neck {neck!r}: choose {' or '.join(NECKS)}")
+        if box_head not in BOX_HEADS:
+            raise InputError(f"unknown box_head {box_head!r}: choose {' or '.join(BOX_HEADS)}")
         if len(neck_channels) != 3:
             raise InputError(
                 f"neck_channels must be 3 widths (stride 32 to 4), got {list(neck_channels)}"
@@ -77,6 +89,8 @@ class CenterNet(Network):
             "neck_channels": list(neck_channels),
             "deformable": deformable,
             "head_channels": head_channels,
+            "head_norm": head_norm,
+            "box_head": box_head,
         } | ({"heads": dict(heads)} if heads else {})
         self.backbone = make_backbone(backbone, pretrained)
         if isinstance(self.backbone, Hourglass):
@@ -86,11 +100,11 @@ class CenterNet(Network):
             channels = channels_by_stride(self.backbone)
             self.neck = NECKS[neck](channels, neck_channels, deformable=deformable)
             width, stacks = self.neck.out_channels, 1
-        counts = {"heatmap": num_classes, "size": 2, "offset": 2} | dict(heads or {})
-        self.heads = _heads(width, head_channels, counts)
+        counts = {"heatmap": num_classes} | BOX_HEADS[box_head] | dict(heads or {})
+        self.heads = _heads(width, head_channels, counts, head_norm)
         # Of all stacks but the last; they only make the earlier stacks learn.
         self.earlier_heads = nn.ModuleList(
-            _heads(width, head_channels, counts) for _ in range(stacks - 1)
+            _heads(width, head_channels, counts, head_norm) for _ in range(stacks - 1)
         )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -101,8 +115,10 @@ class CenterNet(Network):
                 multiples of ``size_multiple``.
 
         Returns:
-            ``heatmap`` (B, C, h, w) logits, ``size`` (B, 2, h, w) width and height in cells,
-            ``offset`` (B, 2, h, w) x and y of the centre in its cell; and any further head.
+            ``heatmap`` (B, C, h, w) logits; ``size`` (B, 2, h, w) width and height in cells and
+            ``offset`` (B, 2, h, w) x and y of the centre in its cell, or instead of both ``sides``
+            (B, 4, h, w), the distances in cells from the middle of the cell to the left, top, right
+            and bottom side; and any further head.
 
         Raises:
             ValueError: H or W is no such multiple.
@@ -148,21 +164,35 @@ class CenterNet(Network):
 
     def class_tensors(self) -> list[str]:
         """The last layer of the heatmap, in every stack."""
-        of_classes = re.compile(r"(heads|earlier_heads\.\d)\.heatmap\.2\.")
+        last = len(self.heads["heatmap"]) - 1
+        of_classes = re.compile(rf"(heads|earlier_heads\.\d)\.heatmap\.{last}\.")
         return [name for name in self.state_dict() if of_classes.match(name)]
 
 
-def _heads(in_channels: int, hidden: int, counts: Mapping[str, int]) -> nn.ModuleDict:
-    heads = nn.ModuleDict({name: _head(in_channels, hidden, n) for name, n in counts.items()})
+class Distances(nn.Module):
+    """Numbers to positive distances in cells, by exp, so that an equal step is an equal ratio."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """At most 1097 cells, which float16 still holds."""
+        return x.clamp(max=7).exp()
+
+
+def _heads(in_channels: int, hidden: int, counts: Mapping[str, int], norm: bool) -> nn.ModuleDict:
+    heads = nn.ModuleDict({name: _head(in_channels, hidden, n, norm) for name, n in counts.items()})
     # So that every cell starts as an object with probability 0.1, as in the focal loss's paper
     # (Lin et al., 2017).
     nn.init.constant_(heads["heatmap"][-1].bias, -2.19)
+    if "sides" in heads:
+        # An object of 4x4 cells at first.
+        nn.init.constant_(heads["sides"][-1].bias, math.log(2))
+        heads["sides"].append(Distances())
     return heads
 
 
-def _head(in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
+def _head(in_channels: int, hidden: int, out_channels: int, norm: bool) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, hidden, 3, padding=1),
+        nn.Conv2d(in_channels, hidden, 3, padding=1, bias=not norm),
+        *([nn.BatchNorm2d(hidden)] if norm else []),
         nn.ReLU(inplace=True),
         nn.Conv2d(hidden, out_channels, 1),
     )

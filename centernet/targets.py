@@ -23,7 +23,10 @@ class Targets:
         cell_index: (N,) y * w + x of the cell that holds the centre.
         size: (N, 2) width and height in cells.
         offset: (N, 2) x and y of the centre inside its cell, in [0, 1).
-        written: flat indices of the heatmap's cells that are not zero, for re-use of the map.
+        written: (M,) flat indices of the heatmap's cells that hold some object's Gaussian; of an
+            object's window every cell, also where another's is larger.
+        written_by: (M,) the object, in [0, N).
+        written_value: (M,) its Gaussian there.
     """
 
     heatmap: Tensor
@@ -34,6 +37,8 @@ class Targets:
     size: Tensor
     offset: Tensor
     written: Tensor
+    written_by: Tensor
+    written_value: Tensor
 
 
 def gaussian_radius(
@@ -124,7 +129,7 @@ def encode_targets(
     plane = batch_index * classes + label
 
     heatmap = _cleared(out, shape, device)
-    written = _draw_gaussians(heatmap, plane, cell, radius)
+    written, written_by, written_value = _draw_gaussians(heatmap, plane, cell, radius)
     cell_index = cell[:, 1] * columns + cell[:, 0]
     return Targets(
         heatmap=heatmap,
@@ -135,6 +140,8 @@ def encode_targets(
         size=size.to(device),
         offset=(center - cell).clamp_(0, 1 - 2**-24).to(device),
         written=written,
+        written_by=written_by,
+        written_value=written_value,
     )
 
 
@@ -158,10 +165,15 @@ def _cleared(out: Targets | None, shape: tuple[int, ...], device: torch.device |
     return out.heatmap
 
 
-def _draw_gaussians(heatmap: Tensor, plane: Tensor, cell: Tensor, radius: Tensor) -> Tensor:
-    """Write every object's Gaussian into its plane of the heatmap; return the flat cells written.
+def _draw_gaussians(
+    heatmap: Tensor, plane: Tensor, cell: Tensor, radius: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Write every object's Gaussian into its plane of the heatmap.
 
     The windows of all objects are laid end to end: one row per cell of a window.
+
+    Returns:
+        Of each such row the flat cell of the heatmap, the object, and its value there.
     """
     rows, columns = heatmap.shape[-2:]
     first, last = (cell - radius[:, None]).clamp_(min=0), cell + radius[:, None] + 1
@@ -183,7 +195,7 @@ def _draw_gaussians(heatmap: Tensor, plane: Tensor, cell: Tensor, radius: Tensor
     value = torch.exp(-(dx * dx + dy * dy) / (2 * sigma * sigma))
     index = base + (y + dy) * columns + x + dx
     heatmap.view(-1).scatter_reduce_(0, index, value, "amax")
-    return index
+    return index, owner, value
 
 
 def _ignore_mask(

@@ -54,12 +54,15 @@ class CenterNetTask(LightningModule):
         neck_channels: list[int] = [256, 128, 64],  # noqa: B006 - read only; a list is what YAML has
         deformable: bool = False,
         head_channels: int = 64,
+        head_norm: bool = False,
+        box_head: str = "size",
         pretrained: bool = False,
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
         heatmap_loss: str | None = None,
         heatmap_loss_options: dict[str, Any] | None = None,
+        box_cells: str = "gaussian",
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
         reference_batch_size: int = 16,
@@ -84,17 +87,22 @@ class CenterNetTask(LightningModule):
                 256, 256. A pyramid has the last one throughout.
             deformable: deformable convolutions in the neck; slow on a CPU.
             head_channels: hidden width of each head.
+            head_norm: batch norm in the heads' hidden layer; the paper has none.
+            box_head: size (and the centre's offset, the paper's, learned by L1 at the centre cell)
+                or sides (distances to the four sides, learned by generalised IoU).
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
             weights: file to start from: a checkpoint of fit, or one of the original release. It
                 decides the network; for other classes what tells classes apart is made anew.
             freeze_backbone_epochs: for so many epochs only neck and heads learn.
-            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1; a
-                RetinaNet's are classification 1, boxes 1.
+            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1, or
+                heatmap 1, sides 2; a RetinaNet's are classification 1, boxes 1.
             heatmap_loss: classification loss of the heatmap, or of a RetinaNet's anchors, by
                 default the paper's: penalty_reduced_focal (for heatmaps alone), focal (RetinaNet's
                 default), focal_star or ghm; see docs/losses.md.
             heatmap_loss_options: of that loss, where they differ from its defaults: alpha, gamma,
                 ...; for ghm momentum, schedule, ...
+            box_cells: which cells learn an object's sides: gaussian (those around its centre, by
+                the Gaussian's value) or center (its centre cell alone).
             optimizer: name of a timm optimiser: adamw, adam, sgd, ...
             learning_rate: for a batch of reference_batch_size; scaled in proportion to the real
                 batch.
@@ -121,6 +129,8 @@ class CenterNetTask(LightningModule):
             "neck_channels": neck_channels,
             "deformable": deformable,
             "head_channels": head_channels,
+            "head_norm": head_norm,
+            "box_head": box_head,
             "pretrained": pretrained,
         }
         trained = load_weights(weights)[0] if weights else None
@@ -134,6 +144,7 @@ class CenterNetTask(LightningModule):
             heatmap_loss,
             weights=loss_weights,
             heatmap_loss_options=heatmap_loss_options,
+            box_cells=box_cells,
         )
         self.optimizer, self.weight_decay = optimizer, weight_decay
         self.learning_rate, self.reference_batch_size = learning_rate, reference_batch_size

@@ -43,6 +43,16 @@ def test_without_offset_the_centre_is_the_middle_of_the_cell():
     assert decode(outputs)[0]["boxes"].tolist() == [[2, 2, 2, 2]]
 
 
+def test_sides_are_counted_from_the_middle_of_the_cell():
+    outputs = maps(torch.full((1, 2, 4, 6), -10.0))
+    outputs["heatmap"][0, 0, 2, 3] = 0.0
+    outputs = {"heatmap": outputs["heatmap"], "sides": torch.zeros(1, 4, 4, 6)}
+    outputs["sides"][0, :, 2, 3] = torch.tensor([1.0, 2.0, 3.0, 0.5])
+    (found,) = decode(outputs, top_k=1)
+    # from (3.5, 2.5) cells: x 2.5 to 6.5, y 0.5 to 3, times 4
+    assert found["boxes"].tolist() == [[10, 2, 26, 12]]
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 1, 1, 9), (2, 3, 7, 5), (3, 5, 16, 12)])
 @pytest.mark.parametrize("top_k", [1, 7, 100])
 def test_both_ways_to_find_peaks_agree(shape, top_k):

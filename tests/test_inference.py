@@ -57,6 +57,18 @@ def test_a_flip_averages_heatmap_and_size_and_leaves_the_offset():
     assert outputs["offset"].flatten().tolist() == [0, 1, 2, 3]
 
 
+def test_a_flip_swaps_the_left_and_the_right_side():
+    class Sided(torch.nn.Module):
+        def forward(self, images):
+            sides = torch.arange(16.0).view(1, 4, 1, 4).expand(len(images), 4, 1, 4)
+            return {"heatmap": sides[:, :1], "sides": sides}
+
+    sides = forward(Sided(), torch.zeros(1, 3, 4, 16), flip=True)["sides"][0, :, 0]
+    assert sides[0].tolist() == [(0 + 11) / 2, (1 + 10) / 2, (2 + 9) / 2, (3 + 8) / 2]
+    assert sides[2].tolist() == sides[0].flip(0).tolist()
+    assert sides[1].tolist() == 4 * [5.5] and sides[3].tolist() == 4 * [13.5]
+
+
 def test_a_network_that_sees_both_sides_alike_finds_the_same_with_a_flip():
     image = torch.from_numpy(picture(("red", 40, 60), ("blue", 8, 12)).copy())
     images = image.permute(2, 0, 1)[None]

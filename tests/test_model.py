@@ -51,6 +51,25 @@ def test_starts_with_a_tenth_everywhere():
     assert heatmap.mean().item() == pytest.approx(0.1, abs=1e-3)
 
 
+def test_sides_in_place_of_size_and_offset():
+    network = CenterNet(2, box_head="sides").eval()
+    outputs = network(torch.rand(1, 3, 64, 32))
+    assert {k: tuple(v.shape) for k, v in outputs.items()} == {
+        "heatmap": (1, 2, 16, 8),
+        "sides": (1, 4, 16, 8),
+    }
+    assert (outputs["sides"] > 0).all()
+    network.heads["sides"][-2].weight.data.zero_()
+    assert torch.allclose(network(torch.rand(1, 3, 32, 32))["sides"], torch.tensor(2.0))
+
+
+@pytest.mark.parametrize("head_norm", [False, True])
+def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(head_norm):
+    two, three = (CenterNet(n, box_head="sides", head_norm=head_norm).state_dict() for n in (2, 3))
+    differ = [name for name in two if two[name].shape != three[name].shape]
+    assert CenterNet(2, head_norm=head_norm).class_tensors() == differ and len(differ) == 2
+
+
 def test_further_heads():
     outputs = CenterNet(1, heads={"depth": 1}).eval()(torch.zeros(1, 3, 32, 32))
     assert outputs["depth"].shape == (1, 1, 8, 8)
@@ -62,6 +81,7 @@ def test_further_heads():
         ({"backbone": "resnet19"}, "resnet19"),
         ({"neck": "spine"}, "spine"),
         ({"neck_channels": (64,)}, r"\[64\]"),
+        ({"box_head": "corners"}, "'corners': choose size or sides"),
         ({"head_channels": 0}, "head_channels 0"),
         ({"backbone": "swin_tiny_patch4_window7_224"}, "channels last"),
     ],
@@ -77,7 +97,15 @@ def test_image_size_must_fit():
 
 
 def test_the_architecture_makes_the_same_network_again():
-    network = CenterNet(2, neck="dla", deformable=True, head_channels=8, heads={"depth": 1})
+    network = CenterNet(
+        2,
+        neck="dla",
+        deformable=True,
+        head_channels=8,
+        head_norm=True,
+        box_head="sides",
+        heads={"depth": 1},
+    )
     again = CenterNet(**network.architecture)
     assert again.architecture == network.architecture
     again.load_state_dict(network.state_dict())

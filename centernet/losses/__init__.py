@@ -5,7 +5,14 @@ float16; sums are taken in at least float32. x is a logit, p = sigmoid(x), Y the
 count.
 """
 
-from centernet.losses.detection import CenterNetLoss, DetectionLoss, l1_at_centers
+from centernet.losses.boxes import (
+    BOX_CELLS,
+    BoxSamples,
+    box_samples,
+    giou_loss_at_cells,
+    l1_at_centers,
+)
+from centernet.losses.detection import CenterNetLoss, DetectionLoss
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss, softmax_focal_loss
 from centernet.losses.ghm import (
     GHMClassificationLoss,
@@ -18,14 +25,18 @@ from centernet.losses.retinanet import ANCHOR_LOSSES, RetinaNetLoss
 
 __all__ = [
     "ANCHOR_LOSSES",
+    "BOX_CELLS",
     "HEATMAP_LOSSES",
+    "BoxSamples",
     "CenterNetLoss",
     "DetectionLoss",
     "GHMClassificationLoss",
     "HarmonizedHeatmapLoss",
     "RetinaNetLoss",
+    "box_samples",
     "focal_loss_star",
     "ghm_classification_loss",
+    "giou_loss_at_cells",
     "gradient_shares",
     "l1_at_centers",
     "penalty_reduced_focal_loss",

@@ -1,6 +1,7 @@
-"""What training minimises: the heatmap's loss, and L1 on size and offset at the centres."""
+"""What training minimises: the heatmap's loss, and that of the boxes at the objects' cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,38 +9,13 @@ import torch.distributed
 from torch import Tensor, nn
 
 from centernet.errors import InputError
+from centernet.losses.boxes import BOX_CELLS, box_samples, giou_loss_at_cells, l1_at_centers
 from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.heatmap import make_heatmap_loss
-from centernet.losses.inputs import in_full
 from centernet.targets import Targets
 
-
-def l1_at_centers(
-    prediction: Tensor,
-    target: Tensor,
-    batch_index: Tensor,
-    cell_index: Tensor,
-    *,
-    normalizer: Tensor | float | None = None,
-) -> Tensor:
-    """Mean absolute error of a map, read only at the objects' centre cells.
-
-    The sum is divided by 2 max(1, N): the paper's Eq. 2 and 3 divide by N, the released code, whose
-    weights 0.1 and 1 are used here, by N times the two numbers of an object.
-
-    Args:
-        prediction: (B, 2, h, w).
-        target: (N, 2).
-        batch_index: (N,) image of each object.
-        cell_index: (N,) y * w + x of its cell.
-        normalizer: used for N instead of the number of objects.
-
-    Returns:
-        A scalar, float64 for float64 predictions and float32 for all others.
-    """
-    found = in_full(prediction.flatten(2)[batch_index, :, cell_index])
-    count = max(1, len(target)) if normalizer is None else normalizer
-    return (found - target).abs().sum() / (2 * count)
+# Of the terms that say what a box is, by the network's head.
+_BOX_WEIGHTS = {"size": {"size": 0.1, "offset": 1.0}, "sides": {"sides": 2.0}}
 
 
 class DetectionLoss(nn.Module):
@@ -103,23 +79,33 @@ class CenterNetLoss(DetectionLoss):
         weights: Mapping[str, float] | None = None,
         heatmap_loss: str = "penalty_reduced_focal",
         heatmap_loss_options: Mapping[str, Any] | None = None,
+        box_head: str = "size",
+        box_cells: str = "gaussian",
     ) -> None:
-        """Choose the loss of the heatmap.
+        """Choose the losses of the heatmap and of the boxes.
 
-        All have the centre cells as positives, and weigh the negatives by (1 - Y)^4, so that only
-        the classification loss differs.
+        All of the heatmap have the centre cells as positives, and weigh the negatives by (1 - Y)^4,
+        so that only the classification loss differs.
 
         Args:
-            weights: by term name where they differ from the paper's heatmap 1, size 0.1, offset 1.
+            weights: by term name where they differ from the paper's heatmap 1, size 0.1, offset 1,
+                or from heatmap 1, sides 2.
             heatmap_loss: penalty_reduced_focal, focal, focal_star, or ghm, whose scale differs, see
                 :class:`centernet.losses.HarmonizedHeatmapLoss`.
             heatmap_loss_options: of that loss, where they differ from its defaults.
+            box_head: the network's: ``size``, which with ``offset`` learns by L1 at the centre
+                cells, or ``sides``, which learns by generalised IoU.
+            box_cells: of ``sides``, which cells learn an object's box, see
+                :func:`centernet.losses.box_samples`.
 
         Raises:
-            InputError: there is no such term, loss or option.
+            InputError: there is no such term, loss, option or kind of cells.
         """
-        super().__init__({"heatmap": 1.0, "size": 0.1, "offset": 1.0}, weights)
+        super().__init__({"heatmap": 1.0} | _BOX_WEIGHTS[box_head], weights)
         self.heatmap_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options)
+        if box_cells not in BOX_CELLS:
+            raise InputError(f"unknown box_cells {box_cells!r}: choose {' or '.join(BOX_CELLS)}")
+        self.box_head, self.box_cells = box_head, box_cells
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Targets
@@ -131,29 +117,34 @@ class CenterNetLoss(DetectionLoss):
             targets: what :func:`centernet.targets.encode_targets` returns.
 
         Returns:
-            Scalars ``heatmap``, ``size``, ``offset`` (not weighted), and ``loss``, their weighted
-            sum.
+            Scalars ``heatmap``, and ``size`` and ``offset`` or ``sides`` (not weighted), and
+            ``loss``, their weighted sum.
         """
         peaks, objects = averaged_counts(
             (targets.heatmap == 1).sum(),
             torch.tensor(len(targets.label), device=targets.heatmap.device),
         )
+        of_boxes = self._sides(targets) if self.box_head == "sides" else self._size(targets)
         terms = {name: 0.0 for name in self.weights}
         for outputs in stacks:
             heatmap = self.heatmap_loss(
                 outputs["heatmap"], targets.heatmap, targets.mask, normalizer=peaks
             )
             terms["heatmap"] += heatmap / len(stacks)
-            for name in ("size", "offset"):
-                error = l1_at_centers(
-                    outputs[name],
-                    getattr(targets, name),
-                    targets.batch_index,
-                    targets.cell_index,
-                    normalizer=objects,
-                )
-                terms[name] += error / len(stacks)
+            for name, loss in of_boxes.items():
+                terms[name] += loss(outputs[name], normalizer=objects) / len(stacks)
         return self.with_sum(terms)
+
+    def _size(self, targets: Targets) -> dict[str, Callable[..., Tensor]]:
+        where = {"batch_index": targets.batch_index, "cell_index": targets.cell_index}
+        return {
+            name: partial(l1_at_centers, target=getattr(targets, name), **where)
+            for name in ("size", "offset")
+        }
+
+    def _sides(self, targets: Targets) -> dict[str, Callable[..., Tensor]]:
+        samples = box_samples(targets, self.box_cells)
+        return {"sides": partial(giou_loss_at_cells, samples=samples)}
 
 
 def averaged_counts(*counts: Tensor) -> list[Tensor]:

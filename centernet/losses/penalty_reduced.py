@@ -142,7 +142,8 @@ def _focal_piece(
         gradient.addcmul_(p, gradient, value=-1).add_(p).mul_(weight).div_(normalizer)
         if highest == 1:
             torch.where(positive, -gradient, gradient, out=gradient)
-    return torch.dot(weight, cross_entropy)
+    # Added up in pairs, which a dot product is not.
+    return weight.mul_(cross_entropy).sum()
 
 
 def power_(base: Tensor, exponent: float) -> Tensor:
