@@ -1,6 +1,8 @@
 """Backbones by name: any of timm's, or the hourglass."""
 
+import logging
 from difflib import get_close_matches
+from typing import Literal
 
 import timm
 from torch import nn
@@ -12,24 +14,35 @@ HOURGLASS = "hourglass104"
 _LAST_STRIDE = 32
 
 
-def make_backbone(name: str, pretrained: bool) -> nn.Module:
+log = logging.getLogger(__name__)
+
+
+def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
     """A backbone that returns its features by ascending stride, up to stride 32.
 
     Args:
         name: a timm model, or ``hourglass104``, which returns maps of stride 4.
-        pretrained: with timm's ImageNet weights.
+        pretrained: with timm's ImageNet weights; ``auto`` for with them where they can be fetched.
 
     Raises:
         InputError: the backbone is unknown, ends at another stride, or has no ImageNet weights that
             can be fetched.
     """
     if name == HOURGLASS:
-        if pretrained:
+        if pretrained is True:
             raise InputError(f"{HOURGLASS} has no ImageNet weights: give --model.pretrained false")
         return Hourglass()
     try:
-        backbone = timm.create_model(name, features_only=True, pretrained=pretrained)
+        backbone = timm.create_model(name, features_only=True, pretrained=bool(pretrained))
     except OSError as error:
+        if pretrained == "auto":
+            log.warning(
+                "no ImageNet weights of %s can be fetched (%s): training from scratch, which takes "
+                "longer",
+                name,
+                type(error).__name__,
+            )
+            return make_backbone(name, pretrained=False)
         raise InputError(
             f"the ImageNet weights of {name!r} cannot be fetched ({type(error).__name__}): "
             "without a network give --model.pretrained false"

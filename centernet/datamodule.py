@@ -1,19 +1,25 @@
 """Training and validation data as Lightning sees them."""
 
+import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from centernet.annotations import read_coco
 from centernet.augment import Augment
 from centernet.data import CocoDetection, EpochSampler, collate
 from centernet.errors import InputError
 from centernet.model import CenterNet
+from centernet.recipe import canvas_size_for
+
+log = logging.getLogger(__name__)
 
 
 class DetectionData(LightningDataModule):
@@ -26,7 +32,7 @@ class DetectionData(LightningDataModule):
         train_annotations: str = "annotations/instances_train2017.json",
         val_images: str = "val2017",
         val_annotations: str = "annotations/instances_val2017.json",
-        image_size: int | tuple[int, int] = 512,
+        image_size: int | tuple[int, int] | Literal["auto"] = 512,
         batch_size: int = 16,
         workers: int | None = None,
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
@@ -42,7 +48,8 @@ class DetectionData(LightningDataModule):
             val_images: folder of the validation images.
             val_annotations: COCO JSON of the validation images.
             image_size: of the canvas that images are drawn on, in pixels: one number, or height and
-                width; multiples of 32.
+                width; multiples of 32; or auto, which goes by the training images and their boxes,
+                see :mod:`centernet.recipe`.
             batch_size: images per step over all processes together.
             workers: processes that prepare samples, for each training process; by default one per
                 spare CPU core, at most 8.
@@ -57,16 +64,33 @@ class DetectionData(LightningDataModule):
             "train": (self.root / train_images, self.root / train_annotations),
             "val": (self.root / val_images, self.root / val_annotations),
         }
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        multiple = CenterNet.size_multiple
-        if height < multiple or width < multiple or height % multiple or width % multiple:
-            raise InputError(f"image_size must be multiples of {multiple}, got {height}x{width}")
+        self._image_size = image_size
+        if image_size != "auto":
+            height, width = self.canvas_size
+            multiple = CenterNet.size_multiple
+            if min(height, width) < multiple or height % multiple or width % multiple:
+                raise InputError(
+                    f"image_size must be multiples of {multiple}, got {height}x{width}"
+                )
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        self.canvas_size = (height, width)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
         self._class_names = class_names
+
+    @cached_property
+    def canvas_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        if self._image_size != "auto":
+            size = self._image_size
+            return (size, size) if isinstance(size, int) else tuple(size)
+        size, why = canvas_size_for(
+            read_coco(self.paths["train"][1]),
+            stride=CenterNet.stride,
+            multiple=CenterNet.size_multiple,
+        )
+        log.info("image size %dx%d: %s", *size, why)
+        return size
 
     @property
     def class_names(self) -> list[str]:

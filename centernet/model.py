@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -40,7 +41,7 @@ class CenterNet(Network):
         head_channels: int = 64,
         head_norm: bool = False,
         box_head: str = "size",
-        pretrained: bool = False,
+        pretrained: bool | Literal["auto"] = False,
         heads: Mapping[str, int] | None = None,
     ) -> None:
         """Build the network.
@@ -60,7 +61,8 @@ class CenterNet(Network):
             box_head: how a box is predicted: ``size``, the paper's, its size and where in its cell
                 the centre lies; or ``sides``, the distances from the middle of the cell to the four
                 sides, as in "FCOS" (Tian et al., 2019), which any cell of an object can learn.
-            pretrained: start from timm's ImageNet weights (fetched on first use).
+            pretrained: start from timm's ImageNet weights (fetched on first use); ``auto`` for only
+                where they can be fetched.
             heads: channels of further heads by name, or of the standard ones instead of ``heatmap``
                 C, and ``size`` 2 and ``offset`` 2 or ``sides`` 4.
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class CenterNetTask(LightningModule):
         head_channels: int = 64,
         head_norm: bool = False,
         box_head: str = "size",
-        pretrained: bool = False,
+        pretrained: bool | Literal["auto"] = False,
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
@@ -90,7 +90,8 @@ class CenterNetTask(LightningModule):
             head_norm: batch norm in the heads' hidden layer; the paper has none.
             box_head: size (and the centre's offset, the paper's, learned by L1 at the centre cell)
                 or sides (distances to the four sides, learned by generalised IoU).
-            pretrained: start the backbone from timm's ImageNet weights, fetched on first use.
+            pretrained: start the backbone from timm's ImageNet weights, fetched on first use; auto
+                goes on without where they cannot be fetched.
             weights: file to start from: a checkpoint of fit, or one of the original release. It
                 decides the network; for other classes what tells classes apart is made anew.
             freeze_backbone_epochs: for so many epochs only neck and heads learn.

@@ -26,6 +26,7 @@ from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
+from centernet.recipe import epochs_for
 from centernet.runs import changed_options, new_run, newest_run
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
@@ -66,7 +67,6 @@ class TrainCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults={
-                "max_epochs": 100,
                 "check_val_every_n_epoch": 5,
                 "default_root_dir": "runs",
                 # The sampler slices over the processes itself; wrapped, it would be shuffled once
@@ -119,10 +119,11 @@ class TrainCLI(LightningCLI):
             return
         log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
         if self.subcommand == "fit":
-            architecture = _resumable(checkpoint)[DESCRIPTION]["model"]
+            description = _resumable(checkpoint)[DESCRIPTION]
+            architecture, size = description["model"], description["image_size"]
             self.options.ckpt_path = checkpoint
         else:
-            network, _ = load_weights(checkpoint)
+            network, size = load_weights(checkpoint)
             architecture = network.architecture
             if has_names(network):
                 self.options.data.class_names = list(network.class_names)
@@ -130,6 +131,8 @@ class TrainCLI(LightningCLI):
             # A loss plays no part here, and the configuration's may be another detector's.
             for name in ("loss_weights", "heatmap_loss", "heatmap_loss_options"):
                 self.options.model[name] = None
+        if self.options.data.image_size == "auto" and size:
+            self.options.data.image_size = tuple(size)
         architecture = {"detector": detector_of(architecture)} | architecture
         model = self.options.model
         for name in architecture.keys() & model.keys():
@@ -143,7 +146,11 @@ class TrainCLI(LightningCLI):
         kwargs |= {"plugins": [AtomicCheckpointIO()], "logger": False}
         if self.subcommand != "fit":
             return super().instantiate_trainer(**kwargs)
-        self.config_init[self.subcommand].data.setup("fit")
+        data = self.config_init[self.subcommand].data
+        data.setup("fit")
+        if self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1:
+            kwargs["max_epochs"], why = epochs_for(len(data.train_set), data.batch_size)
+            log.info("%d epochs: %s", kwargs["max_epochs"], why)
         new = self.run is None
         self.run = self.run or self._new_run()
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")

@@ -76,6 +76,27 @@ def test_a_run_leaves_what_it_should(train, shapes):
     assert set(found["class_name"]) <= set(description["class_names"]) and len(found) == 100
 
 
+def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    seen = []
+
+    def two_epochs(*given):
+        seen.append(given)
+        return 2, "for a test"
+
+    monkeypatch.setattr("centernet.training.epochs_for", two_epochs)
+    run = train("fit", "--data.image_size=auto") / "runs" / "tiny"
+    assert seen == [(10, 4)] and len(rows_of(run)) == 2
+    assert "2 epochs: for a test" in caplog.text
+    # 64 pixels, which are not to be enlarged beyond 256
+    assert read_checkpoint(run / "best.ckpt")[DESCRIPTION]["image_size"] == [256, 256]
+    assert "image size 256x256: images are typically 64x64" in caplog.text
+    caplog.clear()
+    train("fit", "--data.image_size=auto", "--ckpt_path=last", "--trainer.max_epochs=3")
+    train("validate", "--data.image_size=auto", f"--ckpt_path={run / 'best.ckpt'}")
+    assert len(rows_of(run)) == 3 and "image size" not in caplog.text
+
+
 def test_the_saved_configuration_repeats_the_run(train, tmp_path):
     run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
     main(["fit", f"--config={run / 'config.yaml'}"])

@@ -1,0 +1,85 @@
+import pytest
+
+from centernet.recipe import canvas_size_for, epochs_for
+
+
+def dataset(*boxes, size=(480, 640)):
+    """One image of (height, width); boxes are (class, width, height)."""
+    names = sorted({name for name, *_ in boxes})
+    return {
+        "images": [{"id": 7, "height": size[0], "width": size[1]}],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(names, 1)],
+        "annotations": [
+            {
+                "image_id": 7,
+                "category_id": 1 + names.index(name),
+                "bbox": [0.0, 0.0, float(width), float(height)],
+                "iscrowd": 0,
+            }
+            for name, width, height in boxes
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("boxes", "size", "canvas"),
+    [
+        # 40 of 640 pixels: six cells of four pixels are 24, so 384 are enough
+        ([("cat", 40, 40), ("cow", 200, 200)], (480, 640), (288, 384)),
+        # the square root of the area counts: 80 x 20 is as much as 40 x 40
+        ([("cat", 80, 20)], (480, 640), (288, 384)),
+        # a portrait image
+        ([("cat", 40, 40)], (640, 480), (384, 288)),
+        # rounded up to multiples of 32
+        ([("cat", 39, 39)], (480, 640), (320, 416)),
+        # small objects in a large image: at most 640
+        ([("ant", 10, 10)], (1500, 2000), (480, 640)),
+        # small objects in a small image: it is not enlarged
+        ([("ant", 5, 5)], (300, 400), (320, 416)),
+        # large objects: at least 256, also of a small image
+        ([("cat", 300, 300)], (480, 640), (192, 256)),
+        ([("cat", 30, 30)], (64, 64), (256, 256)),
+        # the median of a class
+        ([("cat", 40, 40), ("cat", 40, 40), ("cat", 1, 1)], (480, 640), (288, 384)),
+        # a class of one box in a hundred and one says nothing
+        ([("ant", 4, 4), *(101 * [("cat", 40, 40)])], (480, 640), (288, 384)),
+        ([], (480, 640), (192, 256)),
+        # a very long image
+        ([("cat", 100, 100)], (10, 4000), (32, 640)),
+    ],
+)
+def test_the_smallest_class_decides_the_canvas(boxes, size, canvas):
+    assert canvas_size_for(dataset(*boxes, size=size))[0] == canvas
+
+
+def test_the_reasons_are_said():
+    _, why = canvas_size_for(dataset(("cat", 40, 40), ("cow", 200, 200)))
+    assert "640x480" in why and "cat" in why and "6.2%" in why and "6.0 cells" in why
+    assert "no boxes" in canvas_size_for(dataset())[1]
+
+
+def test_images_of_unknown_size_and_crowds_are_not_asked():
+    coco = dataset(("cat", 40, 40))
+    del coco["images"][0]["width"]
+    assert canvas_size_for(coco) == (
+        (512, 512),
+        "the annotations do not say how large the images are",
+    )
+    coco = dataset(("cat", 40, 40), ("ant", 4, 4))
+    coco["annotations"][1]["iscrowd"] = 1
+    assert canvas_size_for(coco)[0] == (288, 384)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "epochs", "reason"),
+    [
+        (5, 8, 1000, "1000 steps of 5"),
+        (40, 8, 200, "less than 1000 steps; 1000 steps of 8"),
+        (205, 8, 60, "worth about 59 epochs; 1500 steps of 8"),
+        (820, 8, 30, "worth about 30"),
+        (118_000, 16, 12, "at least 12"),
+    ],
+)
+def test_fewer_images_are_seen_more_often(images, batch_size, epochs, reason):
+    found, why = epochs_for(images, batch_size)
+    assert found == epochs and reason in why
