@@ -25,6 +25,7 @@ from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
+from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.recipe import epochs_for
 from centernet.runs import changed_options, new_run, newest_run
@@ -240,6 +241,7 @@ def main(args: list[str] | None = None) -> None:
         "args parameter is intended",
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
+    keep_freed_memory()
     try:
         TrainCLI(args)
     except InputError as error:
