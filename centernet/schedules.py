@@ -14,7 +14,7 @@ def rate_factor(
     total_steps: int,
     epochs: int,
     warmup_steps: int = 0,
-    milestones: Sequence[int] = (),
+    milestones: Sequence[float] = (),
 ) -> Callable[[int], float]:
     """The factor on the learning rate by step.
 
@@ -24,7 +24,7 @@ def rate_factor(
         total_steps: of the whole training.
         epochs: of the whole training.
         warmup_steps: of the warm-up, at most a tenth of all.
-        milestones: epochs after which the step schedule drops.
+        milestones: epochs after which the step schedule drops; below 1, parts of the training.
 
     Raises:
         InputError: an unknown schedule.
@@ -39,7 +39,7 @@ def rate_factor(
         if schedule == "cosine":
             progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
             return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-        epoch = step * epochs // max(1, total_steps)
-        return 0.1 ** sum(epoch >= milestone for milestone in milestones)
+        passed = (step * (epochs if m >= 1 else 1) >= m * total_steps for m in milestones)
+        return 0.1 ** sum(passed)
 
     return factor

@@ -68,7 +68,7 @@ class CenterNetTask(LightningModule):
         reference_batch_size: int = 16,
         weight_decay: float = 1e-4,
         schedule: str = "cosine",
-        milestones: list[int] = [90, 120],  # noqa: B006
+        milestones: list[float] = [90, 120],  # noqa: B006
         warmup_steps: int = 200,
         ema_decay: float = 0.998,
         test: Modes = Modes(),  # noqa: B008 - frozen
@@ -110,7 +110,7 @@ class CenterNetTask(LightningModule):
             reference_batch_size: see learning_rate.
             weight_decay: of weights, not of biases and norms.
             schedule: after the warm-up: cosine (to 1 %) or step (a tenth after each milestone).
-            milestones: epochs after which the step schedule drops.
+            milestones: epochs after which the step schedule drops; below 1, parts of the training.
             warmup_steps: steps of linear warm-up, at most a tenth of the training.
             ema_decay: validate and keep an exponential moving average of the weights with this
                 decay, itself warmed up; 0 turns it off.

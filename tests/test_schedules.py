@@ -16,6 +16,11 @@ def test_steps_drop_after_their_epochs():
     assert [factor(i) for i in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_steps_may_drop_after_parts_of_the_training():
+    factor = rate_factor("step", total_steps=40, epochs=4, milestones=[0.5, 3])
+    assert [factor(i) for i in (19, 20, 29, 30)] == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
 @pytest.mark.parametrize(
     ("warmup_steps", "expected"), [(4, [0.2, 0.4, 0.6, 0.8, 1]), (99, [1 / 11])]
 )

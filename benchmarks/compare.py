@@ -1,29 +1,32 @@
-r"""The same detector trained once per loss, and RetinaNet: which loss is best on your data?
+r"""Several trainings of the same length, and a table of how good each became.
 
-python benchmarks/losses.py --config configs/bccd_resnet18.yaml \
-    --retinanet-config configs/bccd_retinanet.yaml --data.root data/bccd \
+python benchmarks/compare.py benchmarks/bccd_recipes.yaml --data.root data/bccd \
     --test-annotations annotations/instances_test.json --budget-minutes 30
+
+A file of rows names the trainings: of each a configuration, options that change it, and, if it
+shall not be the command's, the number of epochs.
+
+    rows:
+      plain: {config: configs/bccd_resnet18.yaml}
+      deconv: {config: configs/bccd_resnet18.yaml, options: [--model.neck=deconv]}
+
+There are bccd_recipes.yaml, what makes a CenterNet learn faster, and bccd_losses.yaml, the same
+detector with each loss, and a RetinaNet.
 
 Every row of the table is one `train.py fit`, with the same data, seed and number of epochs (or
 minutes, see below), and one `train.py validate` of its best checkpoint, chosen by AP on the
 configuration's validation set. The numbers are those of --test-annotations, or else of that
 validation set, which flatters all rows a little. Further options for both commands follow after
-"--", as `-- --data.workers 2`.
+"--", as `-- --data.workers 2`. With several --seeds every row is trained once for each; the table
+has the means, and how far apart the largest and the smallest are.
 
 --epochs N trains every row for N epochs. --budget-minutes M gives every row the same time instead,
-for the steps of a RetinaNet cost more: three short trainings (one step, one epoch, one step and one
+for the steps of some cost more: three short trainings (one step, one epoch, one step and one
 validation) tell how many epochs fit into it, and the schedule is made for these. The final
 validation is not counted. Give the machine nothing else to do meanwhile.
 
-The output folder keeps each row: its runs, logs and result.json, and the table as losses.md and
-losses.csv. Called again, only the rows that are missing are trained.
-
-The terms of size and offset are the same in all rows, so the heatmap's is weighed (WEIGHTS) to have
-about as large a part in the gradient as the default loss's. On 8 images, with the heatmaps of a
-ResNet-18 that had been trained on BCCD with the default loss, the absolute gradients by the logits
-sum to 1.28 for penalty_reduced_focal, 0.63 for focal, 1.40 for focal_star and 0.34 for ghm. (Of a
-new network they are 4.7, 3.0, 6.4 and 0.2: easy background, which is learned in a few steps.)
-A RetinaNet has its paper's weights.
+The output folder keeps each row: its runs, logs and result.json, and the table as table.md and
+table.csv. Called again, only what is missing is trained.
 """
 
 import argparse
@@ -36,6 +39,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -46,8 +50,6 @@ from centernet.errors import InputError
 from centernet.runs import newest_run
 
 TRAIN = Path(__file__).parents[1] / "train.py"
-# Of the heatmap's term, by its loss.
-WEIGHTS = {"penalty_reduced_focal": 1.0, "focal": 2.0, "focal_star": 1.0, "ghm": 4.0}
 
 ONE_STEP = ("--trainer.limit_train_batches=1", "--trainer.limit_val_batches=0")
 ONE_EPOCH = ("--trainer.limit_val_batches=0",)
@@ -60,21 +62,24 @@ class Row:
 
     name: str
     config: Path
-    options: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    epochs: int | None = None
 
 
-def rows_of(config: Path, retinanet_config: Path | None) -> list[Row]:
-    rows = [
-        Row(
-            name,
-            config,
-            (f"--model.heatmap_loss={name}", f"--model.loss_weights.heatmap={weight}"),
-        )
-        for name, weight in WEIGHTS.items()
-    ]
-    if retinanet_config:
-        rows.append(Row("retinanet_focal", retinanet_config, ("--model.heatmap_loss=focal",)))
-    return rows
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file; configurations are relative to the current folder."""
+    try:
+        rows = yaml.safe_load(path.read_text())["rows"]
+        return [
+            Row(name, Path(row["config"]), tuple(row.get("options", ())), row.get("epochs"))
+            for name, row in rows.items()
+        ]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{path} is no file of rows: it should have `rows`, each a name with a `config`"
+        ) from None
 
 
 def call(command: str, row: Row, options: Sequence[str], log: Path) -> float:
@@ -131,15 +136,17 @@ def most_epochs(
         epochs += 1
 
 
-def train_row(row: Row, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Train and validate one row, unless that was done; returns what the table says of it."""
+def train_row(
+    row: Row, folder: Path, seed: int, options: argparse.Namespace
+) -> dict[str, float | None]:
+    """Train and validate one row, unless that was done; returns its numbers."""
     common = [f"--data.root={options.data_root}"] if options.data_root else []
-    common += options.options
+    common += [f"--seed_everything={seed}", *options.options]
     settings = {
         "config": str(row.config),
         "options": [*row.options, *common],
-        "epochs": options.epochs,
-        "budget_minutes": options.budget_minutes,
+        "epochs": row.epochs or options.epochs,
+        "budget_minutes": None if row.epochs else options.budget_minutes,
         "test_annotations": options.test_annotations,
     }
     result = folder / "result.json"
@@ -147,23 +154,23 @@ def train_row(row: Row, folder: Path, options: argparse.Namespace) -> dict[str, 
         known = json.loads(result.read_text())
         if known["settings"] != settings:
             raise InputError(f"{result} is of other settings: choose another --output")
-        return known["row"]
+        return known["numbers"]
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{row.name}: training ...", flush=True)
-    epochs = options.epochs or epochs_in(options.budget_minutes, row, common)
+    print(f"{row.name}, seed {seed}: training ...", flush=True)
+    epochs = settings["epochs"] or epochs_in(options.budget_minutes, row, common)
     run, seconds = fit(row, folder, (*common, f"--trainer.max_epochs={epochs}"))
     test = options.test_annotations
     chosen = [f"--data.val_annotations={test}"] if test else []
     call(
         "validate",
         row,
-        (*common, f"--ckpt_path={run / 'best.ckpt'}", *chosen),
+        (*row.options, *common, f"--ckpt_path={run / 'best.ckpt'}", *chosen),
         folder / "validate.log",
     )
     (measured,) = run.glob(f"validate-{Path(test).stem if test else '*'}")
-    line = {"loss": row.name, "epochs": epochs, "minutes": seconds / 60} | read_metrics(measured)
-    result.write_text(json.dumps({"settings": settings, "row": line}, indent=2) + "\n")
-    return line
+    numbers = {"epochs": epochs, "minutes": seconds / 60} | read_metrics(measured)
+    result.write_text(json.dumps({"settings": settings, "numbers": numbers}, indent=2) + "\n")
+    return numbers
 
 
 def read_metrics(folder: Path) -> dict[str, float | None]:
@@ -176,22 +183,36 @@ def read_metrics(folder: Path) -> dict[str, float | None]:
     return {"AP": metrics["AP"], "AP50": metrics["AP50"]} | classes
 
 
+def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """The means of a row's numbers and, of several seeds, the spread of AP and AP50."""
+    means = {
+        name: None if None in (values := [numbers[name] for numbers in found]) else mean(values)
+        for name in found[0]
+    }
+    if len(found) > 1:
+        for name in ("AP", "AP50"):
+            values = [numbers[name] for numbers in found]
+            means[f"spread of {name}"] = max(values) - min(values)
+    return means
+
+
 def write_table(lines: Sequence[dict[str, Any]], output: Path) -> str:
-    """Save losses.csv and losses.md; returns the latter."""
-    with (output / "losses.csv").open("w", newline="") as file:
+    """Save table.csv and table.md; returns the latter."""
+    with (output / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
     rows = [list(lines[0]), ["---"] * len(lines[0])]
     rows += [[as_text(name, value) for name, value in line.items()] for line in lines]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    (output / "losses.md").write_text(table)
+    (output / "table.md").write_text(table)
     return table
 
 
 def as_text(column: str, value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.1f}" if column == "minutes" else f"{value:.3f}"
+        digits = {"minutes": 1, "epochs": 0}.get(column, 3)
+        return f"{value:.{digits}f}"
     return "" if value is None else str(value)
 
 
@@ -199,25 +220,40 @@ def main(arguments: list[str] | None = None) -> None:
     summary, *_ = __doc__.splitlines()
     parser = argparse.ArgumentParser(description=summary)
     add = parser.add_argument
-    add("--config", type=Path, required=True, help="of a CenterNet; its loss is what changes")
-    add("--retinanet-config", type=Path, help="of a RetinaNet, which is then the last row")
+    add("rows", type=Path, metavar="ROWS", help="the trainings, a YAML file as in benchmarks/")
+    add("--only", nargs="+", metavar="NAME", help="of the rows")
     add("--data.root", dest="data_root", help="folder of the dataset, where not as configured")
     add("--test-annotations", help="COCO JSON that the table's numbers are of, as data.root has it")
-    add("--output", type=Path, default="runs/losses", help="folder for all of it (%(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0], help="every row is trained for each (0)")
+    add("--output", type=Path, help="folder for all of it (runs/ and the name of ROWS)")
     length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--epochs", type=int, help="of every row")
-    length.add_argument("--budget-minutes", type=float, help="of training, for every row")
-    add("options", nargs="*", metavar="-- OPTION", help="further options of train.py")
-    options = parser.parse_args(arguments)
+    length.add_argument("--epochs", type=int, help="of every row that does not say")
+    length.add_argument("--budget-minutes", type=float, help="of training, likewise")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # Not left to argparse: --seeds and --only would take what follows "--" as their own.
+    split = given.index("--") if "--" in given else len(given)
+    options = parser.parse_args(given[:split])
+    options.options = given[split + 1 :]
     for name in ("epochs", "budget_minutes"):
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise InputError(f"{name} must be positive, got {value:g}")
+    rows = read_rows(options.rows)
+    unknown = set(options.only or ()) - {row.name for row in rows}
+    if unknown:
+        names = ", ".join(row.name for row in rows)
+        raise InputError(f"{options.rows} has no row {', '.join(unknown)}: choose of {names}")
+    output = options.output or Path("runs") / options.rows.stem
     lines: list[dict[str, Any]] = []
-    for row in rows_of(options.config, options.retinanet_config):
-        lines.append(train_row(row, options.output / row.name, options))
-        table = write_table(lines, options.output)
-    print(f"{table}saved in {options.output}")
+    table = ""
+    for row in rows:
+        if options.only and row.name not in options.only:
+            continue
+        folder = output / row.name
+        found = [train_row(row, folder / f"seed-{s}", s, options) for s in options.seeds]
+        lines.append({"row": row.name} | over_seeds(found))
+        table = write_table(lines, output)
+    print(f"{table}saved in {output}")
 
 
 if __name__ == "__main__":
