@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,36 @@ _NEEDED = {
 }
 
 
-def read_coco(path: str | Path) -> dict[str, list[dict[str, Any]]]:
-    """Read an annotation file in COCO's format.
+@dataclass(frozen=True)
+class Split:
+    """One part of a dataset in COCO's terms, whatever format it came in; not yet made regular.
+
+    Attributes:
+        name: ``"train"``, ``"val"``, ``"test"``, ... as the source calls it ("valid" is "val").
+        images: folder that every ``file_name`` is relative to.
+        coco: ``images``, ``annotations`` and ``categories`` as of a COCO file. What is broken in
+            the source is still in it, as far as COCO can hold it.
+        source: the file or folder that it was read from.
+        notes: what the reader had to change, skip or guess, one line each, with the file.
+    """
+
+    name: str
+    images: Path
+    coco: dict[str, Any]
+    source: Path
+    notes: list[str] = field(default_factory=list)
+
+
+def read_coco(source: str | Path | Split) -> dict[str, list[dict[str, Any]]]:
+    """Read an annotation file in COCO's format, or what was read from another one.
 
     Boxes that nothing can learn from (NaN, zero-size, outside their image) are dropped, and counted
     in one log line. Afterwards every annotation has ``id`` (from 1), ``bbox`` (xywh floats),
     ``area``, and ``iscrowd``, which is 1 also for annotations marked ``"ignore": 1``: both are
     regions, neither object nor background.
+
+    Args:
+        source: COCO JSON, or a split of a dataset of any format, which stays as it is.
 
     Returns:
         The file's ``images``, ``categories`` (by ascending id) and ``annotations``.
@@ -38,18 +62,29 @@ def read_coco(path: str | Path) -> dict[str, list[dict[str, Any]]]:
         InputError: the file is missing or no JSON, is not COCO, holds no images or categories, uses
             an id twice, or has an annotation without a box or of an unknown image or category.
     """
+    is_split = isinstance(source, Split)
+    path = source.source if is_split else source
+    content = source.coco if is_split else load_json(path)
+    coco = {part: _entries(path, content, part) for part in _NEEDED}
+    coco["categories"] = sorted(coco["categories"], key=lambda category: category["id"])
+    _check_references(path, coco)
+    coco["annotations"] = _regular(path, coco)
+    return coco
+
+
+def load_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: the file cannot be read or is no JSON.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            content = json.load(file)
+            return json.load(file)
     except OSError as error:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"annotation file {path} is not valid JSON: {error}") from None
-    coco = {part: _entries(path, content, part) for part in _NEEDED}
-    coco["categories"].sort(key=lambda category: category["id"])
-    _check_references(path, coco)
-    coco["annotations"] = _regular(path, coco)
-    return coco
 
 
 def names_by_label(coco: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:

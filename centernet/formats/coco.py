@@ -1,0 +1,123 @@
+"""COCO JSON in the layouts it is found in: COCO's own, Roboflow's, CVAT's, a single file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from centernet.annotations import Split, load_json
+from centernet.errors import InputError
+from centernet.formats.names import split_name
+
+# COCO's own folder also holds annotations that are not boxes, of the same images.
+_OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_", "lvis_")
+_IMAGE_FOLDERS = ("images", "Images", "data", "JPEGImages", ".")
+_LOOKED_FOR = 20  # images whose files decide which folder is the one
+
+
+def find(root: Path) -> list[Path]:
+    """The files of a folder that may hold COCO annotations, from the first place that has any."""
+    if root.is_file():
+        return [root] if root.suffix.lower() == ".json" else []
+    for pattern in ("[aA]nnotations/*.json", "*.json", "*/*.json", "*/[aA]nnotations/*.json"):
+        files = sorted(p for p in root.glob(pattern) if not p.name.startswith(_OTHER_TASKS))
+        instances = [p for p in files if p.name.startswith("instances_")]
+        found = [p for p in instances or files if _is_coco(p)]
+        if found:
+            return found
+    return []
+
+
+def read(source: Path) -> list[Split]:
+    """Read a file, or those that :func:`find` finds in a folder.
+
+    Raises:
+        InputError: a file is not COCO.
+    """
+    files = find(source)
+    splits: dict[str, Split] = {}
+    for path in files:
+        split = read_file(path, root=None if source.is_file() else source)
+        if split.name in splits:
+            # Two files of one split, as instances_train.json and more_train.json.
+            split = Split(path.stem, split.images, split.coco, path, split.notes)
+        splits[split.name] = split
+    return _without_placeholders(list(splits.values()))
+
+
+def read_file(path: Path, *, images: Path | None = None, root: Path | None = None) -> Split:
+    """Read one COCO file.
+
+    Args:
+        path: COCO JSON.
+        images: folder of its images; by default looked for in and around the file's folder.
+        root: folder of the dataset; by default guessed from ``path``.
+
+    Raises:
+        InputError: the file is not JSON in COCO's format.
+    """
+    content = load_json(path)
+    missing = [part for part in ("images", "annotations", "categories") if not _list(content, part)]
+    if missing:
+        raise InputError(f"{path} is not in COCO's format: it has no list {missing[0]!r}")
+    in_annotations = path.parent.name.lower() == "annotations"
+    root = root or (path.parents[1] if in_annotations else path.parent)
+    folder = path.parents[1] if in_annotations else path.parent
+    notes = []
+    name = split_name(path.stem) or (split_name(folder.name) if folder != root else "")
+    if not name:
+        notes.append(f"{path}: names no split, so it is taken as 'train'")
+    if images is None:
+        images = _image_folder(path, folder, name, content["images"], notes)
+    return Split(name or "train", images, content, path, notes)
+
+
+def _is_coco(path: Path) -> bool:
+    # The lists may stand in any order; their names stand in any part of a large file.
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return all(f'"{part}"'.encode() in content for part in ("images", "annotations", "categories"))
+
+
+def _list(content: Any, part: str) -> bool:
+    return isinstance(content, dict) and isinstance(content.get(part), list)
+
+
+def _image_folder(
+    path: Path, folder: Path, name: str, images: Sequence[Any], notes: list[str]
+) -> Path:
+    """The folder in which most of the first images are."""
+    names = [i["file_name"] for i in images if isinstance(i, dict) and "file_name" in i]
+    stem = path.stem.removeprefix("instances_")
+    parts = [stem, name, *(["valid"] if name == "val" else [])]
+    candidates = [
+        *(folder / part for part in parts if part),
+        *(folder / images / part for images in ("images", "Images") for part in parts if part),
+        *(folder / images for images in _IMAGE_FOLDERS),
+        path.parent,
+        path.parent / "images",
+    ]
+    there = {c: sum((c / str(n)).is_file() for n in names[:_LOOKED_FOR]) for c in candidates}
+    best = max(candidates, key=there.__getitem__)
+    if not there[best]:
+        best = next(c for c in [*candidates, folder] if c.is_dir())
+        if names:
+            notes.append(f"{path}: none of its images was found, as {names[0]} in {best}")
+    return best
+
+
+def _without_placeholders(splits: list[Split]) -> list[Split]:
+    """Leave out the group that Roboflow writes as if it were a class, the parent of all others."""
+    for split in splits:
+        categories = [c for c in split.coco["categories"] if isinstance(c, dict)]
+        used = {a.get("category_id") for a in split.coco["annotations"] if isinstance(a, dict)}
+        for group in categories:
+            others = [c for c in categories if c is not group]
+            is_parent = others and all(c.get("supercategory") == group.get("name") for c in others)
+            if is_parent and group.get("id") not in used:
+                split.coco["categories"] = others
+                split.notes.append(
+                    f"{split.source}: left out class {group.get('name')!r}, the group of all others"
+                )
+    return splits

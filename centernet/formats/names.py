@@ -1,0 +1,33 @@
+"""What files, folders and splits are called in the wild."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from centernet.images import SUFFIXES
+
+_SAME = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+# Words and years that say nothing about which split a file holds.
+_FILLERS = re.compile(r"instances|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d")
+
+
+def split_name(text: str) -> str:
+    """The split that a file or folder name speaks of; empty where it names none.
+
+    ``instances_train2017`` and ``train`` are ``train``, ``valid`` is ``val``, ``_annotations.coco``
+    is empty.
+    """
+    words = re.split(r"[^a-z0-9]+", _FILLERS.sub(" ", text.lower()))
+    name = "_".join(word for word in words if word)
+    return _SAME.get(name, name)
+
+
+def first_folder(root: Path, names: Iterable[str]) -> Path | None:
+    """The first of the folders in ``root`` that there is."""
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def images_in(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Image files of a folder in order, ``deep`` also those of folders in it."""
+    found = folder.rglob("*") if deep else folder.iterdir()
+    return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
