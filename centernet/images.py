@@ -1,6 +1,7 @@
 """Image files to pixels, upright and RGB, and a clear word where that fails."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # A segment of a JPEG's header: its marker and its length, which counts itself.
 _JPEG_SEGMENT = re.compile(rb"\xff([^\x00\xff])(..)", re.DOTALL)
 _JPEG_SCAN = b"\xda"
+_EXIF_ORIENTATION = 0x0112
+_TURNED = range(5, 9)  # orientations that lay a standing image down
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
@@ -50,6 +53,26 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     if image is None:
         raise InputError(f"{path} is not an image that OpenCV can read ({len(data)} bytes)")
     return image
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width that :func:`read_image` would find, mostly from the file's header alone.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _TURNED
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        # PIL knows other formats than OpenCV, and balks at very large images.
+        return read_image(path).shape[:2]
+    return (width, height) if turned else (height, width)
 
 
 def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:

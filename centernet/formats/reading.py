@@ -6,10 +6,10 @@ from typing import Any
 
 from centernet.annotations import Split, shortened
 from centernet.errors import InputError
-from centernet.formats import coco
+from centernet.formats import coco, voc, yolo
 
 # In the order in which they are tried; a folder may hold its annotations twice.
-FORMATS = {"coco": coco}
+FORMATS = {"coco": coco, "voc": voc, "yolo": yolo}
 
 
 def recognise(source: str | Path) -> list[str]:

@@ -1,0 +1,206 @@
+"""Pascal VOC: an XML file for each image; lists in ImageSets/Main, or folders, name the splits."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from tqdm import tqdm
+
+from centernet.annotations import Split
+from centernet.errors import InputError
+from centernet.formats.names import first_folder, images_in, split_name
+from centernet.images import image_size
+
+_XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
+_LISTS = Path("ImageSets", "Main")
+# VOC's own files count pixels from 1 and include the last; all other programs write corners.
+_COUNTS_FROM_ONE = "The VOC"
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def find(source: Path) -> list[Path]:
+    """Folders with XML files: the source, or else folders in it, as VOCdevkit/VOC2007 or train."""
+    for pattern in (".", "*", "*/*") if source.is_dir() else ():
+        folders = [source] if pattern == "." else sorted(source.glob(pattern))
+        found = [folder for folder in folders if folder.is_dir() and _xml_folder(folder)]
+        if found:
+            return found
+    return []
+
+
+def read(source: Path, *, keep_unions: bool = False) -> list[Split]:
+    """Read a VOC folder; objects that are ``difficult`` become ignore regions.
+
+    Args:
+        source: a folder as VOC2007; its parent, if there is but one; or folders of images and XML
+            files named after splits.
+        keep_unions: also give the splits that hold just the images of others, as trainval.
+
+    Raises:
+        InputError: there are several datasets, or a list names no image.
+    """
+    folders = find(source)
+    if len(folders) == 1 and (folders[0] / _LISTS).is_dir():
+        lists = _lists(folders[0], keep_unions)
+        parts = [_Part(folders[0], name, ids, notes) for name, (ids, notes) in lists.items()]
+    elif len(folders) > 1 and any((folder / _LISTS).is_dir() for folder in folders):
+        names = ", ".join(str(folder.relative_to(source)) for folder in folders)
+        raise InputError(f"{source} holds several VOC datasets ({names}): name one of them")
+    else:
+        parts = [_whole(folder, source) for folder in folders]
+    for part in parts:
+        part.read()
+    names = sorted({o["name"] for part in parts for o in part.objects})
+    return [part.split(names) for part in parts]
+
+
+def _xml_folder(folder: Path) -> Path | None:
+    for name in _XML_FOLDERS:
+        # Other programs' XML has another root, as CVAT's <annotations>.
+        first = next((folder / name).glob("*.xml"), None)
+        if first and re.search(rb"<annotation[\s>]", first.read_bytes()[:500]):
+            return folder / name
+    return None
+
+
+def _lists(root: Path, keep_unions: bool) -> dict[str, tuple[list[str], list[str]]]:
+    lists: dict[str, tuple[list[str], list[str]]] = {}
+    for path in sorted((root / _LISTS).glob("*.txt")):
+        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        # A list with a second column is of one class: aeroplane_train.txt.
+        if lines and all(len(line) == 1 for line in lines):
+            ids = list(dict.fromkeys(line[0] for line in lines))
+            twice = len(lines) - len(ids)
+            notes = [f"{path}: {twice} images are listed twice"] if twice else []
+            lists[split_name(path.stem) or path.stem] = ids, notes
+    if not lists:
+        raise InputError(f"no list in {root / _LISTS} names an image: fill or remove that folder")
+    unions = [name for name in lists if not keep_unions and _is_union(name, lists)]
+    for name in unions:
+        del lists[name]
+    first = next(iter(lists.values()))
+    first[1].extend(f"{root / _LISTS}: left out {n!r}, the images of other lists" for n in unions)
+    return lists
+
+
+def _is_union(name: str, lists: dict[str, tuple[list[str], list[str]]]) -> bool:
+    whole = set(lists[name][0])
+    parts = [set(ids) for ids, _ in lists.values() if set(ids) < whole]
+    return bool(parts) and set.union(*parts) == whole
+
+
+def _whole(folder: Path, source: Path) -> "_Part":
+    name = split_name(folder.name) if folder != source else ""
+    ids = sorted(path.stem for path in _xml_folder(folder).glob("*.xml"))
+    if name in ("train", "val", "test"):
+        return _Part(folder, name, ids, [])
+    note = f"{folder}: nothing divides it into splits, so all of it is taken as 'train'"
+    return _Part(folder, "train", ids, [note])
+
+
+@dataclass
+class _Part:
+    """A split while it is read: its images, and its objects with their classes' names."""
+
+    root: Path
+    name: str
+    ids: list[str]
+    notes: list[str]
+    images: list[dict[str, Any]] = field(default_factory=list)
+    objects: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Read the XML file of each id; what cannot be read is noted."""
+        xml_folder = _xml_folder(self.root)
+        self.folder = first_folder(self.root, _IMAGE_FOLDERS) or self.root
+        there = {path.stem: path.name for path in images_in(self.folder)}
+        files, missing, shifted = set(there.values()), [], 0
+        for stem in tqdm(self.ids, desc=f"reading {self.name}", delay=1, disable=None, leave=False):
+            path = xml_folder / f"{stem}.xml"
+            try:
+                root = ElementTree.parse(path).getroot()
+            except (OSError, ElementTree.ParseError) as error:
+                reason = getattr(error, "strerror", None) or error
+                self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
+                continue
+            named = _text(root, "filename") or f"{stem}.jpg"
+            file = named if named in files else there.get(stem, named)
+            if file not in files:
+                missing.append(file)
+            image = {"id": len(self.images) + 1, "file_name": file} | self._size(path, root, file)
+            self.images.append(image)
+            shift = int((_text(root, "source/database") or "").startswith(_COUNTS_FROM_ONE))
+            shifted += shift
+            self.objects += [
+                {"image_id": image["id"]} | found for found in self._objects(path, root, shift)
+            ]
+        if missing:
+            self.notes.append(f"{self.folder}: {len(missing)} images are missing, as {missing[0]}")
+        if shifted:
+            self.notes.append(
+                f"{xml_folder}: {shifted} files are VOC's own, whose pixels count from 1: "
+                "their boxes begin one pixel earlier"
+            )
+
+    def _size(self, path: Path, root: ElementTree.Element, file: str) -> dict[str, int]:
+        width, height = (_number(_text(root, f"size/{side}")) for side in ("width", "height"))
+        if width and height and width > 0 and height > 0:
+            return {"width": int(width), "height": int(height)}
+        try:
+            height, width = image_size(self.folder / file)
+        except InputError:
+            self.notes.append(f"{path}: names no size, and there is no image to see it from")
+            return {}
+        self.notes.append(f"{path}: names no size, took the image's own, {width}x{height}")
+        return {"width": width, "height": height}
+
+    def _objects(
+        self, path: Path, root: ElementTree.Element, shift: int
+    ) -> Iterator[dict[str, Any]]:
+        for number, entry in enumerate(root.iter("object"), 1):
+            name = _text(entry, "name")
+            corners = [_number(_text(entry, f"bndbox/{corner}")) for corner in _CORNERS]
+            if not name or None in corners:
+                fault = "four numbers in its bndbox" if name else "a name"
+                self.notes.append(f"{path}: left out object {number}, which has not {fault}")
+                continue
+            x1, y1, x2, y2 = corners[0] - shift, corners[1] - shift, *corners[2:]
+            yield {
+                "name": name,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": (x2 - x1) * (y2 - y1),
+                "iscrowd": 0,
+            } | ({"ignore": 1} if _number(_text(entry, "difficult")) else {})
+
+    def split(self, names: Iterable[str]) -> Split:
+        """The split with ids for the classes ``names``."""
+        category = {name: number for number, name in enumerate(names, 1)}
+        annotations = [
+            {"id": number, "image_id": o["image_id"], "category_id": category[o["name"]]}
+            | {key: value for key, value in o.items() if key not in ("name", "image_id")}
+            for number, o in enumerate(self.objects, 1)
+        ]
+        content = {
+            "images": self.images,
+            "annotations": annotations,
+            "categories": [{"id": i, "name": name} for name, i in category.items()],
+        }
+        lists = self.root / _LISTS / f"{self.name}.txt"
+        source = lists if lists.is_file() else _xml_folder(self.root)
+        return Split(self.name, self.folder, content, source, self.notes)
+
+
+def _text(element: ElementTree.Element, path: str) -> str | None:
+    found = element.findtext(path)
+    return found.strip() if found else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
