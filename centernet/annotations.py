@@ -39,7 +39,7 @@ class Split:
 
     name: str
     images: Path
-    coco: dict[str, Any]
+    coco: dict[str, Any] = field(repr=False)
     source: Path
     notes: list[str] = field(default_factory=list)
 
@@ -65,10 +65,25 @@ def read_coco(source: str | Path | Split) -> dict[str, list[dict[str, Any]]]:
     is_split = isinstance(source, Split)
     path = source.source if is_split else source
     content = source.coco if is_split else load_json(path)
-    coco = {part: _entries(path, content, part) for part in _NEEDED}
+    coco = check_coco(path, content)
     coco["categories"] = sorted(coco["categories"], key=lambda category: category["id"])
-    _check_references(path, coco)
     coco["annotations"] = _regular(path, coco)
+    return coco
+
+
+def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]]:
+    """The three lists of a COCO file's content, if they are sound but for the boxes.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+
+    Raises:
+        InputError: it is not COCO, holds no images or categories, uses an id twice, or has an
+            annotation of an unknown image or category.
+    """
+    coco = {part: _entries(path, content, part) for part in _NEEDED}
+    _check_references(path, coco)
     return coco
 
 
@@ -171,17 +186,11 @@ def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -
 
 
 def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    size = {
-        image["id"]: [
-            side if isinstance(side, int | float) and side > 0 else np.inf
-            for side in (image.get("width"), image.get("height"))
-        ]
-        for image in coco["images"]
-    }
+    size = {image["id"]: image_sides(image) for image in coco["images"]}
     kept, dropped = [], Counter()
     for annotation in coco["annotations"]:
-        box = _box(path, annotation)
-        fault = _fault(box, size[annotation["image_id"]])
+        box = annotation_box(path, annotation)
+        fault = box_fault(box, size[annotation["image_id"]])
         if fault:
             dropped[fault] += 1
             continue
@@ -209,7 +218,12 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
     return kept
 
 
-def _box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
+def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
+    """The box of an annotation, xywh; a crowd may have but a region in RLE.
+
+    Raises:
+        InputError: it has none, or not four numbers.
+    """
     box = annotation.get("bbox")
     if (
         box is None
@@ -246,13 +260,28 @@ def _segmentation(path: str | Path, annotation: dict[str, Any]) -> dict | list |
     return shape
 
 
-def _fault(box: list[float], image_size: tuple[float, float]) -> str | None:
+def image_sides(image: dict[str, Any]) -> tuple[float, float]:
+    """Width and height of an entry of ``images``; infinite where it does not say."""
+    width, height = (
+        side if isinstance(side, int | float) and side > 0 else np.inf
+        for side in (image.get("width"), image.get("height"))
+    )
+    return width, height
+
+
+def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:
+    """Why nothing can be learned from a box: not finite, of zero size, outside; None if it can.
+
+    Args:
+        box: xywh.
+        sides: width and height of the image.
+    """
     x, y, w, h = box
     if not np.isfinite(box).all():
         return "not finite"
     if w <= 0 or h <= 0:
         return "of zero size"
-    if x >= image_size[0] or y >= image_size[1] or x + w <= 0 or y + h <= 0:
+    if x >= sides[0] or y >= sides[1] or x + w <= 0 or y + h <= 0:
         return "outside the image"
     return None
 

@@ -16,6 +16,7 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet fit --config configs/custom.yaml --data.root DIR
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
+  centernet convert VOC_OR_YOLO_FOLDER data/mine
 """
 _DETECT = """\
 Find objects in images, videos or camera pictures, and draw them.
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         detect(given[1:], program="centernet detect")
     if given[:1] == ["import-weights"]:
         import_weights(given[1:])
+    if given[:1] == ["convert"]:
+        convert(given[1:])
     parser = _Parser(
         "centernet", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("validate", "COCO's average precision of a trained model"),
         ("detect", "find objects in images, videos and camera pictures"),
         ("import-weights", "make a checkpoint of one of the original release"),
+        ("convert", "a dataset in COCO's, Pascal VOC's or YOLO's format into another"),
     ):
         commands.add_parser(name, help=text)
     parser.parse_args(given)
@@ -194,6 +198,16 @@ def import_weights(arguments: list[str]) -> NoReturn:
         print(f"{options.target}: {network.num_classes} classes, {made_of}")
 
     run_and_exit(command)
+
+
+def convert(arguments: list[str]) -> NoReturn:
+    """Run ``convert`` and exit."""
+    from centernet.formats.command import add_arguments, run
+
+    parser = _Parser("centernet convert", formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    run_and_exit(lambda: run(options))
 
 
 def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from centernet import geometry
-from centernet.annotations import category_labels, names_by_label, read_coco, region_mask
+from centernet.annotations import Split, category_labels, names_by_label, read_coco, region_mask
 from centernet.augment import Augment
 from centernet.errors import InputError
 from centernet.images import read_image
@@ -28,6 +28,9 @@ class CocoDetection(Dataset):
     data.
 
     Attributes:
+        annotations: as given.
+        name: of the annotation file, without its suffix, or of the split.
+        source: the file or folder that the annotations were read from.
         class_names: names by label.
         category_ids: the annotation file's category id of each label (None for a class it does not
             have).
@@ -36,7 +39,7 @@ class CocoDetection(Dataset):
     def __init__(
         self,
         images: str | Path,
-        annotations: str | Path,
+        annotations: str | Path | Split,
         *,
         canvas_size: tuple[int, int] = (512, 512),
         augment: Augment | None = None,
@@ -48,7 +51,7 @@ class CocoDetection(Dataset):
 
         Args:
             images: folder of the images.
-            annotations: COCO JSON.
+            annotations: COCO JSON, or a split of a dataset of another format.
             canvas_size: (height, width) in pixels.
             augment: random variation; None letterboxes each image, always the same.
             class_names: labels are given in this order; by default in that of ascending category
@@ -63,11 +66,14 @@ class CocoDetection(Dataset):
         # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
         # and workers share the cores anyway.
         cv2.setNumThreads(1)
-        self.annotations = Path(annotations)
+        is_split = isinstance(annotations, Split)
+        self.annotations = annotations if is_split else Path(annotations)
+        self.name = annotations.name if is_split else self.annotations.stem
+        self.source = annotations.source if is_split else self.annotations
         self.canvas_size, self.augment, self.seed, self.stride = canvas_size, augment, seed, stride
         coco = read_coco(annotations)
         self.class_names = tuple(class_names or names_by_label(coco))
-        label = category_labels(annotations, coco, self.class_names)
+        label = category_labels(self.source, coco, self.class_names)
         id_of = {label: category for category, label in label.items()}
         self.category_ids = [id_of.get(i) for i in range(len(self.class_names))]
 

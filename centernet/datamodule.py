@@ -12,18 +12,27 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.annotations import read_coco
+from centernet.annotations import Split, read_coco
 from centernet.augment import Augment
 from centernet.data import CocoDetection, EpochSampler, collate
 from centernet.errors import InputError
+from centernet.formats.coco import read_file
+from centernet.formats.names import split_name
+from centernet.formats.reading import choose_classes, read_dataset, recognise
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for
 
 log = logging.getLogger(__name__)
 
+_NOTES = 10  # of a recognised dataset, as many are logged
+
 
 class DetectionData(LightningDataModule):
-    """Training and validation images with COCO annotations. All paths are relative to ``root``."""
+    """Training and validation images with COCO annotations. All paths are relative to ``root``.
+
+    Where the annotation file that an option names is not there, and ``root`` is a dataset that
+    :mod:`centernet.formats` knows, that one is read: of it, the option's file name names the split.
+    """
 
     def __init__(
         self,
@@ -37,16 +46,19 @@ class DetectionData(LightningDataModule):
         workers: int | None = None,
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
         class_names: list[str] | None = None,
+        only: list[str] | None = None,
+        rename: dict[str, str] | None = None,
         seed: int = 0,
     ) -> None:
         """Say where the data is and how it is fed.
 
         Args:
-            root: folder of the dataset.
+            root: folder of the dataset; as paths below say, or any that is in COCO's, Pascal VOC's
+                or YOLO's format.
             train_images: folder of the training images.
-            train_annotations: COCO JSON of the training images.
+            train_annotations: COCO JSON of the training images, or a split of another format.
             val_images: folder of the validation images.
-            val_annotations: COCO JSON of the validation images.
+            val_annotations: COCO JSON of the validation images, or a split of another format.
             image_size: of the canvas that images are drawn on, in pixels: one number, or height and
                 width; multiples of 32; or auto, which goes by the training images and their boxes,
                 see :mod:`centernet.recipe`.
@@ -56,6 +68,8 @@ class DetectionData(LightningDataModule):
             augment: random variation of training images; null for none.
             class_names: the classes in the order of their labels; by default as in the training
                 annotations.
+            only: the classes to look at, by their old or new names; by default all.
+            rename: new names of classes by old ones; several of one new name become one class.
             seed: of order and variation.
         """
         super().__init__()
@@ -76,7 +90,7 @@ class DetectionData(LightningDataModule):
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
-        self._class_names = class_names
+        self._class_names, self.only, self.rename = class_names, only, rename
 
     @cached_property
     def canvas_size(self) -> tuple[int, int]:
@@ -85,7 +99,7 @@ class DetectionData(LightningDataModule):
             size = self._image_size
             return (size, size) if isinstance(size, int) else tuple(size)
         size, why = canvas_size_for(
-            read_coco(self.paths["train"][1]),
+            read_coco(self._source("train")[1]),
             stride=CenterNet.stride,
             multiple=CenterNet.size_multiple,
         )
@@ -102,7 +116,7 @@ class DetectionData(LightningDataModule):
         """The training images; read when first asked for."""
         dataset = self._dataset("train", self.augment, self._class_names)
         if not dataset.num_objects:
-            raise InputError(f"{dataset.annotations} holds no box: there is nothing to learn from")
+            raise InputError(f"{dataset.source} holds no box: there is nothing to learn from")
         return dataset
 
     @cached_property
@@ -117,7 +131,7 @@ class DetectionData(LightningDataModule):
     def _dataset(
         self, part: str, augment: Augment | None, class_names: Sequence[str] | None
     ) -> CocoDetection:
-        images, annotations = self.paths[part]
+        images, annotations = self._source(part)
         return CocoDetection(
             images,
             annotations,
@@ -126,6 +140,41 @@ class DetectionData(LightningDataModule):
             class_names=class_names,
             seed=self.seed,
             stride=CenterNet.stride,
+        )
+
+    def _source(self, part: str) -> tuple[Path, Path | Split]:
+        """The images of "train" or "val", and their annotations."""
+        images, annotations = self.paths[part]
+        if not annotations.exists() and self._recognised:
+            split = self._recognised_split(part, split_name(annotations.stem))
+        elif self.only or self.rename:
+            split = read_file(annotations, images=images)
+            (split,) = choose_classes([split], only=self.only, rename=self.rename)
+        else:
+            return images, annotations
+        return split.images, split
+
+    @cached_property
+    def _recognised(self) -> dict[str, Split]:
+        """The dataset in ``root`` where it is not as the options say; empty for none."""
+        kinds = recognise(self.root)
+        if not kinds:
+            return {}
+        splits = read_dataset(self.root, only=self.only, rename=self.rename)
+        counts = ", ".join(f"{name} {len(s.coco['images'])}" for name, s in splits.items())
+        log.info("%s is read as a dataset in %s format: %s images", self.root, kinds[0], counts)
+        for note in [note for split in splits.values() for note in split.notes][:_NOTES]:
+            log.info("  %s", note)
+        return splits
+
+    def _recognised_split(self, part: str, name: str) -> Split:
+        if name in self._recognised:
+            return self._recognised[name]
+        names = ", ".join(self._recognised)
+        raise InputError(
+            f"{self.root} has no split {name!r}, only {names}: name one of them with "
+            f"--data.{part}_annotations, or hold images out with "
+            f"centernet convert {self.root} OUT --val-fraction 0.2"
         )
 
     def train_dataloader(self) -> DataLoader:

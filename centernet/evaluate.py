@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from centernet.annotations import read_coco
+from centernet.annotations import Split, read_coco
 
 METRICS = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
@@ -79,7 +79,7 @@ def coco_results(
 
 
 def evaluate(
-    annotations: str | Path,
+    annotations: str | Path | Split,
     results: Sequence[dict[str, Any]],
     image_ids: Sequence[Any] | None = None,
 ) -> Evaluation:
@@ -88,7 +88,7 @@ def evaluate(
     Crowd and ignore regions are neither missed nor false. Nothing is rounded.
 
     Args:
-        annotations: COCO JSON.
+        annotations: COCO JSON, or a split of a dataset of another format.
         results: detections in COCO's result format (see :func:`coco_results`).
         image_ids: the images to look at; all by default.
     """

@@ -202,7 +202,7 @@ class TrainCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         evaluation = self.model.evaluation
-        folder = self.run / f"validate-{self.datamodule.val_set.annotations.stem}"
+        folder = self.run / f"validate-{self.datamodule.val_set.name}"
         folder.mkdir(exist_ok=True)
         evaluation.save(folder)
         (folder / "detections.json").write_text(json.dumps(self.model.collected.results))

@@ -19,6 +19,8 @@ _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
 _LISTS = Path("ImageSets", "Main")
 # VOC's own files count pixels from 1 and include the last; all other programs write corners.
 _COUNTS_FROM_ONE = "The VOC"
+# A line of aeroplane_train.txt, which says whether an image shows that class.
+_OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -70,10 +72,9 @@ def _xml_folder(folder: Path) -> Path | None:
 def _lists(root: Path, keep_unions: bool) -> dict[str, tuple[list[str], list[str]]]:
     lists: dict[str, tuple[list[str], list[str]]] = {}
     for path in sorted((root / _LISTS).glob("*.txt")):
-        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        # A list with a second column is of one class: aeroplane_train.txt.
-        if lines and all(len(line) == 1 for line in lines):
-            ids = list(dict.fromkeys(line[0] for line in lines))
+        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        if lines and not all(_OF_ONE_CLASS.search(line) for line in lines):
+            ids = list(dict.fromkeys(lines))
             twice = len(lines) - len(ids)
             notes = [f"{path}: {twice} images are listed twice"] if twice else []
             lists[split_name(path.stem) or path.stem] = ids, notes

@@ -1,0 +1,205 @@
+"""A dataset of any format into one of another, whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from centernet.annotations import Split, shortened
+from centernet.errors import InputError
+from centernet.formats.preparing import hold_out, tidy
+from centernet.formats.reading import read_dataset
+from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names, is_region
+
+IMAGES = ("link", "copy", "none")
+REPORT = "conversion.txt"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written, and what became of the rest.
+
+    Attributes:
+        output: the new dataset's folder.
+        format: its format.
+        splits: as written, images of their old names.
+        messages: what was changed, guessed, left out or lost, one line each.
+    """
+
+    output: Path
+    format: str
+    splits: list[Split]
+    messages: list[str]
+
+    def __str__(self) -> str:
+        """The counts, as a table."""
+        names = class_names(self.splits)
+        lines = [f"{self.output} ({self.format}), {len(names)} classes: {shortened(names, 10)}"]
+        for split in self.splits:
+            regions = sum(map(is_region, split.coco["annotations"]))
+            boxes = len(split.coco["annotations"]) - regions
+            line = f"{split.name:>8} {len(split.coco['images']):7} images {boxes:8} boxes"
+            # YOLO has none of them.
+            shown = regions if self.format != "yolo" else 0
+            lines.append(line + (f" {shown:6} ignore regions" if shown else ""))
+        return "\n".join(lines)
+
+
+def convert(
+    source: str | Path | Sequence[Split],
+    output: str | Path,
+    *,
+    format: str = "coco",
+    only: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    images: str = "link",
+    val_fraction: float | None = None,
+) -> Conversion:
+    """Write a dataset in another format, or in the same one made tidy.
+
+    The folder appears when it is complete; what was changed on the way stands in its
+    ``conversion.txt``.
+
+    Args:
+        source: a dataset of any known format (see :func:`centernet.formats.read_dataset`), or its
+            splits.
+        output: a new or empty folder.
+        format: ``coco``, ``yolo`` or ``voc``.
+        only: the classes to keep, by their old or new names.
+        rename: new names of classes by old ones.
+        images: ``link`` makes hard links, which take no space and stay when the source goes, and
+            copies where the file system has none; ``copy`` always copies; ``none`` writes the
+            annotations alone.
+        val_fraction: part of the training images to hold out for validation, always the same ones.
+
+    Raises:
+        InputError: the source cannot be used, images are missing, or the output is in the way or
+            cannot be written.
+    """
+    output = Path(output)
+    for name, value, known in (("format", format, tuple(WRITERS)), ("images", images, IMAGES)):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
+    if isinstance(source, str | Path):
+        splits = list(read_dataset(source, only=only, rename=rename).values())
+    else:
+        splits = list(source)
+    if val_fraction is not None:
+        splits = hold_out(splits, val_fraction)
+    tidied = [tidy(split) for split in splits]
+    splits = [split for split, _ in tidied]
+    messages = [note for split in splits for note in split.notes]
+    messages += [
+        f"{split.name}: {line}"
+        for split, (_, lines) in zip(splits, tidied, strict=True)
+        for line in lines
+    ]
+    if images != "none":
+        _check_images(splits)
+    try:
+        messages += _write(splits, output, format, images, messages)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+    return Conversion(output, format, splits, messages)
+
+
+def _check_images(splits: Sequence[Split]) -> None:
+    files = [
+        split.images / image["file_name"] for split in splits for image in split.coco["images"]
+    ]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(files)} images are missing, the first is {missing[0]}: "
+            "put them there, or convert the annotations alone (--images none)"
+        )
+
+
+def _write(
+    splits: Sequence[Split], output: Path, format: str, images: str, so_far: Sequence[str]
+) -> list[str]:
+    """Write everything beside ``output``, then move it there; returns what was lost."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
+        folder = Path(scratch, "new")
+        folder.mkdir()
+        keep_names = images == "none" and format == "coco"
+        renamed = splits if keep_names else _with_file_names(splits, flat=format == "voc")
+        messages = WRITERS[format](renamed, folder)
+        if images == "none":
+            messages.append(f"no images are written; they are in {_folders(splits)}")
+        else:
+            messages += _place_images(splits, renamed, folder, IMAGE_FOLDERS[format], images)
+        if report := [*so_far, *messages]:
+            (folder / REPORT).write_text("".join(f"{line}\n" for line in report))
+        if output.exists():
+            output.rmdir()
+        folder.rename(output)
+    return messages
+
+
+def _folders(splits: Sequence[Split]) -> str:
+    return ", ".join(dict.fromkeys(str(split.images) for split in splits))
+
+
+def _place_images(
+    splits: Sequence[Split], renamed: Sequence[Split], folder: Path, place: str, images: str
+) -> list[str]:
+    pairs = [
+        (old.images / before["file_name"], folder / place.format(new.name) / after["file_name"])
+        for old, new in zip(splits, renamed, strict=True)
+        for before, after in zip(old.coco["images"], new.coco["images"], strict=True)
+    ]
+    copied = 0
+    for source, target in tqdm(pairs, "images", unit="image", disable=None):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if images == "copy":
+                raise OSError
+            os.link(source.resolve(), target)
+        except OSError:
+            shutil.copyfile(source, target)
+            copied += 1
+    if copied and images == "link":
+        return [f"{copied} images copied, for they could not be linked from here"]
+    return []
+
+
+def _with_file_names(splits: Sequence[Split], *, flat: bool) -> list[Split]:
+    """The splits with names of images that are safe, and unique without their suffix.
+
+    Args:
+        splits: to rename in.
+        flat: whether all images go to one folder.
+    """
+    renamed, taken = [], set()
+    for split in splits:
+        if not flat:
+            taken = set()
+        entries = []
+        for image in split.coco["images"]:
+            path = PurePosixPath(image["file_name"])
+            parts = [part for part in path.parts if part not in ("..", path.anchor)]
+            # Spaces end a name in VOC's lists.
+            name = "_".join("_".join(parts).split()) if flat else "/".join(parts)
+            choices = _choices(PurePosixPath(name), split.name)
+            name = next(n for n in choices if str(n.with_suffix("")).casefold() not in taken)
+            taken.add(str(name.with_suffix("")).casefold())
+            entries.append(image | {"file_name": str(name)})
+        renamed.append(replace(split, coco=split.coco | {"images": entries}))
+    return renamed
+
+
+def _choices(name: PurePosixPath, split: str) -> Iterator[PurePosixPath]:
+    yield name
+    yield name.with_name(f"{split}_{name.name}")
+    number = 2
+    while True:
+        yield name.with_name(f"{name.stem}-{number}{name.suffix}")
+        number += 1

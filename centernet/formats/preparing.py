@@ -1,0 +1,98 @@
+"""What is done to splits before they are written: faults out, sizes in, one part held out."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from centernet.annotations import Split, annotation_box, box_fault, check_coco, image_sides
+from centernet.errors import InputError
+from centernet.images import image_size
+
+
+def tidy(split: Split) -> tuple[Split, list[str]]:
+    """The split without boxes that nothing can learn from, every image with its size.
+
+    Returns:
+        The split, and one line for each box that was left out.
+
+    Raises:
+        InputError: an annotation has no box or is of an unknown image or class, or an image whose
+            size is not given cannot be read.
+    """
+    check_coco(split.source, split.coco)
+    images = [image | _size(split, image) for image in split.coco["images"]]
+    image_of = {image["id"]: image for image in images}
+    class_of = {c["id"]: c["name"] for c in split.coco["categories"]}
+    kept, left_out = [], []
+    for annotation in split.coco["annotations"]:
+        image = image_of[annotation["image_id"]]
+        box = annotation_box(split.source, annotation)
+        fault = box_fault(box, image_sides(image))
+        if fault:
+            shown = ", ".join(f"{value:g}" for value in box)
+            left_out.append(
+                f"{image['file_name']}: left out a box of {class_of[annotation['category_id']]!r} "
+                f"[{shown}], it is {fault}"
+            )
+            continue
+        area = annotation.get("area")
+        is_area = isinstance(area, int | float) and np.isfinite(area) and area > 0
+        more = {"bbox": box, "area": area if is_area else box[2] * box[3]}
+        kept.append({"iscrowd": 0} | annotation | more)
+    ids = {annotation.get("id") for annotation in kept}
+    if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
+        kept = [annotation | {"id": number} for number, annotation in enumerate(kept, 1)]
+    content = split.coco | {"images": images, "annotations": kept}
+    return Split(split.name, split.images, content, split.source, split.notes), left_out
+
+
+def _size(split: Split, image: dict[str, Any]) -> dict[str, int]:
+    if all(np.isfinite(image_sides(image))):
+        return {}
+    height, width = image_size(split.images / image["file_name"])
+    return {"width": width, "height": height}
+
+
+def hold_out(splits: Sequence[Split], fraction: float) -> list[Split]:
+    """Make a validation split of part of the training images, always of the same ones.
+
+    An image's name decides, so a dataset that grows keeps nearly all images where they were.
+
+    Raises:
+        InputError: there is a validation split already, no training split, or too few images.
+    """
+    named = {split.name: split for split in splits}
+    if not 0 < fraction < 1:
+        raise InputError(f"the fraction for validation must lie between 0 and 1, got {fraction}")
+    if "val" in named:
+        raise InputError(
+            f"there is a validation split already, of {len(named['val'].coco['images'])} images: "
+            "leave out --val-fraction"
+        )
+    if "train" not in named:
+        raise InputError(f"there is no training split to divide among {', '.join(named)}")
+    train = named["train"]
+    images = sorted(train.coco["images"], key=lambda i: _digest(i["file_name"]))
+    count = max(1, round(fraction * len(images)))
+    if count >= len(images):
+        raise InputError(f"{len(images)} images are too few to hold {fraction:g} of them out")
+    held_out = {image["id"] for image in images[:count]}
+    parts = [_part(train, "train", held_out, False), _part(train, "val", held_out, True)]
+    return [*parts, *(split for split in splits if split is not train)]
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(Path(name).stem.encode()).digest()
+
+
+def _part(split: Split, name: str, held_out: set[Any], inside: bool) -> Split:
+    content = split.coco | {
+        "images": [i for i in split.coco["images"] if (i["id"] in held_out) == inside],
+        "annotations": [
+            a for a in split.coco["annotations"] if (a["image_id"] in held_out) == inside
+        ],
+    }
+    return Split(name, split.images, content, split.source, [] if inside else split.notes)
