@@ -6,7 +6,7 @@ from typing import Any
 
 from centernet.annotations import Split, load_json
 from centernet.errors import InputError
-from centernet.formats.names import split_name
+from centernet.formats.names import USUAL, split_name
 
 # COCO's own folder also holds annotations that are not boxes, of the same images.
 _OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_", "lvis_")
@@ -63,7 +63,8 @@ def read_file(path: Path, *, images: Path | None = None, root: Path | None = Non
     root = root or (path.parents[1] if in_annotations else path.parent)
     folder = path.parents[1] if in_annotations else path.parent
     notes = []
-    name = split_name(path.stem) or (split_name(folder.name) if folder != root else "")
+    names = [split_name(path.stem), split_name(folder.name) if folder != root else ""]
+    name = next((n for n in names if n in USUAL), names[0] or names[1])
     if not name:
         notes.append(f"{path}: names no split, so it is taken as 'train'")
     if images is None:

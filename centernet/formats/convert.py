@@ -1,5 +1,6 @@
 """A dataset of any format into one of another, whole or not at all."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -58,6 +59,7 @@ def convert(
     rename: Mapping[str, str] | None = None,
     images: str = "link",
     val_fraction: float | None = None,
+    image_folder: str | None = None,
 ) -> Conversion:
     """Write a dataset in another format, or in the same one made tidy.
 
@@ -75,6 +77,7 @@ def convert(
             copies where the file system has none; ``copy`` always copies; ``none`` writes the
             annotations alone.
         val_fraction: part of the training images to hold out for validation, always the same ones.
+        image_folder: where the images go, in place of what the format has; one name for all splits.
 
     Raises:
         InputError: the source cannot be used, images are missing, or the output is in the way or
@@ -103,7 +106,8 @@ def convert(
     if images != "none":
         _check_images(splits)
     try:
-        messages += _write(splits, output, format, images, messages)
+        place = image_folder or IMAGE_FOLDERS[format]
+        messages += _write(splits, output, format, images, place, messages)
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
     return Conversion(output, format, splits, messages)
@@ -122,7 +126,12 @@ def _check_images(splits: Sequence[Split]) -> None:
 
 
 def _write(
-    splits: Sequence[Split], output: Path, format: str, images: str, so_far: Sequence[str]
+    splits: Sequence[Split],
+    output: Path,
+    format: str,
+    images: str,
+    place: str,
+    so_far: Sequence[str],
 ) -> list[str]:
     """Write everything beside ``output``, then move it there; returns what was lost."""
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -130,12 +139,12 @@ def _write(
         folder = Path(scratch, "new")
         folder.mkdir()
         keep_names = images == "none" and format == "coco"
-        renamed = splits if keep_names else _with_file_names(splits, flat=format == "voc")
+        renamed = splits if keep_names else _with_file_names(splits, flat="{}" not in place)
         messages = WRITERS[format](renamed, folder)
         if images == "none":
             messages.append(f"no images are written; they are in {_folders(splits)}")
         else:
-            messages += _place_images(splits, renamed, folder, IMAGE_FOLDERS[format], images)
+            messages += _place_images(splits, renamed, folder, place, images)
         if report := [*so_far, *messages]:
             (folder / REPORT).write_text("".join(f"{line}\n" for line in report))
         if output.exists():
@@ -186,20 +195,26 @@ def _with_file_names(splits: Sequence[Split], *, flat: bool) -> list[Split]:
         for image in split.coco["images"]:
             path = PurePosixPath(image["file_name"])
             parts = [part for part in path.parts if part not in ("..", path.anchor)]
-            # Spaces end a name in VOC's lists.
-            name = "_".join("_".join(parts).split()) if flat else "/".join(parts)
-            choices = _choices(PurePosixPath(name), split.name)
-            name = next(n for n in choices if str(n.with_suffix("")).casefold() not in taken)
-            taken.add(str(name.with_suffix("")).casefold())
-            entries.append(image | {"file_name": str(name)})
+            choices = _flat_names(parts, split.name) if flat else _names(parts)
+            name = next(n for n in choices if n.rpartition(".")[0].casefold() not in taken)
+            taken.add(name.rpartition(".")[0].casefold())
+            entries.append(image | {"file_name": name})
         renamed.append(replace(split, coco=split.coco | {"images": entries}))
     return renamed
 
 
-def _choices(name: PurePosixPath, split: str) -> Iterator[PurePosixPath]:
+def _names(parts: Sequence[str]) -> Iterator[str]:
+    """Names to choose from, the likeliest first."""
+    name = "/".join(parts)
     yield name
-    yield name.with_name(f"{split}_{name.name}")
-    number = 2
-    while True:
-        yield name.with_name(f"{name.stem}-{number}{name.suffix}")
-        number += 1
+    stem, _, suffix = name.rpartition(".")
+    for number in itertools.count(2):
+        yield f"{stem}-{number}.{suffix}"
+
+
+def _flat_names(parts: Sequence[str], split: str) -> Iterator[str]:
+    # Spaces end a name in VOC's lists.
+    for words in (parts[-1:], parts, (split, *parts)):
+        name = "_".join("_".join(words).split())
+        yield name
+    yield from _names([name])

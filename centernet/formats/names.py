@@ -6,6 +6,7 @@ from pathlib import Path
 
 from centernet.images import SUFFIXES
 
+USUAL = ("train", "val", "test")  # splits
 _SAME = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 # Words and years that say nothing about which split a file holds.
 _FILLERS = re.compile(r"instances|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d")

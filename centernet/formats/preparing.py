@@ -1,6 +1,7 @@
-"""What is done to splits before they are written: faults out, sizes in, one part held out."""
+"""What is done to splits before they are written: faults out, sizes in, parts held out, joined."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,32 @@ def hold_out(splits: Sequence[Split], fraction: float) -> list[Split]:
     held_out = {image["id"] for image in images[:count]}
     parts = [_part(train, "train", held_out, False), _part(train, "val", held_out, True)]
     return [*parts, *(split for split in splits if split is not train)]
+
+
+def join(name: str, splits: Sequence[Split]) -> Split:
+    """One split of several, ids anew; classes of the same name are the same."""
+    root = Path(os.path.commonpath([split.images for split in splits]))
+    names = list(dict.fromkeys(c["name"] for split in splits for c in split.coco["categories"]))
+    images, annotations = [], []
+    for split in splits:
+        prefix = split.images.relative_to(root)
+        class_of = {c["id"]: c["name"] for c in split.coco["categories"]}
+        image_id = {}
+        for image in split.coco["images"]:
+            image_id[image["id"]] = len(images) + 1
+            file = (prefix / image["file_name"]).as_posix()
+            images.append(image | {"id": len(images) + 1, "file_name": file})
+        for annotation in split.coco["annotations"]:
+            new = {
+                "id": len(annotations) + 1,
+                "image_id": image_id[annotation["image_id"]],
+                "category_id": names.index(class_of[annotation["category_id"]]) + 1,
+            }
+            annotations.append(annotation | new)
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    notes = [note for split in splits for note in split.notes]
+    return Split(name, root, content, splits[0].source, notes)
 
 
 def _digest(name: str) -> bytes:

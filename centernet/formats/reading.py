@@ -7,6 +7,7 @@ from typing import Any
 from centernet.annotations import Split, shortened
 from centernet.errors import InputError
 from centernet.formats import coco, voc, yolo
+from centernet.formats.names import USUAL
 
 # In the order in which they are tried; a folder may hold its annotations twice.
 FORMATS = {"coco": coco, "voc": voc, "yolo": yolo}
@@ -57,8 +58,7 @@ def read_dataset(
 
 
 def _order(split: Split) -> tuple[int, str]:
-    usual = ("train", "val", "test")
-    return (usual.index(split.name) if split.name in usual else len(usual), split.name)
+    return (USUAL.index(split.name) if split.name in USUAL else len(USUAL), split.name)
 
 
 def choose_classes(

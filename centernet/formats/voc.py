@@ -1,7 +1,7 @@
 """Pascal VOC: an XML file for each image; lists in ImageSets/Main, or folders, name the splits."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from centernet.annotations import Split
 from centernet.errors import InputError
-from centernet.formats.names import first_folder, images_in, split_name
+from centernet.formats.names import USUAL, first_folder, images_in, split_name
 from centernet.images import image_size
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
@@ -34,29 +34,35 @@ def find(source: Path) -> list[Path]:
     return []
 
 
-def read(source: Path, *, keep_unions: bool = False) -> list[Split]:
+def read(
+    source: Path, *, lists: Sequence[str] | None = None, names: Sequence[str] | None = None
+) -> list[Split]:
     """Read a VOC folder; objects that are ``difficult`` become ignore regions.
 
     Args:
         source: a folder as VOC2007; its parent, if there is but one; or folders of images and XML
             files named after splits.
-        keep_unions: also give the splits that hold just the images of others, as trainval.
+        lists: those of ImageSets/Main to read; by default all but unions of others, as trainval.
+        names: the classes in the order of their ids; by default all that there are, sorted.
 
     Raises:
         InputError: there are several datasets, or a list names no image.
     """
     folders = find(source)
     if len(folders) == 1 and (folders[0] / _LISTS).is_dir():
-        lists = _lists(folders[0], keep_unions)
-        parts = [_Part(folders[0], name, ids, notes) for name, (ids, notes) in lists.items()]
+        parts = [
+            _Part(folders[0], name, ids, notes)
+            for name, (ids, notes) in _lists(folders[0], lists).items()
+        ]
     elif len(folders) > 1 and any((folder / _LISTS).is_dir() for folder in folders):
-        names = ", ".join(str(folder.relative_to(source)) for folder in folders)
-        raise InputError(f"{source} holds several VOC datasets ({names}): name one of them")
+        several = ", ".join(str(folder.relative_to(source)) for folder in folders)
+        raise InputError(f"{source} holds several VOC datasets ({several}): name one of them")
     else:
         parts = [_whole(folder, source) for folder in folders]
     for part in parts:
         part.read()
-    names = sorted({o["name"] for part in parts for o in part.objects})
+    found = {o["name"] for part in parts for o in part.objects}
+    names = [*(names or ()), *sorted(found.difference(names or ()))]
     return [part.split(names) for part in parts]
 
 
@@ -69,7 +75,8 @@ def _xml_folder(folder: Path) -> Path | None:
     return None
 
 
-def _lists(root: Path, keep_unions: bool) -> dict[str, tuple[list[str], list[str]]]:
+def _lists(root: Path, chosen: Sequence[str] | None) -> dict[str, tuple[list[str], list[str]]]:
+    """Ids of the images by split, each with notes."""
     lists: dict[str, tuple[list[str], list[str]]] = {}
     for path in sorted((root / _LISTS).glob("*.txt")):
         lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
@@ -78,9 +85,13 @@ def _lists(root: Path, keep_unions: bool) -> dict[str, tuple[list[str], list[str
             twice = len(lines) - len(ids)
             notes = [f"{path}: {twice} images are listed twice"] if twice else []
             lists[split_name(path.stem) or path.stem] = ids, notes
+    if missing := [name for name in chosen or () if name not in lists]:
+        raise InputError(f"{root / _LISTS} has no list {missing[0]}.txt of images")
     if not lists:
         raise InputError(f"no list in {root / _LISTS} names an image: fill or remove that folder")
-    unions = [name for name in lists if not keep_unions and _is_union(name, lists)]
+    if chosen is not None:
+        return {name: lists[name] for name in chosen}
+    unions = [name for name in lists if _is_union(name, lists)]
     for name in unions:
         del lists[name]
     first = next(iter(lists.values()))
@@ -97,7 +108,7 @@ def _is_union(name: str, lists: dict[str, tuple[list[str], list[str]]]) -> bool:
 def _whole(folder: Path, source: Path) -> "_Part":
     name = split_name(folder.name) if folder != source else ""
     ids = sorted(path.stem for path in _xml_folder(folder).glob("*.xml"))
-    if name in ("train", "val", "test"):
+    if name in USUAL:
         return _Part(folder, name, ids, [])
     note = f"{folder}: nothing divides it into splits, so all of it is taken as 'train'"
     return _Part(folder, "train", ids, [note])

@@ -1,0 +1,251 @@
+"""Public archives: fetched with resume, checked, unpacked; a clear word where there is no network.
+
+The scripts in ``data/`` are made of these.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import shutil
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from centernet.cli import run_and_exit
+from centernet.errors import InputError
+
+_CHUNK = 1 << 20
+_TIMEOUT = 30.0  # seconds without a byte
+# Seconds to wait before going on after a cut-off; a byte more than before starts them anew.
+_RETRY_AFTER = (1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to fetch.
+
+    Attributes:
+        url: where it is.
+        name: of the file here; by default the last part of the URL.
+        md5: what is published of it, if anything; without, an archive is checked by the sums that
+            it carries itself.
+    """
+
+    url: str
+    name: str = ""
+    md5: str | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of the file here."""
+        return self.name or Path(urllib.parse.urlsplit(self.url).path).name
+
+
+def fetch(archive: Archive, folder: str | Path) -> Path:
+    """The archive's file in ``folder``, fetched where it is not there yet, and checked.
+
+    What an interrupted download left (``NAME.part``) is gone on with.
+
+    Raises:
+        InputError: it cannot be fetched, with what to do by hand; or it is not what it should be.
+    """
+    folder = Path(folder)
+    target, part = folder / archive.file, folder / f"{archive.file}.part"
+    if target.exists():
+        _check(archive, target, f"remove {target} and run this again")
+        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(archive, part, target)
+    except urllib.error.HTTPError as error:
+        raise InputError(_by_hand(archive, target, f"{error.code} {error.reason}")) from None
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(_by_hand(archive, target, str(reason))) from None
+    except OSError as error:
+        raise InputError(f"cannot write {part}: {error.strerror or error}") from None
+    try:
+        _check(archive, part, "what was fetched is removed, run this again")
+    except InputError:
+        part.unlink()
+        raise
+    part.rename(target)
+    return target
+
+
+@contextlib.contextmanager
+def unpacked(
+    archives: Sequence[Path], beside: Path, *, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[Path]:
+    """A folder that all the archives are unpacked in; what is still in it afterwards is removed.
+
+    Args:
+        archives: zip and tar files.
+        beside: what the folder is made beside, so that files can be moved there at no cost.
+        wanted: whether to unpack a file, by its name.
+
+    Raises:
+        InputError: an archive is broken, or there is no room for it.
+    """
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=f".{beside.name}-") as scratch:
+        folder = Path(scratch, "new")
+        folder.mkdir()
+        for path in archives:
+            try:
+                _unpack(path, folder, wanted)
+            except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+                raise InputError(f"{path} cannot be unpacked, fetch it anew: {error}") from None
+            except OSError as error:
+                raise InputError(
+                    f"cannot unpack {path} beside {beside}: {error.strerror or error}"
+                ) from None
+        yield folder
+
+
+def run_script(description: str, output: str, prepare: Callable[[Path, Path], object]) -> None:
+    """Command line of a script that prepares a dataset; exits with its status.
+
+    Args:
+        description: the script's docstring.
+        output: where the dataset goes by default.
+        prepare: makes the dataset, given the folder of the archives and its own; what it returns is
+            printed.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, default=Path(output), help="folder to write (%(default)s)")
+    add(
+        "--downloads",
+        type=Path,
+        default=Path("data/downloads"),
+        help="folder of the archives, fetched or put there by hand (%(default)s)",
+    )
+    options = parser.parse_args()
+
+    def command() -> None:
+        if options.output.exists() and any(options.output.iterdir()):
+            print(f"{options.output} is there already; remove it to make it anew")
+            return
+        print(prepare(options.downloads, options.output))
+        print(f"done; the archives in {options.downloads} are not needed any more")
+
+    run_and_exit(command)
+
+
+def _by_hand(archive: Archive, target: Path, reason: str) -> str:
+    return (
+        f"cannot fetch {archive.url} ({reason}): run this again to go on, "
+        f"or fetch it elsewhere and put it at {target}"
+    )
+
+
+def _download(archive: Archive, part: Path, target: Path) -> None:
+    """Fetch into ``part``, going on after cut-offs as long as anything comes."""
+    waits, started = list(_RETRY_AFTER), False
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            if _download_once(archive, part, target):
+                return
+            lost: Exception = http.client.HTTPException("the connection was cut off")
+        except (http.client.IncompleteRead, ConnectionError, TimeoutError) as error:
+            lost = error
+        except (urllib.error.URLError, http.client.HTTPException) as error:
+            # Where nothing has come yet, waiting helps little.
+            if isinstance(error, urllib.error.HTTPError) or not started:
+                raise
+            lost = error
+        if part.exists() and part.stat().st_size > before:
+            waits, started = list(_RETRY_AFTER), True
+        if not waits:
+            raise http.client.HTTPException(str(lost))
+        time.sleep(waits.pop(0))
+
+
+def _download_once(archive: Archive, part: Path, target: Path) -> bool:
+    """Whether all of the file has come."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(archive.url, headers={"User-Agent": "centernet"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            # Nothing lies beyond: all is here, or it is another file, and the check will tell.
+            return True
+        raise
+    with response:
+        resumes = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        have = have if resumes else 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        free = shutil.disk_usage(part.parent).free
+        if total and total - have > free:
+            raise InputError(
+                f"{archive.file} needs {(total - have) / 1e9:.1f} GB more in {part.parent}, "
+                f"which has {free / 1e9:.1f} GB free"
+            )
+        with (
+            part.open("ab" if resumes else "wb") as file,
+            _bar(target.name, total, have) as bar,
+        ):
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                have += len(chunk)
+                bar.update(len(chunk))
+    return total is None or have >= total
+
+
+def _check(archive: Archive, path: Path, remedy: str) -> None:
+    if archive.md5:
+        digest = hashlib.md5(usedforsecurity=False)
+        with path.open("rb") as file, _bar("checking", path.stat().st_size) as bar:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                bar.update(len(chunk))
+        if digest.hexdigest() != archive.md5:
+            raise InputError(
+                f"{path} has the MD5 sum {digest.hexdigest()}, not {archive.md5}: {remedy}"
+            )
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()
+    except zipfile.BadZipFile as error:
+        broken = str(error)
+    if broken:
+        raise InputError(f"{path} is damaged ({broken}): {remedy}")
+
+
+def _unpack(path: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            members = [m for m in file.infolist() if not m.is_dir() and wanted(m.filename)]
+            for member in tqdm(members, path.name, unit="file", disable=None):
+                file.extract(member, folder)
+        return
+    with tarfile.open(path) as file:
+        for member in tqdm(file, path.name, unit="file", disable=None):
+            if member.isfile() and wanted(member.name):
+                file.extract(member, folder, filter="data")
+
+
+def _bar(name: str, total: int | None, done: int = 0) -> tqdm:
+    return tqdm(
+        desc=name, total=total, initial=done, unit="B", unit_scale=True, unit_divisor=1024,
+        disable=None,
+    )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Fetch BCCD, 364 images of blood cells (MIT), unpack and convert it.
+
+    python data/bccd.py                        # 8 MB
+    python train.py fit --config configs/bccd_resnet18.yaml
+
+No checksum of the archive is published: the sums inside it are checked, and how many images there
+are. Without a network: fetch https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.zip
+elsewhere, put it at data/downloads/bccd.zip, and run this.
+"""
+
+from pathlib import Path
+
+from pycocotools import mask as coco_mask
+
+from centernet.annotations import Split
+from centernet.downloads import Archive, fetch, run_script, unpacked
+from centernet.errors import InputError
+from centernet.formats import Conversion, convert, voc
+
+ARCHIVE = Archive(
+    "https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.zip", name="bccd.zip"
+)
+CLASSES = ("RBC", "WBC", "Platelets")
+IMAGES = {"train": 205, "val": 87, "test": 72}
+DOUBLE = 0.8  # IoU from which two boxes of a class are one cell, labelled twice
+
+
+def prepare(downloads: Path, output: Path) -> Conversion:
+    """Leave all images in ``output/images``, annotations for train, val and test beside them."""
+    with unpacked([fetch(ARCHIVE, downloads)], output) as folder:
+        splits = voc.read(folder, lists=tuple(IMAGES), names=CLASSES)
+        found = {split.name: len(split.coco["images"]) for split in splits}
+        if found != IMAGES:
+            raise InputError(f"{ARCHIVE.url} has changed: it holds {found} images, not {IMAGES}")
+        return convert([without_doubles(s) for s in splits], output, image_folder="images")
+
+
+def without_doubles(split: Split) -> Split:
+    """Leave out the second of two boxes of the same cell; eight cells are labelled twice."""
+    kept: list[dict] = []
+    files = {image["id"]: image["file_name"] for image in split.coco["images"]}
+    for annotation in split.coco["annotations"]:
+        same = [a for a in kept if all(a[k] == annotation[k] for k in ("image_id", "category_id"))]
+        boxes = [a["bbox"] for a in same]
+        if boxes and coco_mask.iou([annotation["bbox"]], boxes, [0] * len(boxes)).max() > DOUBLE:
+            split.notes.append(f"{files[annotation['image_id']]}: left out a cell labelled twice")
+        else:
+            kept.append(annotation)
+    content = split.coco | {"annotations": kept}
+    return Split(split.name, split.images, content, split.source, split.notes)
+
+
+if __name__ == "__main__":
+    run_script(__doc__, "data/bccd", prepare)

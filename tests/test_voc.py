@@ -1,0 +1,134 @@
+import pytest
+from layouts import picture, text, voc_xml, write_voc
+
+from centernet.errors import InputError
+from centernet.formats import read_dataset, voc
+
+CAT = ("cat", (10, 5, 30, 25), 0)
+
+
+def only_split(root):
+    (found,) = read_dataset(root).values()
+    return found
+
+
+def test_lists_name_the_splits_and_a_union_is_left_out(tmp_path):
+    lists = {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c"], "test": ["d"]}
+    write_voc(tmp_path, lists, a=[CAT, ("dog", (0, 0, 60, 40), 0)])
+    text(tmp_path / "ImageSets" / "Main" / "cat_train.txt", "a  1\nb -1\n")
+    splits = read_dataset(tmp_path)
+    assert list(splits) == ["train", "val", "test"]
+    train = splits["train"]
+    assert train.images == tmp_path / "JPEGImages"
+    assert train.source == tmp_path / "ImageSets" / "Main" / "train.txt"
+    assert train.coco["images"] == [
+        {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40},
+        {"id": 2, "file_name": "b.jpg", "width": 60, "height": 40},
+    ]
+    rest = {"image_id": 1, "iscrowd": 0}
+    assert train.coco["annotations"] == [
+        rest | {"id": 1, "category_id": 1, "bbox": [10, 5, 20, 20], "area": 400},
+        rest | {"id": 2, "category_id": 2, "bbox": [0, 0, 60, 40], "area": 2400},
+    ]
+    notes = [note for split in splits.values() for note in split.notes]
+    assert notes == [
+        f"{tmp_path / 'ImageSets' / 'Main'}: left out 'trainval', the images of other lists"
+    ]
+    names = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    assert all(split.coco["categories"] == names for split in splits.values())
+
+
+def test_lists_and_the_order_of_classes_can_be_given(tmp_path):
+    write_voc(tmp_path, {"train": ["a"], "val": ["c"], "trainval": ["a", "c"]}, a=[CAT])
+    (found,) = voc.read(tmp_path, lists=["trainval"], names=["dog", "cat"])
+    assert len(found.coco["images"]) == 2
+    assert found.coco["annotations"][0]["category_id"] == 2
+    with pytest.raises(InputError, match=r"no list test\.txt"):
+        voc.read(tmp_path, lists=["test"])
+
+
+def test_the_parent_of_one_dataset_will_do_but_not_that_of_two(tmp_path):
+    write_voc(tmp_path / "VOCdevkit" / "VOC2007", {"train": ["a"]}, a=[CAT])
+    assert len(only_split(tmp_path).coco["annotations"]) == 1
+    write_voc(tmp_path / "VOCdevkit" / "VOC2012", {"train": ["a"]}, a=[CAT])
+    with pytest.raises(InputError, match=r"several VOC datasets .*VOC2007, .*VOC2012"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders", [("Annotations", "JPEGImages"), ("annotations", "images"), ".."]
+)
+def test_without_lists_all_is_for_training(tmp_path, folders):
+    xml, images = folders if folders != ".." else (".", ".")
+    for name in ("a", "b"):
+        picture(tmp_path / images / f"{name}.png")
+        # labelImg keeps the name that the image had elsewhere.
+        text(tmp_path / xml / f"{name}.xml", voc_xml("elsewhere.jpg", [CAT]))
+    found = only_split(tmp_path)
+    assert found.name == "train" and "taken as 'train'" in found.notes[0]
+    assert [i["file_name"] for i in found.coco["images"]] == ["a.png", "b.png"]
+    assert (found.images / "a.png").is_file()
+
+
+def test_folders_may_name_the_splits(tmp_path):
+    for split in ("train", "valid"):
+        picture(tmp_path / split / "a.jpg")
+        text(tmp_path / split / "a.xml", voc_xml("a.jpg", [CAT]))
+    assert {name: s.images for name, s in read_dataset(tmp_path).items()} == {
+        "train": tmp_path / "train", "val": tmp_path / "valid",
+    }  # fmt: skip
+
+
+def test_difficult_objects_are_ignore_regions(tmp_path):
+    write_voc(tmp_path, {"train": ["a"]}, a=[CAT, ("cat", (0, 0, 9, 9), 1)])
+    marks = [a.get("ignore") for a in only_split(tmp_path).coco["annotations"]]
+    assert marks == [None, 1]
+
+
+def test_vocs_own_pixels_count_from_one(tmp_path):
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    own = voc_xml("a.jpg", [("cat", (1, 1, 60, 40), 0)], database="The VOC2007 Database")
+    text(tmp_path / "Annotations" / "a.xml", own)
+    found = only_split(tmp_path)
+    assert found.coco["annotations"][0]["bbox"] == [0, 0, 60, 40]  # all of the image
+    assert "count from 1" in found.notes[-1]
+
+
+def test_a_size_that_is_not_given_is_the_images_own(tmp_path):
+    picture(tmp_path / "a.png", (33, 44))
+    text(tmp_path / "a.xml", voc_xml("a.png", [CAT], size=None))
+    found = only_split(tmp_path)
+    assert found.coco["images"][0] | {"width": 44, "height": 33} == found.coco["images"][0]
+    assert "took the image's own, 44x33" in found.notes[-1]
+
+
+def test_what_is_broken_is_kept_where_coco_can_hold_it_and_else_noted(tmp_path):
+    objects = [("cat", (5, 5, 5, 5), 0), ("cat", (9, 9, 1, 1), 0), ("cat", (1, 2, "x", 4), 0)]
+    lists = {"train": ["a", "b", "c"]}
+    write_voc(tmp_path, lists, a=[*objects, ("", (1, 2, 3, 4), 0), CAT])
+    bad, gone = (tmp_path / "Annotations" / f"{name}.xml" for name in "bc")
+    bad.write_text("<annotation><object>")
+    gone.unlink()
+    (tmp_path / "JPEGImages" / "a.jpg").unlink()
+    found = only_split(tmp_path)
+    boxes = [a["bbox"] for a in found.coco["annotations"]]
+    assert boxes == [[5, 5, 0, 0], [9, 9, -8, -8], [10, 5, 20, 20]]
+    assert [i["file_name"] for i in found.coco["images"]] == ["a.jpg"]
+    first = tmp_path / "Annotations" / "a.xml"
+    expected = [
+        f"{first}: left out object 3, which has not four numbers in its bndbox",
+        f"{first}: left out object 4, which has not a name",
+        f"{bad}: left out the image, its XML is unreadable: ",
+        f"{gone}: left out the image, its XML is unreadable: No such file",
+        f"{tmp_path / 'JPEGImages'}: 1 images are missing, as a.jpg",
+    ]
+    assert len(found.notes) == len(expected)
+    for note, start in zip(found.notes, expected, strict=True):
+        assert note.startswith(start) and "\n" not in note
+
+
+def test_an_empty_list_of_images_is_refused(tmp_path):
+    write_voc(tmp_path, {"train": ["a"]}, a=[CAT])
+    text(tmp_path / "ImageSets" / "Main" / "train.txt", "\n")
+    with pytest.raises(InputError, match=r"no list in .* names an image"):
+        read_dataset(tmp_path)
