@@ -8,6 +8,7 @@ are. Without a network: fetch https://github.com/Shenggan/BCCD_Dataset/archive/r
 elsewhere, put it at data/downloads/bccd.zip, and run this.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 from pycocotools import mask as coco_mask
@@ -37,15 +38,16 @@ def prepare(downloads: Path, output: Path) -> Conversion:
 
 def without_doubles(split: Split) -> Split:
     """Leave out the second of two boxes of the same cell; eight cells are labelled twice."""
-    kept: list[dict] = []
-    files = {image["id"]: image["file_name"] for image in split.coco["images"]}
+    file = {image["id"]: image["file_name"] for image in split.coco["images"]}
+    kept, boxes_of = [], defaultdict(list)
     for annotation in split.coco["annotations"]:
-        same = [a for a in kept if all(a[k] == annotation[k] for k in ("image_id", "category_id"))]
-        boxes = [a["bbox"] for a in same]
-        if boxes and coco_mask.iou([annotation["bbox"]], boxes, [0] * len(boxes)).max() > DOUBLE:
-            split.notes.append(f"{files[annotation['image_id']]}: left out a cell labelled twice")
-        else:
-            kept.append(annotation)
+        boxes = boxes_of[annotation["image_id"], annotation["category_id"]]
+        box = annotation["bbox"]
+        if boxes and coco_mask.iou([box], boxes, [0] * len(boxes)).max() > DOUBLE:
+            split.notes.append(f"{file[annotation['image_id']]}: left out a cell labelled twice")
+            continue
+        boxes.append(box)
+        kept.append(annotation)
     content = split.coco | {"annotations": kept}
     return Split(split.name, split.images, content, split.source, split.notes)
 
