@@ -170,12 +170,14 @@ class DetectionData(LightningDataModule):
     def _recognised_split(self, part: str, name: str) -> Split:
         if name in self._recognised:
             return self._recognised[name]
-        names = ", ".join(self._recognised)
-        raise InputError(
-            f"{self.root} has no split {name!r}, only {names}: name one of them with "
-            f"--data.{part}_annotations, or hold images out with "
-            f"centernet convert {self.root} OUT --val-fraction 0.2"
-        )
+        remedy = f"name another with --data.{part}_annotations"
+        if part == "val":
+            remedy += (
+                ", or hold training images out with "
+                f"centernet convert {self.root} OUT --val-fraction 0.2"
+            )
+        there = ", ".join(self._recognised)
+        raise InputError(f"{self.root} has no split {name!r}, only {there}: {remedy}")
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled and augmented."""
