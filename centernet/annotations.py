@@ -82,7 +82,7 @@ def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]
         InputError: it is not COCO, holds no images or categories, uses an id twice, or has an
             annotation of an unknown image or category.
     """
-    coco = {part: _entries(path, content, part) for part in _NEEDED}
+    coco = {part: entries(path, content, part) for part in _NEEDED}
     _check_references(path, coco)
     return coco
 
@@ -150,13 +150,23 @@ def region_mask(annotation: dict[str, Any], image_size: tuple[int, int]) -> NDAr
     return mask
 
 
-def _entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
-    entries = content.get(part) if isinstance(content, dict) else None
-    if not isinstance(entries, list):
+def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
+    """One of the lists of a COCO file's content, if each entry has what it needs.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+        part: ``"images"``, ``"categories"`` or ``"annotations"``.
+
+    Raises:
+        InputError: it is no such list.
+    """
+    found = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(found, list):
         raise InputError(f"{path} is not in COCO's format: it has no list {part!r}")
-    if not entries and part != "annotations":
+    if not found and part != "annotations":
         raise InputError(f"{path} is empty: it lists no {part}")
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(found):
         for key, kind in _NEEDED[part].items():
             if not isinstance(entry, dict) or key not in entry:
                 fault = f"has no {key!r}"
@@ -167,7 +177,7 @@ def _entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
             else:
                 continue
             raise InputError(f"{path} is not in COCO's format: entry {number} of {part!r} {fault}")
-    return entries
+    return found
 
 
 def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:

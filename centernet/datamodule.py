@@ -19,6 +19,7 @@ from centernet.errors import InputError
 from centernet.formats.coco import read_file
 from centernet.formats.names import split_name
 from centernet.formats.reading import choose_classes, read_dataset, recognise
+from centernet.formats.writers import is_region
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for
 
@@ -165,6 +166,10 @@ class DetectionData(LightningDataModule):
         log.info("%s is read as a dataset in %s format: %s images", self.root, kinds[0], counts)
         for note in [note for split in splits.values() for note in split.notes][:_NOTES]:
             log.info("  %s", note)
+        # Of objects, training needs no outlines, which would fill the memory.
+        for annotation in (a for split in splits.values() for a in split.coco["annotations"]):
+            if isinstance(annotation, dict) and not is_region(annotation):
+                annotation.pop("segmentation", None)
         return splits
 
     def _recognised_split(self, part: str, name: str) -> Split:

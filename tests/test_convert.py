@@ -243,6 +243,16 @@ def test_missing_sizes_and_ids_are_filled_in(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("annotation", "message"),
+    [({"image_id": 9}, "has image_id 9"), ({"bbox": None}, "has bbox None"), ({}, "has bbox None")],
+)
+def test_what_cannot_be_converted_is_refused(tmp_path, annotation, message):
+    write_coco(tmp_path / "in" / "train.json", tmp_path / "in", ["a.png", "b.png"], [annotation])
+    with pytest.raises(InputError, match=rf"train\.json: annotation 1 {message}"):
+        convert(tmp_path / "in", tmp_path / "out", val_fraction=0.5)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"format": "csv"}, "format must be one of coco, yolo, voc, got 'csv'"),

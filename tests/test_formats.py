@@ -37,6 +37,7 @@ LAYOUTS = {
     "custom.yaml": ("annotations/instances_{}.json", "{}"),
     "one folder of images": ("annotations/instances_{}.json", "images"),
     "folders in images": ("annotations/{}.json", "images/{}"),
+    "images in folders": ("annotations/{}.json", "{}/images"),
     "files beside folders": ("{}.json", "{}"),
     "Roboflow's": ("{}/_annotations.coco.json", "{}"),
     "FiftyOne's": ("{}/labels.json", "{}/data"),
@@ -130,6 +131,15 @@ def test_a_class_that_is_not_there_cannot_be_chosen(tmp_path, wish):
     write_coco(tmp_path / "train.json", tmp_path, ["a.png"])
     with pytest.raises(InputError, match="no class 'bird' among dog, cat"):
         read_dataset(tmp_path, **wish)
+
+
+@pytest.mark.parametrize(
+    ("part", "entry"), [("categories", {"id": 1}), ("annotations", {"category_id": None})]
+)
+def test_classes_cannot_be_chosen_where_they_are_broken(tmp_path, part, entry):
+    file = write_coco(tmp_path / "train.json", tmp_path, ["a.png"], **{part: [entry]})
+    with pytest.raises(InputError, match=f"{file} .* entry 0 of '{part}' has"):
+        read_dataset(tmp_path, only=["cat"])
 
 
 def test_what_is_no_dataset_is_refused_in_one_line(tmp_path):

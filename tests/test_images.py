@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from centernet.errors import InputError
-from centernet.images import as_rgb, read_image
+from centernet.images import as_rgb, image_size, read_image
 
 # What a camera stores for each EXIF orientation so that turning it gives the upright picture.
 STORED = {
@@ -62,6 +62,17 @@ def test_exif_orientation_is_applied(tmp_path, orientation, suffix):
     for found in (read_image(path), as_rgb(Image.open(path))):
         np.testing.assert_allclose(found, picture().astype(float), atol=30)
         assert np.abs(found - picture().astype(float)).mean() < 3
+    assert image_size(path) == (48, 64)
+
+
+def test_a_size_is_seen_where_pillow_balks(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(KINDS["png"])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # twice that is an error
+    assert image_size(path) == (48, 64)
+    path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"a\.png is not an image"):
+        image_size(path)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,15 @@ def test_what_is_broken_is_kept_where_coco_can_hold_it_and_else_noted(tmp_path):
         assert note.startswith(start) and "\n" not in note
 
 
+def test_images_without_xml_are_left_out_and_noted(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(tmp_path / name)
+    text(tmp_path / "a.xml", voc_xml("a.jpg", [CAT]))
+    found = only_split(tmp_path)
+    assert len(found.coco["images"]) == 1
+    assert found.notes[-1] == f"{tmp_path}: left out 2 images that have no XML file, as b.jpg"
+
+
 def test_an_empty_list_of_images_is_refused(tmp_path):
     write_voc(tmp_path, {"train": ["a"]}, a=[CAT])
     text(tmp_path / "ImageSets" / "Main" / "train.txt", "\n")

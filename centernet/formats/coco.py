@@ -95,6 +95,7 @@ def _image_folder(
     candidates = [
         *(folder / part for part in parts if part),
         *(folder / images / part for images in ("images", "Images") for part in parts if part),
+        *(folder / part / "images" for part in parts if part),
         *(folder / images for images in _IMAGE_FOLDERS),
         path.parent,
         path.parent / "images",

@@ -93,16 +93,12 @@ def convert(
         splits = list(read_dataset(source, only=only, rename=rename).values())
     else:
         splits = list(source)
-    if val_fraction is not None:
-        splits = hold_out(splits, val_fraction)
     tidied = [tidy(split) for split in splits]
     splits = [split for split, _ in tidied]
     messages = [note for split in splits for note in split.notes]
-    messages += [
-        f"{split.name}: {line}"
-        for split, (_, lines) in zip(splits, tidied, strict=True)
-        for line in lines
-    ]
+    messages += [f"{split.name}: {line}" for split, lines in tidied for line in lines]
+    if val_fraction is not None:
+        splits = hold_out(splits, val_fraction)
     if images != "none":
         _check_images(splits)
     try:
@@ -196,20 +192,25 @@ def _with_file_names(splits: Sequence[Split], *, flat: bool) -> list[Split]:
             path = PurePosixPath(image["file_name"])
             parts = [part for part in path.parts if part not in ("..", path.anchor)]
             choices = _flat_names(parts, split.name) if flat else _names(parts)
-            name = next(n for n in choices if n.rpartition(".")[0].casefold() not in taken)
-            taken.add(name.rpartition(".")[0].casefold())
+            name = next(n for n in choices if _stem(n) not in taken)
+            taken.add(_stem(name))
             entries.append(image | {"file_name": name})
         renamed.append(replace(split, coco=split.coco | {"images": entries}))
     return renamed
+
+
+def _stem(name: str) -> str:
+    # Some file systems do not tell A from a.
+    return os.path.splitext(name)[0].casefold()
 
 
 def _names(parts: Sequence[str]) -> Iterator[str]:
     """Names to choose from, the likeliest first."""
     name = "/".join(parts)
     yield name
-    stem, _, suffix = name.rpartition(".")
+    stem, suffix = os.path.splitext(name)
     for number in itertools.count(2):
-        yield f"{stem}-{number}.{suffix}"
+        yield f"{stem}-{number}{suffix}"
 
 
 def _flat_names(parts: Sequence[str], split: str) -> Iterator[str]:

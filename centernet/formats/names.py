@@ -1,5 +1,6 @@
 """What files, folders and splits are called in the wild."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,12 @@ def split_name(text: str) -> str:
     words = re.split(r"[^a-z0-9]+", _FILLERS.sub(" ", text.lower()))
     name = "_".join(word for word in words if word)
     return _SAME.get(name, name)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Folders of a folder in order, quick also where there are very many files."""
+    with os.scandir(folder) as found:
+        return sorted(Path(entry) for entry in found if entry.is_dir())
 
 
 def first_folder(root: Path, names: Iterable[str]) -> Path | None:

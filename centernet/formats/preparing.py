@@ -24,6 +24,9 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
             size is not given cannot be read.
     """
     check_coco(split.source, split.coco)
+    for image in split.coco["images"]:
+        if not Path(image["file_name"]).name:
+            raise InputError(f"{split.source}: image {image['id']!r} has no file name")
     images = [image | _size(split, image) for image in split.coco["images"]]
     image_of = {image["id"]: image for image in images}
     class_of = {c["id"]: c["name"] for c in split.coco["categories"]}

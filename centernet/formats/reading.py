@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from centernet.annotations import Split, shortened
+from centernet.annotations import Split, entries, shortened
 from centernet.errors import InputError
 from centernet.formats import coco, voc, yolo
 from centernet.formats.names import USUAL
@@ -75,7 +75,10 @@ def choose_classes(
     rename = dict(rename or {})
     if only is None and not rename:
         return list(splits)
-    names = list(dict.fromkeys(str(c["name"]) for s in splits for c in s.coco["categories"]))
+    for split in splits:
+        entries(split.source, split.coco, "annotations")
+    categories = [c for s in splits for c in entries(s.source, s.coco, "categories")]
+    names = list(dict.fromkeys(str(category["name"]) for category in categories))
     for name in [*rename, *(only or [])]:
         if name not in names and (name in rename or name not in rename.values()):
             raise InputError(f"there is no class {name!r} among {shortened(names, 20)}")
@@ -97,7 +100,7 @@ def _chosen(split: Split, only: Sequence[str] | None, rename: Mapping[str, str])
     known = {category["id"] for category in split.coco["categories"]}
     annotations, left_out = [], 0
     for annotation in split.coco["annotations"]:
-        category = annotation.get("category_id")
+        category = annotation["category_id"]
         if category in new_id:
             annotations.append(annotation | {"category_id": new_id[category]})
         elif category in known:

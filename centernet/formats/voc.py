@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from centernet.annotations import Split
 from centernet.errors import InputError
-from centernet.formats.names import USUAL, first_folder, images_in, split_name
+from centernet.formats.names import USUAL, first_folder, folders_in, images_in, split_name
 from centernet.images import image_size
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
+_DEEPEST = 3  # levels of folders to look at, the source's own included
 _LISTS = Path("ImageSets", "Main")
 # VOC's own files count pixels from 1 and include the last; all other programs write corners.
 _COUNTS_FROM_ONE = "The VOC"
@@ -26,11 +27,11 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 def find(source: Path) -> list[Path]:
     """Folders with XML files: the source, or else folders in it, as VOCdevkit/VOC2007 or train."""
-    for pattern in (".", "*", "*/*") if source.is_dir() else ():
-        folders = [source] if pattern == "." else sorted(source.glob(pattern))
-        found = [folder for folder in folders if folder.is_dir() and _xml_folder(folder)]
-        if found:
+    folders = [source] if source.is_dir() else []
+    for _ in range(_DEEPEST):
+        if found := [folder for folder in folders if _xml_folder(folder)]:
             return found
+        folders = [inside for folder in folders for inside in folders_in(folder)]
     return []
 
 
@@ -109,9 +110,9 @@ def _whole(folder: Path, source: Path) -> "_Part":
     name = split_name(folder.name) if folder != source else ""
     ids = sorted(path.stem for path in _xml_folder(folder).glob("*.xml"))
     if name in USUAL:
-        return _Part(folder, name, ids, [])
+        return _Part(folder, name, ids, [], all_images=True)
     note = f"{folder}: nothing divides it into splits, so all of it is taken as 'train'"
-    return _Part(folder, "train", ids, [note])
+    return _Part(folder, "train", ids, [note], all_images=True)
 
 
 @dataclass
@@ -122,6 +123,7 @@ class _Part:
     name: str
     ids: list[str]
     notes: list[str]
+    all_images: bool = False  # whether every image is expected to have an XML file
     images: list[dict[str, Any]] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
 
@@ -150,6 +152,12 @@ class _Part:
             self.objects += [
                 {"image_id": image["id"]} | found for found in self._objects(path, root, shift)
             ]
+        without = sorted(there.keys() - set(self.ids)) if self.all_images else []
+        if without:
+            self.notes.append(
+                f"{self.folder}: left out {len(without)} images that have no XML file, "
+                f"as {there[without[0]]}"
+            )
         if missing:
             self.notes.append(f"{self.folder}: {len(missing)} images are missing, as {missing[0]}")
         if shifted:
