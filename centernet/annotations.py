@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -287,7 +288,7 @@ def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:
         sides: width and height of the image.
     """
     x, y, w, h = box
-    if not np.isfinite(box).all():
+    if not all(map(math.isfinite, box)):
         return "not finite"
     if w <= 0 or h <= 0:
         return "of zero size"

@@ -146,8 +146,8 @@ class DetectionData(LightningDataModule):
     def _source(self, part: str) -> tuple[Path, Path | Split]:
         """The images of "train" or "val", and their annotations."""
         images, annotations = self.paths[part]
-        if not annotations.exists() and self._recognised:
-            split = self._recognised_split(part, split_name(annotations.stem))
+        if not annotations.exists():
+            split = self._recognised_split(part)
         elif self.only or self.rename:
             split = read_file(annotations, images=images)
             (split,) = choose_classes([split], only=self.only, rename=self.rename)
@@ -172,9 +172,16 @@ class DetectionData(LightningDataModule):
                 annotation.pop("segmentation", None)
         return splits
 
-    def _recognised_split(self, part: str, name: str) -> Split:
+    def _recognised_split(self, part: str) -> Split:
+        annotations = self.paths[part][1]
+        name = split_name(annotations.stem)
         if name in self._recognised:
             return self._recognised[name]
+        if not self._recognised:
+            raise InputError(
+                f"cannot read annotation file {annotations}: there is none, "
+                f"and {self.root} is no dataset of another format that is known (docs/data.md)"
+            )
         remedy = f"name another with --data.{part}_annotations"
         if part == "val":
             remedy += (

@@ -71,6 +71,7 @@ def fetch(archive: Archive, folder: str | Path) -> Path:
         raise InputError(_by_hand(archive, target, f"{error.code} {error.reason}")) from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
+        reason = getattr(reason, "strerror", None) or reason
         raise InputError(_by_hand(archive, target, str(reason))) from None
     except OSError as error:
         raise InputError(f"cannot write {part}: {error.strerror or error}") from None
@@ -81,6 +82,23 @@ def fetch(archive: Archive, folder: str | Path) -> Path:
         raise
     part.rename(target)
     return target
+
+
+def fetch_all(archives: Sequence[Archive], folder: Path) -> list[Path]:
+    """The files of several archives, see :func:`fetch`.
+
+    Raises:
+        InputError: one cannot be had; the message also names those that are still to come.
+    """
+    paths = []
+    for number, archive in enumerate(archives, 1):
+        try:
+            paths.append(fetch(archive, folder))
+        except InputError as error:
+            rest = [a.url for a in archives[number:] if not (folder / a.file).exists()]
+            more = f"; then come {' and '.join(rest)}" if rest else ""
+            raise InputError(f"{error}{more}") from None
+    return paths
 
 
 @contextlib.contextmanager

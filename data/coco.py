@@ -8,7 +8,7 @@ val2017.zip and annotations_trainval2017.zip elsewhere, put them in data/downloa
 
 from pathlib import Path
 
-from centernet.downloads import Archive, fetch, run_script, unpacked
+from centernet.downloads import Archive, fetch_all, run_script, unpacked
 
 SITE = "http://images.cocodataset.org"
 ARCHIVES = (
@@ -22,7 +22,7 @@ ARCHIVES = (
 
 def prepare(downloads: Path, output: Path) -> str:
     """Leave train2017, val2017 and annotations/instances_*.json in ``output``."""
-    archives = [fetch(archive, downloads) for archive in ARCHIVES]
+    archives = fetch_all(ARCHIVES, downloads)
     with unpacked(archives, output, wanted=_wanted) as folder:
         if output.exists():
             output.rmdir()

@@ -11,7 +11,7 @@ VOCtrainval_11-May-2012.tar elsewhere, put them in data/downloads, and run this.
 from pathlib import Path
 
 from centernet.class_names import VOC
-from centernet.downloads import Archive, fetch, run_script, unpacked
+from centernet.downloads import Archive, fetch_all, run_script, unpacked
 from centernet.formats import Conversion, convert, voc
 from centernet.formats.preparing import join
 
@@ -26,7 +26,7 @@ WANTED = ("/Annotations/", "/JPEGImages/", "/ImageSets/Main/")  # the rest is of
 
 def prepare(downloads: Path, output: Path) -> Conversion:
     """Leave all images in ``output/images``, annotations for trainval and test beside them."""
-    archives = [fetch(archive, downloads) for archive in ARCHIVES]
+    archives = fetch_all(ARCHIVES, downloads)
     with unpacked(archives, output, wanted=lambda name: any(w in name for w in WANTED)) as folder:
         old, new = folder / "VOCdevkit" / "VOC2007", folder / "VOCdevkit" / "VOC2012"
         trainval, test = voc.read(old, lists=("trainval", "test"), names=VOC)

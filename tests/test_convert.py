@@ -158,9 +158,9 @@ def test_boxes_are_cut_where_the_format_asks_for_it(tmp_path):
     write_coco(
         tmp_path / "in" / "train.json", tmp_path / "in", ["a.png"], [{"bbox": [-6, 8, 12, 99]}]
     )
-    assert convert(tmp_path / "in", tmp_path / "yolo", format="yolo").messages[-1] == (
-        "1 boxes cut at the edge of their image"
-    )
+    for format in ("yolo", "voc"):
+        messages = convert(tmp_path / "in", tmp_path / format, format=format).messages
+        assert messages[-1] == "1 boxes cut at the edge of their image"
     label = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text()
     assert label == "0 0.0500000 0.6000000 0.1000000 0.8000000\n"
     convert(tmp_path / "in", tmp_path / "coco")

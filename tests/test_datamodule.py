@@ -52,6 +52,13 @@ def test_options_name_the_split_of_another_format(voc):
     )
 
 
+def test_the_image_size_can_go_by_a_dataset_of_another_format(voc, caplog):
+    with caplog.at_level(logging.INFO):
+        data = DetectionData(str(voc), image_size="auto")
+        assert data.canvas_size == (192, 256)
+    assert "images are typically 60x40" in caplog.messages[-1]
+
+
 def test_what_the_options_name_is_taken_where_it_is(tmp_path, caplog):
     for name in ("train", "val"):
         file = tmp_path / "annotations" / f"instances_{name}.json"

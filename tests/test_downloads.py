@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from centernet import downloads
-from centernet.downloads import Archive, fetch, unpacked
+from centernet.downloads import Archive, fetch, fetch_all, unpacked
 from centernet.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000
@@ -130,6 +130,17 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path):
         rf"or fetch it elsewhere and put it at {tmp_path / 'b.zip'}",
         str(error.value),
     )
+
+
+def test_all_that_is_to_be_put_there_is_named(server, archive, tmp_path):
+    missing = server.url.replace("file", "missing")
+    more = [Archive(server.url, name=name, md5=MD5) for name in ("x", "y", "z")]
+    (tmp_path / "y").write_bytes(CONTENT)
+    assert fetch_all([archive, more[1]], tmp_path) == [tmp_path / "file.bin", tmp_path / "y"]
+    with pytest.raises(
+        InputError, match=rf"missing\.bin; then come {server.url} and {server.url}$"
+    ):
+        fetch_all([archive, Archive(missing), *more], tmp_path)
 
 
 def test_what_is_not_there_is_not_asked_for_again(server, tmp_path):

@@ -10,6 +10,8 @@ import yaml
 
 from centernet.annotations import Split
 
+# Pixels that do not count as a change; what a format's digits lose is less.
+_HAIR = 0.01
 # Where the images of a split lie in each format.
 IMAGE_FOLDERS = {"coco": "{}", "yolo": "images/{}", "voc": "JPEGImages"}
 
@@ -64,7 +66,7 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
     """
     (folder / "Annotations").mkdir()
     (folder / "ImageSets" / "Main").mkdir(parents=True)
-    regions = outlines = rounded = 0
+    regions = outlines = rounded = cut = 0
     for split in splits:
         name_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}
         stems = []
@@ -73,7 +75,8 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
             for annotation in annotations:
                 regions += is_region(annotation)
                 outlines += bool(annotation.get("segmentation"))
-                rounded += any(value % 1 for value in annotation["bbox"])
+                rounded += any(abs(v - round(v)) > _HAIR for v in annotation["bbox"])
+                cut += _cut(annotation["bbox"], image)[1]
                 root.append(_voc_object(annotation, name_of, image))
             stems.append(Path(image["file_name"]).stem)
             ElementTree.indent(root, "\t")
@@ -86,6 +89,7 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
         *_lost(regions, "crowd or ignore regions stand as boxes marked difficult"),
         *_lost(outlines, "segmentations left out, their boxes stay"),
         *_lost(rounded, "boxes rounded to whole pixels"),
+        *_lost(cut, "boxes cut at the edge of their image"),
     ]
 
 
@@ -126,7 +130,7 @@ def _cut(box: Sequence[float], image: dict[str, Any]) -> tuple[list[float], bool
     whole = [x, y, x + w, y + h]
     limits = [image["width"], image["height"]] * 2
     inside = [min(max(value, 0.0), limit) for value, limit in zip(whole, limits, strict=True)]
-    return inside, max(abs(a - b) for a, b in zip(whole, inside, strict=True)) > 0.01
+    return inside, max(abs(a - b) for a, b in zip(whole, inside, strict=True)) > _HAIR
 
 
 def _relative(corners: Sequence[float], image: dict[str, Any]) -> str:
