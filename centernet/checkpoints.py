@@ -15,7 +15,8 @@ from centernet.errors import InputError
 from centernet.network import Network
 
 # The entry of a checkpoint that says how to build its network: {"model": its architecture,
-# "class_names", "image_size": that it was trained for, or None for images of any size}.
+# "class_names", "image_size": that it was trained for, or None for images of any size}; and, once
+# they were found, "thresholds" by label.
 DESCRIPTION = "centernet"
 # Training keeps the network as the member ``model`` of its task.
 _PREFIX = "model."
@@ -94,7 +95,7 @@ def description(network: Network, image_size: Sequence[int] | None) -> dict[str,
         "model": network.architecture,
         "class_names": list(network.class_names),
         "image_size": image_size and list(image_size),
-    }
+    } | ({"thresholds": list(network.thresholds)} if network.thresholds else {})
 
 
 def checkpoint_of(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:
@@ -128,4 +129,6 @@ def build_network(checkpoint: dict[str, Any]) -> Network:
             "was it made by another version?"
         ) from None
     network.class_names = tuple(checkpoint[DESCRIPTION]["class_names"])
+    thresholds = checkpoint[DESCRIPTION].get("thresholds")
+    network.thresholds = thresholds and tuple(thresholds)
     return network.eval()

@@ -17,6 +17,7 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
   centernet convert VOC_OR_YOLO_FOLDER data/mine
+  centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
 """
 _DETECT = """\
 Find objects in images, videos or camera pictures, and draw them.
@@ -43,6 +44,21 @@ network it is, is read off its tensors; nothing in the file is executed.
 
 detect, and --model.weights of fit, also take the released file as it is.
 """
+_INSPECT = """\
+Look at heatmaps, peaks and boxes in one web page, and, where there are annotations, at why objects
+are missed and boxes are false. The page is one file: no server, no network.
+
+  centernet inspect photos/ --weights runs/custom/best.ckpt
+  centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
+  centernet inspect --weights best.ckpt --images mine/test --annotations mine/test.json
+"""
+_REPORT = """\
+Write the report of a training, as fit does at its end: report.html in the run's folder, with
+curves, classes, the best thresholds, and the worst mistakes, and inspect.html beside it. The
+thresholds are written into best.ckpt, for --threshold best.
+
+  centernet report runs/custom
+"""
 # Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
 _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
@@ -61,6 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
         train(arguments)
     if given[:1] == ["detect"]:
         detect(given[1:], program="centernet detect")
+    if given[:1] == ["inspect"]:
+        inspect(given[1:])
+    if given[:1] == ["report"]:
+        report(given[1:])
     if given[:1] == ["import-weights"]:
         import_weights(given[1:])
     if given[:1] == ["convert"]:
@@ -74,6 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
         ("fit", "train; fit --help lists all options"),
         ("validate", "COCO's average precision of a trained model"),
         ("detect", "find objects in images, videos and camera pictures"),
+        ("inspect", "see in a web page what the detector sees, and why it misses objects"),
+        ("report", "write the report of a training once more"),
         ("import-weights", "make a checkpoint of one of the original release"),
         ("convert", "a dataset in COCO's, Pascal VOC's or YOLO's format into another"),
     ):
@@ -121,7 +143,7 @@ def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth)",
     )
     add("--output", type=Path, default="runs/detect", help="folder for what is saved (%(default)s)")
-    add("--threshold", type=float, default=0.3, help="least score of a detection (%(default)s)")
+    _add_threshold(add, "least score of a detection")
     add(
         "--heatmaps",
         action="store_true",
@@ -156,6 +178,79 @@ def _add_detect_arguments(parser: argparse.ArgumentParser) -> None:
         help="soft, or the IoU above which the weaker of two boxes of a class is dropped "
         "(soft for several scales, else none)",
     )
+
+
+def _add_threshold(add: Callable, what: str) -> None:
+    add(
+        "--threshold",
+        type=_threshold,
+        default=0.3,
+        help=f"{what}, or best: each class's own, from its training's report (%(default)s)",
+    )
+
+
+def _threshold(text: str) -> str | float:
+    try:
+        return text if text == "best" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number or best, got {text!r}") from None
+
+
+def inspect(arguments: list[str]) -> NoReturn:
+    """Run ``inspect`` and exit."""
+    parser = _Parser(
+        "centernet inspect",
+        description=_INSPECT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", nargs="?", help="an image, a folder, or a glob in quotes")
+    add("--weights", required=True, help="a checkpoint of fit or of the original release")
+    add("--annotations", type=Path, help="COCO JSON of the images to look at")
+    add("--images", type=Path, help="their folder")
+    add("--config", help="take a configuration's validation images, as of configs/ or of a run")
+    add("--data.root", dest="root", help="where they are, if not where the configuration says")
+    add("--output", type=Path, default="runs/inspect.html", help="the page (%(default)s)")
+    _add_threshold(add, "score that the page opens with")
+    add("--iou", type=float, default=0.5, help="overlap that counts as found (%(default)s)")
+    add(
+        "--limit",
+        type=int,
+        default=100,
+        help="most images on the page, 0 for all: of annotated ones the worst (%(default)s)",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--resolution", default="auto", help="as for detect (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def command() -> int:
+        from centernet.inspector.command import run
+
+        return run(options)
+
+    run_and_exit(command)
+
+
+def report(arguments: list[str]) -> NoReturn:
+    """Run ``report`` and exit."""
+    parser = _Parser(
+        "centernet report",
+        description=_REPORT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="folder of a training, as runs/custom")
+    add("--data.root", dest="root", help="where the data is, if not where it was in training")
+    add("--limit", type=int, default=100, help="most images in inspect.html (%(default)s)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        from centernet.report import write_report
+
+        print(write_report(**vars(options)))
+
+    run_and_exit(command, "centernet[train]")
 
 
 def _nms(text: str) -> str | float:

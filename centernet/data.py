@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -101,6 +102,13 @@ class CocoDetection(Dataset):
     def num_objects(self) -> int:
         """How many boxes there are to learn from."""
         return sum(map(len, self._boxes))
+
+    def annotation(self, index: int) -> tuple[NDArray, NDArray, list[tuple[int, dict[str, Any]]]]:
+        """Boxes (n, 4) xyxy in image pixels, labels (n,), and ignore regions of an image.
+
+        A region is its label and its annotation in the file.
+        """
+        return self._boxes[index], self._labels[index], self._regions[index]
 
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, dict[str, Any]]:
         """Sample ``index`` of ``epoch``.

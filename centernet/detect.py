@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import cv2
 import supervision as sv
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from centernet.detector import Detector, Prediction
@@ -23,6 +24,7 @@ from centernet.errors import InputError
 from centernet.heatmaps import Heatmaps
 from centernet.sinks import VideoFile, require_screen, show, write_picture
 from centernet.sources import Video, find_images
+from centernet.thresholds import BEST, USUAL
 
 # Up to this many images, what was found is printed for each.
 _FEW = 20
@@ -89,7 +91,7 @@ def detect_images(
     output: Path,
     tally: Tally,
     *,
-    threshold: float = 0.3,
+    threshold: ArrayLike = USUAL,
     heatmaps: bool = False,
     window: bool = False,
 ) -> None:
@@ -148,7 +150,7 @@ def _keep_off_originals(output: Path, folder: Path) -> None:
         )
 
 
-def _save_heatmaps(prediction: Prediction, stem: Path, threshold: float) -> None:
+def _save_heatmaps(prediction: Prediction, stem: Path, threshold: ArrayLike) -> None:
     """Overlays of all classes together and of each that has a peak."""
     maps = prediction.heatmaps
     write_picture(Path(f"{stem}.heatmap.jpg"), maps.overlay(prediction.image))
@@ -170,7 +172,7 @@ def detect_video(
     output: Path,
     tally: Tally,
     *,
-    threshold: float = 0.3,
+    threshold: ArrayLike = USUAL,
     heatmaps: bool = False,
     window: bool = False,
 ) -> None:
@@ -234,7 +236,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
     """
-    if not 0 <= options.threshold <= 1:
+    if options.threshold != BEST and not 0 <= options.threshold <= 1:
         raise InputError(f"threshold must be between 0 and 1, got {options.threshold}")
     if options.show:
         require_screen()
@@ -252,7 +254,8 @@ def run(options: argparse.Namespace) -> int:
     if options.heatmaps:
         detector.require_heatmaps("--heatmaps")
     _make_folder(options.output)
-    how = {"threshold": options.threshold, "heatmaps": options.heatmaps, "window": options.show}
+    threshold = detector.thresholds(options.threshold)
+    how = {"threshold": threshold, "heatmaps": options.heatmaps, "window": options.show}
     status = 0
     with _json_lines(options.output / "detections.jsonl" if options.json else None) as lines:
         tally = Tally(lines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import supervision as sv
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from centernet import geometry, inference
@@ -18,6 +18,7 @@ from centernet.heatmaps import Heatmaps
 from centernet.images import as_rgb, read_image
 from centernet.inference import Modes, View
 from centernet.network import Network
+from centernet.thresholds import USUAL, by_label
 from centernet.weights import load_weights
 
 if TYPE_CHECKING:
@@ -134,14 +135,20 @@ class Detector:
         )
 
     def __call__(
-        self, image: "ImageLike", *, threshold: float = 0.3, bgr: bool = False, clip: bool = True
+        self,
+        image: "ImageLike",
+        *,
+        threshold: ArrayLike = USUAL,
+        bgr: bool = False,
+        clip: bool = True,
     ) -> sv.Detections:
         """Detect objects.
 
         Args:
             image: a path, a PIL image, or an array (H, W, 3), also (H, W) or (H, W, 4), uint8 or
                 uint16.
-            threshold: least score.
+            threshold: least score; one number, one per class, or ``best``: for each class that at
+                which F1 was best in the validation of its training.
             bgr: whether the channels of an array are in OpenCV's order.
             clip: cut boxes to the image.
 
@@ -149,7 +156,7 @@ class Detector:
             Boxes in image pixels, best first, with ``data["class_name"]``.
 
         Raises:
-            InputError: the image cannot be read, or is no image.
+            InputError: the image cannot be read, or is no image; or ``best`` is not known.
         """
         return self.predict(
             image, threshold=threshold, bgr=bgr, clip=clip, heatmaps=False
@@ -159,7 +166,7 @@ class Detector:
         self,
         images: "Iterable[ImageLike]",
         *,
-        threshold: float = 0.3,
+        threshold: ArrayLike = USUAL,
         bgr: bool = False,
         clip: bool = True,
     ) -> list[sv.Detections]:
@@ -189,11 +196,36 @@ class Detector:
         if not self._network.has_heatmaps:
             raise InputError(f"{what} needs heatmaps, which the network of these weights lacks")
 
+    @property
+    def network(self) -> Network:
+        """The network, in eval mode, where it runs."""
+        return self._network
+
+    def thresholds(self, threshold: ArrayLike) -> NDArray[np.float64]:
+        """The threshold of each class, (C,); see :func:`centernet.thresholds.by_label`."""
+        return by_label(threshold, self._network.thresholds, len(self.class_names))
+
+    def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], View, dict[str, Tensor]]:
+        """What the network says before it is decoded.
+
+        Returns:
+            The image (H, W, 3) uint8 RGB, how it was laid on the canvas, and the network's outputs
+            for it, a batch of one; of several scales those of the nearest to 1.
+        """
+        pixels = _pixels(image, False)
+        view = self._views(pixels)[self._shown]
+        return pixels, view, self._forward([view])
+
+    @property
+    def _shown(self) -> int:
+        """The view whose scale is nearest to 1."""
+        return int(np.argmin(np.abs(np.log(self.modes.scales))))
+
     def predict(
         self,
         image: "ImageLike",
         *,
-        threshold: float = 0.3,
+        threshold: ArrayLike = USUAL,
         bgr: bool = False,
         clip: bool = True,
         heatmaps: bool = True,
@@ -223,11 +255,9 @@ class Detector:
         )
 
     def _heatmaps(self, outputs: Sequence[dict[str, Tensor]], views: Sequence[View]) -> Heatmaps:
-        """Those of the view whose scale is nearest to 1."""
-        shown = int(np.argmin(np.abs(np.log(self.modes.scales))))
-        probabilities = outputs[shown]["heatmap"][0].float().sigmoid().cpu().numpy()
+        probabilities = outputs[self._shown]["heatmap"][0].float().sigmoid().cpu().numpy()
         stride = np.array([self._network.stride, self._network.stride, 1])
-        matrix = geometry.invert(views[shown].matrix) * stride
+        matrix = geometry.invert(views[self._shown].matrix) * stride
         return Heatmaps(probabilities, matrix, self.class_names)
 
     def _views(self, pixels: NDArray[np.uint8]) -> list[View]:
@@ -262,7 +292,7 @@ class Detector:
         self,
         views: Sequence[Mapping[str, NDArray]],
         image_size: tuple[int, int],
-        threshold: float,
+        threshold: ArrayLike,
         clip: bool,
     ) -> sv.Detections:
         """Of all views of one image."""
@@ -271,7 +301,7 @@ class Detector:
         if clip:
             height, width = image_size
             boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-        kept = scores >= threshold
+        kept = scores >= self.thresholds(threshold)[labels]
         names = np.array(self.class_names, dtype=str)[labels[kept]]
         return sv.Detections(
             xyxy=boxes[kept],

@@ -15,7 +15,7 @@ HEAT_COLORS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORM
     0, :, ::-1
 ]
 # Far apart from each other, and light enough for black letters.
-_CLASS_COLORS = (
+CLASS_COLORS = (
     "#ffd23f", "#3bceac", "#ff6b6b", "#6cb4ff", "#c38cff", "#ff9f43", "#9be564", "#ff8fd0",
     "#5ee0f0", "#d9c48f",
 )  # fmt: skip
@@ -60,7 +60,7 @@ def draw(image: NDArray[np.uint8], detections: sv.Detections) -> NDArray[np.uint
         detections["class_name"].tolist()[::-1],
         strict=True,
     ):
-        color = _CLASS_COLORS[label % len(_CLASS_COLORS)]
+        color = CLASS_COLORS[label % len(CLASS_COLORS)]
         (left, right), (top, bottom) = sorted(box[0::2]), sorted(box[1::2])
         canvas.rectangle((left, top, right, bottom), outline=color, width=max(2, size // 7))
         labels.append((f"{name} {score:.2f}", (left, top), color))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from centernet import geometry
 from centernet.drawing import HEAT_COLORS, legend, letter_size
@@ -30,18 +30,17 @@ class Heatmaps:
     matrix: geometry.Matrix
     class_names: tuple[str, ...]
 
-    def peaks(self, threshold: float = 0.3) -> NDArray:
+    def peaks(self, threshold: ArrayLike = 0.3) -> NDArray:
         """Cells no smaller than their eight neighbours and at least ``threshold``, best first.
+
+        Args:
+            threshold: one number, or one per class.
 
         Returns:
             A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
             ``label``.
         """
-        maps = torch.from_numpy(self.probabilities)
-        highest = F.max_pool2d(maps, 3, stride=1, padding=1).numpy()
-        label, row, column = np.nonzero(
-            (self.probabilities == highest) & (self.probabilities >= threshold)
-        )
+        label, row, column = peak_cells(self.probabilities, threshold)
         peaks = np.empty(len(label), PEAK)
         peaks["x"] = self.matrix[0, 0] * (column + 0.5) + self.matrix[0, 2]
         peaks["y"] = self.matrix[1, 1] * (row + 0.5) + self.matrix[1, 2]
@@ -69,7 +68,7 @@ class Heatmaps:
         title = "all classes" if label is None else self.class_names[label]
         return np.vstack([blend(image, heat), legend(size[0], title, letter_size(*size))])
 
-    def save(self, path: str | Path, *, threshold: float = 0.3) -> None:
+    def save(self, path: str | Path, *, threshold: ArrayLike = 0.3) -> None:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
         path = Path(path)
         unfinished = path.with_name(path.name + ".tmp")
@@ -82,6 +81,17 @@ class Heatmaps:
                 peaks=self.peaks(threshold),
             )
         unfinished.replace(path)
+
+
+def peak_cells(
+    probabilities: NDArray[np.float32], threshold: ArrayLike
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Label, row and column of the peaks in maps (C, h, w); see :meth:`Heatmaps.peaks`."""
+    maps = torch.from_numpy(probabilities)
+    highest = F.max_pool2d(maps, 3, stride=1, padding=1).numpy()
+    return np.nonzero(
+        (probabilities == highest) & (probabilities >= np.reshape(threshold, (-1, 1, 1)))
+    )
 
 
 def blend(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

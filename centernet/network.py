@@ -21,6 +21,7 @@ class Network(nn.Module, ABC):
         architecture: the arguments that make the same network again, and ``detector``, its kind; a
             CenterNet's leaves that out.
         class_names: by label; "0", "1", ... until they are known.
+        thresholds: by label, the score at which F1 is best; None where that is not known.
         mean: (3, 1, 1) RGB mean that is subtracted, in [0, 1].
         std: (3, 1, 1) RGB standard deviation that is divided by.
     """
@@ -37,6 +38,7 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.num_classes = num_classes
         self.class_names = tuple(map(str, range(num_classes)))
+        self.thresholds: tuple[float | None, ...] | None = None
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 

@@ -46,6 +46,7 @@ class SpotNetwork(nn.Module):
 
     size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
     decode = CenterNet.decode
+    thresholds = None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         self.seen = tuple(images.shape)

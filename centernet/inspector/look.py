@@ -1,0 +1,212 @@
+"""One image as the detector sees it: heatmaps, every peak with its box, and what is there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from centernet import geometry
+from centernet.data import CocoDetection
+from centernet.detector import Detector
+from centernet.heatmaps import peak_cells
+from centernet.inference import View
+from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
+from centernet.network import Network
+from centernet.targets import encode_targets, gaussian_radius
+
+# Fainter local maxima are no peaks, and of more than so many the faintest are left out.
+FLOOR, MOST_PEAKS = 0.02, 200
+# Peaks whose boxes are decoded together.
+_TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image and, where it is annotated, what is in it. Boxes are xyxy in image pixels.
+
+    Attributes:
+        path: of the image.
+        name: as it is shown.
+        boxes: (n, 4); None for an image that nobody annotated.
+        labels: (n,).
+        regions: label (None for all classes) and annotation of each ignore region.
+        image_id: of the annotation file.
+    """
+
+    path: Path
+    name: str
+    boxes: NDArray | None = None
+    labels: NDArray | None = None
+    regions: Sequence[tuple[int | None, Mapping[str, Any]]] = ()
+    image_id: Any = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is there, what was found, and what to say about both.
+
+    Attributes:
+        example: the image.
+        size: (height, width) of the image in pixels.
+        peaks: all of them, best first.
+        detections: ``boxes`` (K, 4), ``scores``, ``labels``: as many as the detector would give.
+        objects: None for an image that nobody annotated; so are the next three.
+        regions: ignore regions.
+        missed: a verdict per object.
+        false: a verdict per peak.
+    """
+
+    example: Example
+    size: tuple[int, int]
+    peaks: Peaks
+    detections: Mapping[str, NDArray]
+    objects: Objects | None = None
+    regions: Regions | None = None
+    missed: Sequence[Verdict] = ()
+    false: Sequence[Verdict] = ()
+
+    def badness(self, thresholds: NDArray) -> float:
+        """How badly the image went: objects missed and boxes false, then by how far.
+
+        Args:
+            thresholds: by label.
+        """
+        if self.objects is None:
+            return 0.0
+        scores, wrong = self.peaks.scores, 0.0
+        for verdict, label in zip(self.missed, self.objects.labels, strict=True):
+            score = 0.0 if verdict.match is None else scores[verdict.match]
+            wrong += (score < thresholds[label]) + 1e-3 * (1 - score)
+        for verdict, score, label in zip(self.false, scores, self.peaks.labels, strict=True):
+            if verdict.match is None and verdict.reason != Reason.IGNORED:
+                wrong += (score >= thresholds[label]) + 1e-3 * score
+        return float(wrong)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What there is to look at.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        heat: (C, h, w) predicted probabilities; None for a network without heatmaps.
+        target: (C, h, w) what they should be; None for an image that nobody annotated.
+        matrix: (2, 3) from cells to image pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    heat: NDArray[np.float32] | None
+    target: NDArray[np.float32] | None
+    matrix: geometry.Matrix
+
+
+def examples(dataset: CocoDetection) -> Iterator[Example]:
+    """The images of a dataset with their annotations."""
+    for index, path in enumerate(dataset.paths):
+        yield Example(path, path.name, *dataset.annotation(index), dataset.image_ids[index])
+
+
+def look(detector: Detector, example: Example, *, iou: float = 0.5) -> tuple[Findings, Maps]:
+    """Look at one image.
+
+    Args:
+        detector: with one scale.
+        example: the image, with annotations or without.
+        iou: overlap from which a box counts as right.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
+    pixels, view, outputs = detector.outputs(example.path)
+    network, back = detector.network, geometry.invert(view.matrix)
+    found = network.decode(outputs, top_k=detector.modes.top_k)[0]
+    detections = {name: value.cpu().numpy() for name, value in found.items()}
+    detections["boxes"] = geometry.transform_boxes(detections["boxes"], back)
+    heat = outputs["heatmap"][0].float().sigmoid().cpu().numpy() if network.has_heatmaps else None
+    stride = network.stride
+    if heat is None:
+        peaks = _as_peaks(detections, view.matrix, stride)
+    else:
+        peaks = _peaks(network, outputs, heat, back)
+    shape = (len(detector.class_names), *(side // stride for side in view.canvas.shape[:2]))
+    findings = Findings(example, pixels.shape[:2], peaks, detections)
+    target = None
+    if example.boxes is not None:
+        objects, target = _objects(example, view, shape, stride)
+        regions = _regions(example)
+        missed, false = explain(objects, peaks, regions, heat, iou=iou)
+        findings = Findings(
+            example, pixels.shape[:2], peaks, detections, objects, regions, missed, false
+        )
+    return findings, Maps(pixels, heat, target, back * np.array([stride, stride, 1]))
+
+
+def _peaks(
+    network: Network, outputs: Mapping[str, Tensor], heat: NDArray, back: geometry.Matrix
+) -> Peaks:
+    label, row, column = peak_cells(heat, FLOOR)
+    scores = heat[label, row, column]
+    best = np.argsort(-scores, kind="stable")[:MOST_PEAKS]
+    cells = np.column_stack([column, row])[best]
+    boxes = geometry.transform_boxes(boxes_at(network, outputs, cells), back)
+    return Peaks(boxes, label[best], cells, scores[best])
+
+
+@torch.inference_mode()
+def boxes_at(network: Network, outputs: Mapping[str, Tensor], cells: NDArray) -> NDArray:
+    """The boxes (n, 4), in canvas pixels, that a network sees at cells (n, 2) of an image.
+
+    The network's own decoding reads them, each from a heatmap that has a single peak, so this
+    knows nothing of heads.
+    """
+    heatmap, boxes = outputs["heatmap"], [np.empty((0, 4), np.float32)]
+    for part in torch.from_numpy(cells).split(_TOGETHER) if len(cells) else ():
+        count = len(part)
+        single = torch.full((count, 1, *heatmap.shape[2:]), -1e3, device=heatmap.device)
+        single[torch.arange(count), 0, part[:, 1], part[:, 0]] = 1e3
+        alike = {name: value.expand(count, -1, -1, -1) for name, value in outputs.items()}
+        found = network.decode(alike | {"heatmap": single}, top_k=1)
+        boxes += [result["boxes"].cpu().numpy() for result in found]
+    return np.concatenate(boxes)
+
+
+def _as_peaks(found: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int) -> Peaks:
+    """Detections of a network without heatmaps, as if their centres were peaks."""
+    seen = found["scores"] >= FLOOR
+    boxes, labels, scores = (found[name][seen] for name in ("boxes", "labels", "scores"))
+    on_canvas = geometry.transform_boxes(boxes, matrix)
+    cells = np.floor((on_canvas[:, :2] + on_canvas[:, 2:]) / (2 * stride)).astype(np.int64)
+    return Peaks(boxes, labels, cells, scores)
+
+
+def _objects(
+    example: Example, view: View, shape: tuple[int, int, int], stride: int
+) -> tuple[Objects, NDArray]:
+    """The objects on the canvas, and the heatmap that a perfect network would give."""
+    height, width = view.canvas.shape[:2]
+    boxes = geometry.transform_boxes(example.boxes, view.matrix)
+    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
+    seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    labels = example.labels[seen]
+    targets = encode_targets(
+        [{"boxes": torch.from_numpy(boxes[seen]), "labels": torch.from_numpy(labels)}],
+        (1, *shape),
+        stride=stride,
+    )
+    cell, size = targets.cell_index.numpy(), targets.size.ceil()
+    cells = np.column_stack([cell % shape[2], cell // shape[2]])
+    radius = gaussian_radius(size[:, 1], size[:, 0]).long().numpy()
+    return Objects(example.boxes[seen], labels, cells, radius), targets.heatmap[0].numpy()
+
+
+def _regions(example: Example) -> Regions:
+    """By their boxes, as COCO's evaluation of boxes takes them."""
+    boxes = np.array([region["bbox"] for _, region in example.regions], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    labels = [-1 if label is None else label for label, _ in example.regions]
+    return Regions(boxes, np.array(labels, np.int64))

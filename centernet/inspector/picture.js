@@ -1,0 +1,227 @@
+"use strict";
+// The picture: photo, heat over it, boxes and peaks over that; zoom and pan.
+
+const stage = document.getElementById("stage");
+const world = document.getElementById("world");
+const photo = document.getElementById("photo");
+const heat = document.getElementById("heat");
+const marks = document.getElementById("marks");
+const tip = document.getElementById("tip");
+
+const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
+const view = { scale: 1, x: 0, y: 0, fitted: 1 };
+let maps = null; // of the image that is shown: {prediction, target} by label, and cells
+
+// ---- heat
+
+async function loadMaps(place) {
+  const pictures = JSON.parse(document.getElementById(`pictures-${place}`).textContent);
+  const loaded = { image: pictures.image, cells: pictures.cells };
+  for (const layer of ["prediction", "target"]) {
+    const planes = Object.entries(pictures[layer] ?? {});
+    loaded[layer] = new Map(await Promise.all(
+      planes.map(async ([label, uri]) => [Number(label), await levels(uri, pictures.cells)])));
+  }
+  return loaded;
+}
+
+// The grey levels of a picture that is one pixel per cell.
+async function levels(uri, [width, height]) {
+  const picture = new Image();
+  picture.src = uri;
+  await picture.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  return Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]);
+}
+
+const planesOf = (layer) =>
+  [...(maps?.[layer] ?? [])].filter(([label]) => state.classes.has(label)).map(([, p]) => p);
+
+// Of every cell the strongest value of the classes that are on: of the differences that is the one
+// farthest from zero.
+function cellValues(layer) {
+  const [width, height] = maps.cells;
+  const values = new Float32Array(width * height);
+  if (layer !== "difference") {
+    for (const plane of planesOf(layer)) {
+      for (let i = 0; i < plane.length; i++) values[i] = Math.max(values[i], plane[i] / 255);
+    }
+    return values;
+  }
+  const none = new Uint8Array(width * height);
+  for (const label of state.classes) {
+    const predicted = maps.prediction.get(label) ?? none, wanted = maps.target.get(label) ?? none;
+    for (let i = 0; i < values.length; i++) {
+      const difference = (predicted[i] - wanted[i]) / 255;
+      if (Math.abs(difference) > Math.abs(values[i])) values[i] = difference;
+    }
+  }
+  return values;
+}
+
+function colorOf(value, layer) {
+  if (layer !== "difference") return about.heat_colors[Math.round(255 * value)];
+  return (value < 0 ? TOO_LITTLE : TOO_MUCH).map((part) => part * Math.abs(value));
+}
+
+function drawHeat() {
+  heat.hidden = state.layer === "image" || !maps;
+  if (heat.hidden) return;
+  [heat.width, heat.height] = maps.cells;
+  const context = heat.getContext("2d");
+  const pixels = context.createImageData(heat.width, heat.height);
+  cellValues(state.layer).forEach((value, i) => {
+    // Dimmed where it is 0, glowing where it is 1.
+    const alpha = 0.35 + 0.65 * Math.sqrt(Math.abs(value));
+    pixels.data.set([...colorOf(value, state.layer), 255 * alpha], 4 * i);
+  });
+  context.putImageData(pixels, 0, 0);
+  heat.classList.toggle("sharp", state.sharp);
+}
+
+function placeHeat(image) {
+  const [scaleX, shiftX, scaleY, shiftY] = image.matrix;
+  const [width, height] = maps.cells;
+  const percent = (value, whole) => `${(100 * value) / whole}%`;
+  heat.style.left = percent(shiftX, image.width);
+  heat.style.top = percent(shiftY, image.height);
+  heat.style.width = percent(scaleX * width, image.width);
+  heat.style.height = percent(scaleY * height, image.height);
+}
+
+// ---- boxes and peaks
+
+function svg(name, attributes, parent = marks) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  parent.append(element);
+  return element;
+}
+
+function rectangle([left, top, right, bottom], attributes) {
+  const [x, y] = [Math.min(left, right), Math.min(top, bottom)];
+  const [width, height] = [Math.abs(right - left), Math.abs(bottom - top)];
+  return svg("rect", { x, y, width, height, ...attributes });
+}
+
+function drawMarks(image) {
+  const { objects, boxes, faint } = judge(image);
+  marks.replaceChildren();
+  marks.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
+  const shown = [];
+  const add = (thing, element) => {
+    element.dataset.thing = shown.push(thing) - 1;
+    return element;
+  };
+  if (state.truth) {
+    for (const region of image.regions ?? []) rectangle(region.box, { class: "region" });
+    for (const object of objects) add(object, rectangle(object.box, { class: object.kind }));
+  }
+  if (state.boxes) {
+    for (const box of [...boxes].reverse()) {
+      const color = about.classes[box.label].color;
+      add(box, rectangle(box.box, { class: `box ${box.kind}`, style: `--color: ${color}` }));
+    }
+    for (const box of boxes) if (box.kind === "false") nameBox(box, "✕ ");
+  }
+  if (state.truth) {
+    for (const object of objects) {
+      if (object.kind === "missed") add(object, cross(...center(object.box)));
+    }
+  }
+  if (state.peaks) {
+    for (const peak of [...faint, ...boxes]) {
+      const [cx, cy] = atPixel(image, peak.cell);
+      const of = faint.includes(peak) ? "faint" : peak.kind;
+      const color = about.classes[peak.label].color;
+      add(peak, svg("circle", { cx, cy, class: `peak ${of}`, style: `--color: ${color}` }));
+    }
+  }
+  marks.things = shown;
+}
+
+function cross(x, y) {
+  const group = svg("g", { class: "cross", transform: `translate(${x} ${y})` });
+  svg("path", { d: "M-6-6 6 6M-6 6 6-6" }, group);
+  svg("circle", { r: 9 }, group);
+  return group;
+}
+
+function nameBox(box, before) {
+  const text = svg("text", {
+    x: Math.min(box.box[0], box.box[2]), y: Math.min(box.box[1], box.box[3]), class: box.kind,
+  });
+  text.textContent = `${before}${className(box.label)} ${number(box.score)}`;
+}
+
+function showTip(thing, clientX, clientY) {
+  const [title, sentence] = describe(about.images[state.image], thing);
+  tip.replaceChildren(Object.assign(document.createElement("b"), { textContent: title }),
+    Object.assign(document.createElement("span"), { textContent: sentence }));
+  tip.hidden = false;
+  const frame = stage.getBoundingClientRect();
+  const x = Math.min(clientX - frame.left + 14, frame.width - tip.offsetWidth - 6);
+  const below = clientY - frame.top + 16;
+  const above = clientY - frame.top - tip.offsetHeight - 12;
+  tip.style.left = `${Math.max(6, x)}px`;
+  tip.style.top = `${below + tip.offsetHeight > frame.height ? Math.max(6, above) : below}px`;
+}
+
+// Show where a thing is: zoom to it and mark it.
+function spotlight(image, thing) {
+  const [left, top, right, bottom] = thing.box;
+  const size = Math.max(right - left, bottom - top, 20);
+  const close = Math.min(stage.clientWidth, stage.clientHeight) / (2.5 * size);
+  zoomTo(Math.max(view.fitted, close), ...center(thing.box));
+  const alike = (other) => other.kind === thing.kind && other.index === thing.index;
+  for (const element of marks.querySelectorAll("[data-thing]")) {
+    element.classList.toggle("lit", alike(marks.things[element.dataset.thing]));
+  }
+}
+
+// ---- zoom and pan: pixel (px, py) of the image is at (x + scale * px, y + scale * py)
+
+function fit(image) {
+  const { clientWidth, clientHeight } = stage;
+  view.fitted = Math.min(clientWidth / image.width, clientHeight / image.height);
+  zoomTo(view.fitted, image.width / 2, image.height / 2);
+}
+
+// So that a pixel of the image is in the middle.
+function zoomTo(scale, px, py) {
+  view.scale = scale;
+  view.x = stage.clientWidth / 2 - scale * px;
+  view.y = stage.clientHeight / 2 - scale * py;
+  placeWorld();
+}
+
+// So that what is at a point of the stage stays there.
+function zoomBy(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
+  const scale = Math.min(Math.max(view.scale * factor, view.fitted), 40 * view.fitted);
+  const ratio = scale / view.scale;
+  [view.scale, view.x, view.y] = [scale, x - ratio * (x - view.x), y - ratio * (y - view.y)];
+  placeWorld();
+}
+
+function panBy(x, y) {
+  view.x += x;
+  view.y += y;
+  placeWorld();
+}
+
+function placeWorld() {
+  const image = about.images[state.image];
+  const [width, height] = [image.width * view.scale, image.height * view.scale];
+  const inside = (at, length, room) => length <= room
+    ? (room - length) / 2 : Math.min(room / 2, Math.max(room / 2 - length, at));
+  view.x = inside(view.x, width, stage.clientWidth);
+  view.y = inside(view.y, height, stage.clientHeight);
+  Object.assign(world.style,
+    { left: `${view.x}px`, top: `${view.y}px`, width: `${width}px`, height: `${height}px` });
+  marks.style.setProperty("--scale", view.scale);
+  // At rest a finger scrolls the page; zoomed in it moves the picture.
+  stage.classList.toggle("zoomed", view.scale > 1.01 * view.fitted);
+}
