@@ -20,7 +20,7 @@ from centernet.network import Network
 from centernet.targets import encode_targets, gaussian_radius
 
 # Fainter local maxima are no peaks, and of more than so many the faintest are left out.
-FLOOR, MOST_PEAKS = 0.02, 200
+FLOOR, MOST_PEAKS = 0.05, 200
 # Peaks whose boxes are decoded together.
 _TOGETHER = 64
 

@@ -144,16 +144,18 @@ function drawMarks(image) {
 }
 
 function cross(x, y) {
-  const group = svg("g", { class: "cross", transform: `translate(${x} ${y})` });
+  const group = svg("g", { class: "cross", style: `--x: ${x}px; --y: ${y}px` });
   svg("path", { d: "M-6-6 6 6M-6 6 6-6" }, group);
   svg("circle", { r: 9 }, group);
   return group;
 }
 
 function nameBox(box, before) {
-  const text = svg("text", {
-    x: Math.min(box.box[0], box.box[2]), y: Math.min(box.box[1], box.box[3]), class: box.kind,
-  });
+  const x = Math.max(0, Math.min(box.box[0], box.box[2]));
+  const top = Math.max(0, Math.min(box.box[1], box.box[3]));
+  // Above the box, or inside where that would be outside the picture.
+  const inside = top < 0.04 * about.images[state.image].height;
+  const text = svg("text", { x, y: top, class: inside ? "inside" : "" });
   text.textContent = `${before}${className(box.label)} ${number(box.score)}`;
 }
 
@@ -173,8 +175,8 @@ function showTip(thing, clientX, clientY) {
 // Show where a thing is: zoom to it and mark it.
 function spotlight(image, thing) {
   const [left, top, right, bottom] = thing.box;
-  const size = Math.max(right - left, bottom - top, 20);
-  const close = Math.min(stage.clientWidth, stage.clientHeight) / (2.5 * size);
+  const size = Math.max(right - left, bottom - top, Math.max(image.width, image.height) / 15);
+  const close = Math.min(stage.clientWidth, stage.clientHeight) / (3 * size);
   zoomTo(Math.max(view.fitted, close), ...center(thing.box));
   const alike = (other) => other.kind === thing.kind && other.index === thing.index;
   for (const element of marks.querySelectorAll("[data-thing]")) {

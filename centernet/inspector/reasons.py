@@ -165,8 +165,9 @@ class _Scene:
         self.overlap = overlaps(peaks.boxes, objects.boxes)
         self.same_class = peaks.labels[:, None] == objects.labels[None]
         apart = np.abs(peaks.cells[:, None] - objects.cells[None]).max(2, initial=0)
-        # A peak is of an object's place when it touches it, or lies where the target is warm.
-        self.near = (self.overlap >= _TOUCHES) | (apart <= np.maximum(1, objects.radius)[None])
+        # Where the object's target is warm.
+        self.central = apart <= np.maximum(1, objects.radius)[None]
+        self.near = (self.overlap >= _TOUCHES) | self.central
         self.ignored = self._in_regions(regions)
         self.found_by = self._match()
         self.finds = {k: i for i, k in self.found_by.items()}
@@ -235,11 +236,14 @@ class _Scene:
             return Verdict(match=self.finds[k])
         if self.ignored[k]:
             return Verdict(reason=Reason.IGNORED)
-        right_place = self.overlap[k] >= self.iou
+        right_place, same_class = self.overlap[k] >= self.iou, self.same_class[k]
+        better = [self.found_by.get(i, k) < k for i in range(len(same_class))]
+        taken = np.array(better, bool) & same_class
         for reason, candidates in (
-            (Reason.DUPLICATE, right_place & self.same_class[k]),
-            (Reason.WRONG_CLASS, right_place & ~self.same_class[k]),
-            (None, self.near[k] & self.same_class[k]),
+            (Reason.DUPLICATE, taken & right_place),
+            (Reason.WRONG_CLASS, ~same_class & right_place),
+            (None, ~taken & same_class & self.near[k]),
+            (Reason.DUPLICATE, taken & self.central[k]),
         ):
             if candidates.any():
                 i = int(np.where(candidates, self.overlap[k], -1).argmax())
