@@ -204,7 +204,12 @@ def inspect(arguments: list[str]) -> NoReturn:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("source", metavar="SOURCE", nargs="?", help="an image, a folder, or a glob in quotes")
+    add(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help="an image, a folder, a glob in quotes, or a dataset's folder",
+    )
     add("--weights", required=True, help="a checkpoint of fit or of the original release")
     add("--annotations", type=Path, help="COCO JSON of the images to look at")
     add("--images", type=Path, help="their folder")

@@ -1,5 +1,6 @@
 """Training and validation data as Lightning sees them."""
 
+import inspect
 import logging
 import os
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import yaml
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -229,3 +231,28 @@ class DetectionData(LightningDataModule):
         """Send the images; the few boxes follow when targets are made of them."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
+
+
+def validation_set(
+    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
+) -> CocoDetection:
+    """The validation images that a configuration names, of ``configs/`` or of a run.
+
+    Args:
+        config: YAML.
+        class_names: by label.
+        root: folder of the dataset, if it is not where the configuration says.
+
+    Raises:
+        InputError: the configuration or the data cannot be read.
+    """
+    try:
+        options = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["data"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        said = getattr(error, "strerror", None) or f"no configuration with data ({error})"
+        raise InputError(f"cannot read {config}: {said}") from None
+    known = options.keys() & inspect.signature(DetectionData).parameters
+    given = {name: options[name] for name in known} | ({"root": str(root)} if root else {})
+    # What only a training needs is left alone.
+    given |= {"class_names": list(class_names), "augment": None, "image_size": 512}
+    return DetectionData(**given).val_set

@@ -40,15 +40,24 @@ def decode(
 
     label = torch.div(index, rows * columns, rounding_mode="floor")
     cell = index % (rows * columns)
-    boxes = _boxes_at(cell, columns, outputs) * stride
+    boxes = boxes_at(cell, columns, outputs) * stride
     return [
         {"boxes": b, "scores": s, "labels": c}
         for b, s, c in zip(boxes, logits.sigmoid(), label, strict=True)
     ]
 
 
-def _boxes_at(cell: Tensor, columns: int, outputs: Mapping[str, Tensor]) -> Tensor:
-    """Boxes (B, K, 4) in cells, of the cells (B, K), counted row by row."""
+def boxes_at(cell: Tensor, columns: int, outputs: Mapping[str, Tensor]) -> Tensor:
+    """The boxes that are read at cells, whether or not these are peaks.
+
+    Args:
+        cell: (B, K), counted row by row.
+        columns: of the maps.
+        outputs: as for :func:`decode`.
+
+    Returns:
+        (B, K, 4) float32 xyxy in cells.
+    """
     corner = torch.stack([cell % columns, torch.div(cell, columns, rounding_mode="floor")], -1)
     if "sides" in outputs:
         before, after = _read(outputs["sides"], cell).split(2, -1)

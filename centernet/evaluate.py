@@ -31,11 +31,14 @@ class Evaluation:
         per_class: one row per class with ``class``, ``objects`` (in the images looked at, not
             counting crowds), ``AP``, ``AP50``, ``AP75``, ``AR_100``.
         summary: the table that pycocotools prints.
+        precision: (101, C) at IoU 0.5 by recall (0, 0.01, ..., 1) and class, in the order of
+            ``per_class``; -1 for a class without objects.
     """
 
     metrics: dict[str, float]
     per_class: list[dict[str, Any]]
     summary: str
+    precision: NDArray
 
     def save(self, folder: Path) -> None:
         """Write ``metrics.json`` and ``per_class.csv``."""
@@ -107,7 +110,9 @@ def evaluate(
         printed.truncate()
         coco.summarize()
     metrics = {name: _number(value) for name, value in zip(METRICS, coco.stats, strict=True)}
-    return Evaluation(metrics, _per_class(coco, truth), printed.getvalue())
+    # (threshold, recall, class, area, detections)
+    precision = coco.eval["precision"][np.isclose(coco.params.iouThrs, 0.5), ..., 0, -1][0]
+    return Evaluation(metrics, _per_class(coco, truth), printed.getvalue(), precision)
 
 
 def _indexed(content: dict[str, Any]) -> COCO:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from tqdm import tqdm
 
 from centernet.data import CocoDetection
@@ -66,38 +65,38 @@ def inspect(detector: Detector, chosen: Sequence[Example], page: Page, *, iou: f
 
 def _examples(options: argparse.Namespace, class_names: Sequence[str]) -> list[Example]:
     """What the options name: a dataset, or images without annotations."""
-    dataset = find_dataset(options)
+    dataset = _dataset(options, class_names)
     if dataset:
-        found = list(examples(CocoDetection(*dataset, class_names=class_names)))
-    elif options.source is None:
+        return list(examples(dataset))
+    if options.source is None:
         raise InputError("nothing to look at: give images, --annotations and --images, or --config")
-    else:
-        paths = find_images(options.source)
-        if paths is None:
-            raise InputError(f"{options.source} is no image: inspect looks at images, not videos")
-        found = [Example(path, path.name) for path in paths]
-        # Without annotations no image is worse than another, so only so many are looked at.
-        found = found[: options.limit or None]
-    return found
+    paths = find_images(options.source)
+    if paths is None:
+        raise InputError(f"{options.source} is no image: inspect looks at images, not at videos")
+    # Without annotations no image is worse than another, so only so many are looked at.
+    return [Example(path, path.name) for path in paths[: options.limit or None]]
 
 
-def find_dataset(options: argparse.Namespace) -> tuple[Path, Path] | None:
-    """The folder of images and the annotation file that options name; None for no dataset.
-
-    What is given by itself goes before the configuration's validation data.
-    """
-    data: dict[str, str] = {}
+def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDetection | None:
+    given = [options.source, options.annotations or options.images, options.config]
+    if sum(value is not None for value in given) > 1:
+        raise InputError("give one of SOURCE, --annotations with --images, and --config")
     if options.config:
-        try:
-            data = yaml.safe_load(Path(options.config).read_text())["data"]
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise InputError(f"config {options.config} cannot be read: {error}") from None
-    root = Path(options.root or data.get("root", "."))
-    images = options.images or (options.config and root / data.get("val_images", "val2017"))
-    annotations = options.annotations or (
-        options.config and root / data.get("val_annotations", "annotations/instances_val2017.json")
-    )
-    if bool(images) != bool(annotations):
-        given, missing = ("images", "annotations") if images else ("annotations", "images")
-        raise InputError(f"--{given} alone is no dataset: give --{missing}, too")
-    return (Path(images), Path(annotations)) if images else None
+        from centernet.datamodule import validation_set
+
+        return validation_set(options.config, class_names, root=options.root)
+    if bool(options.images) != bool(options.annotations):
+        missing = "annotations" if options.images else "images"
+        raise InputError(f"images and their annotations go together: give --{missing}, too")
+    if options.images:
+        return CocoDetection(options.images, options.annotations, class_names=class_names)
+    found = options.source and _dataset_in(Path(options.source))
+    return CocoDetection(*found, class_names=class_names) if found else None
+
+
+def _dataset_in(folder: Path) -> tuple[Path, Path] | None:
+    """Validation images and annotations of a folder that lies as data/README.md shows."""
+    annotations = folder / "annotations" / "instances_val.json"
+    images = (folder / name for name in ("val", "images/val", "images"))
+    found = next((path for path in images if path.is_dir()), None)
+    return (found, annotations) if found and annotations.is_file() else None

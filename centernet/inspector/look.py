@@ -12,6 +12,7 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.data import CocoDetection
+from centernet.decode import boxes_at
 from centernet.detector import Detector
 from centernet.heatmaps import peak_cells
 from centernet.inference import View
@@ -21,8 +22,6 @@ from centernet.targets import encode_targets, gaussian_radius
 
 # Fainter local maxima are no peaks, and of more than so many the faintest are left out.
 FLOOR, MOST_PEAKS = 0.05, 200
-# Peaks whose boxes are decoded together.
-_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -152,27 +151,12 @@ def _peaks(
     label, row, column = peak_cells(heat, FLOOR)
     scores = heat[label, row, column]
     best = np.argsort(-scores, kind="stable")[:MOST_PEAKS]
-    cells = np.column_stack([column, row])[best]
-    boxes = geometry.transform_boxes(boxes_at(network, outputs, cells), back)
-    return Peaks(boxes, label[best], cells, scores[best])
-
-
-@torch.inference_mode()
-def boxes_at(network: Network, outputs: Mapping[str, Tensor], cells: NDArray) -> NDArray:
-    """The boxes (n, 4), in canvas pixels, that a network sees at cells (n, 2) of an image.
-
-    The network's own decoding reads them, each from a heatmap that has a single peak, so this
-    knows nothing of heads.
-    """
-    heatmap, boxes = outputs["heatmap"], [np.empty((0, 4), np.float32)]
-    for part in torch.from_numpy(cells).split(_TOGETHER) if len(cells) else ():
-        count = len(part)
-        single = torch.full((count, 1, *heatmap.shape[2:]), -1e3, device=heatmap.device)
-        single[torch.arange(count), 0, part[:, 1], part[:, 0]] = 1e3
-        alike = {name: value.expand(count, -1, -1, -1) for name, value in outputs.items()}
-        found = network.decode(alike | {"heatmap": single}, top_k=1)
-        boxes += [result["boxes"].cpu().numpy() for result in found]
-    return np.concatenate(boxes)
+    label, row, column, scores = (values[best] for values in (label, row, column, scores))
+    columns = heat.shape[2]
+    cell = torch.from_numpy(row * columns + column)[None].to(outputs["heatmap"].device)
+    boxes = (boxes_at(cell, columns, outputs)[0] * network.stride).cpu().numpy()
+    boxes = geometry.transform_boxes(boxes, back)
+    return Peaks(boxes, label, np.column_stack([column, row]), scores)
 
 
 def _as_peaks(found: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int) -> Peaks:

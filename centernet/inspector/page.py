@@ -15,7 +15,7 @@ from centernet.errors import InputError
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import FLOOR, Findings, Maps
 from centernet.inspector.reasons import Verdict
-from centernet.thresholds import by_label
+from centernet.thresholds import BEST, by_label
 
 _FOLDER = Path(__file__).parent
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60
@@ -59,24 +59,11 @@ class Page:
             iou: that was given to :func:`centernet.inspector.look`.
             limit: most images; None for all.
         """
+        self.class_names, self.threshold, self.best = tuple(class_names), threshold, best
         self.thresholds = by_label(threshold, best, len(class_names))
-        self.seen = 0
+        self.title, self.iou, self.seen = title, iou, 0
         self._limit = limit
         self._images: list[_Kept] = []
-        self._about = {
-            "title": title,
-            "classes": [
-                {"name": name, "color": CLASS_COLORS[i % len(CLASS_COLORS)]}
-                for i, name in enumerate(class_names)
-            ],
-            "heat_colors": HEAT_COLORS.tolist(),
-            "threshold": threshold if isinstance(threshold, str) else _round(self.thresholds[0]),
-            "best": None
-            if best is None
-            else [_round(t) for t in by_label("best", best, len(best))],
-            "iou": iou,
-            "floor": FLOOR,
-        }
 
     def __len__(self) -> int:
         return len(self._images)
@@ -95,10 +82,13 @@ class Page:
             _Kept(badness, number, _entry(findings, maps), script_json(_pictures(maps)))
         )
 
-    def place_of(self, name: str) -> int | None:
-        """Where an image stands on the page, for links to ``#image=PLACE``; None if it does not."""
-        names = [image.entry["name"] for image in self._images]
-        return names.index(name) if name in names else None
+    def place_of(self, number: int) -> int | None:
+        """Where the image that was added so many-th stands, for links to ``#image=PLACE``.
+
+        None where better images than others had to go.
+        """
+        numbers = [image.number for image in self._images]
+        return numbers.index(number) if number in numbers else None
 
     def save(self, path: Path) -> None:
         """Write the page beside its place and move it there.
@@ -116,17 +106,31 @@ class Page:
             raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
     def _write(self, file: TextIO) -> None:
-        before, after = template(_FOLDER, self._about["title"]).split("<!-- data -->")
+        before, after = template(_FOLDER, self.title).split("<!-- data -->")
         file.write(before)
         for place, image in enumerate(self._images):
             file.write(f'<script type="application/json" id="pictures-{place}">')
             file.write(f"{image.pictures}</script>\n")
-        about = self._about | {
+        file.write(f'<script type="application/json" id="about">{script_json(self._about())}')
+        file.write(f"</script>{after}")
+
+    def _about(self) -> dict[str, Any]:
+        best, classes = self.best, len(self.class_names)
+        by_class = isinstance(self.threshold, str)
+        return {
+            "title": self.title,
+            "classes": [
+                {"name": name, "color": CLASS_COLORS[i % len(CLASS_COLORS)]}
+                for i, name in enumerate(self.class_names)
+            ],
+            "heat_colors": HEAT_COLORS.tolist(),
+            "threshold": self.threshold if by_class else _round(self.thresholds[0]),
+            "best": best and [_round(t) for t in by_label(BEST, best, classes)],
+            "iou": self.iou,
+            "floor": FLOOR,
             "seen": self.seen,
             "images": [image.entry for image in self._images],
         }
-        file.write(f'<script type="application/json" id="about">{script_json(about)}</script>')
-        file.write(after)
 
 
 def template(folder: Path, title: str) -> str:
