@@ -97,6 +97,7 @@ def call(command: str, row: Row, options: Sequence[str], log: Path) -> float:
 def fit(row: Row, folder: Path, options: Sequence[str]) -> tuple[Path, float]:
     """Train; returns the run and the seconds."""
     where = (f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false")
+    where += ("--report=false",)
     seconds = call("fit", row, (*row.options, *where, *options), folder / "fit.log")
     return newest_run(folder, row.config.stem), seconds
 

@@ -14,11 +14,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet.checkpoints import save_file
 from centernet.errors import InputError
-from centernet.heatmaps import blend
+from centernet.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
 
 log = logging.getLogger(__name__)
@@ -176,11 +177,21 @@ def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[s
 
 
 class HeatmapPictures(Callback):
-    """For the same few images at each validation: image, target and prediction, in TensorBoard."""
+    """Of the same few images at each validation, side by side in TensorBoard.
+
+    The image; over it the target heatmap, the predicted one, and their difference: orange where
+    there is too much heat, blue where there is too little.
+    """
 
     def __init__(self, count: int = 4) -> None:
         """Show the first ``count`` validation images."""
         self.count = count
+        self._left = count
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the first image again."""
+        wanted = trainer.is_global_zero and trainer.state.fn == "fit"
+        self._left = self.count if wanted and pl_module.model.has_heatmaps else 0
 
     def on_validation_batch_end(
         self,
@@ -191,25 +202,26 @@ class HeatmapPictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batch's first images."""
-        if batch_idx or not trainer.is_global_zero or trainer.state.fn != "fit":
+        """Draw the batch's images that are among the first few."""
+        if not self._left:
             return
-        if not pl_module.model.has_heatmaps:
-            return
-        images, targets = batch
-        logits = outputs["heatmap"].float()
-        wanted = encode_targets(targets, tuple(logits.shape), stride=pl_module.model.stride)
-        for i in range(min(self.count, len(images))):
-            image = images[i].permute(1, 2, 0).cpu().numpy()
-            maps = (
-                heatmaps[i].max(0).values.cpu().numpy()
-                for heatmaps in (wanted.heatmap, logits.sigmoid())
-            )
-            size = image.shape[1], image.shape[0]
-            strip = [image, *(blend(image, cv2.resize(heat, size)) for heat in maps)]
+        images, targets = (part[: self._left] for part in batch)
+        self._left -= len(images)
+        predicted = outputs["heatmap"][: len(images)].float().sigmoid().cpu()
+        wanted = encode_targets(targets, tuple(predicted.shape), stride=pl_module.model.stride)
+        for image, target, *heat in zip(images, targets, wanted.heatmap, predicted, strict=True):
+            strip = _strip(image.permute(1, 2, 0).cpu().numpy(), *heat)
+            name = f"image, target, prediction, difference/{Path(target['file']).name}"
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
-                    name = f"image, target, prediction/{Path(targets[i]['file']).name}"
-                    logger.experiment.add_image(
-                        name, np.hstack(strip), trainer.global_step, dataformats="HWC"
-                    )
+                    logger.experiment.add_image(name, strip, trainer.global_step, dataformats="HWC")
+
+
+def _strip(image: NDArray[np.uint8], target: Tensor, predicted: Tensor) -> NDArray[np.uint8]:
+    """Of maps (C, h, w), all classes together: at every cell the value farthest from zero."""
+    difference = predicted - target
+    farthest = difference.abs().argmax(0, keepdim=True)
+    maps = (target.amax(0), predicted.amax(0), difference.gather(0, farthest)[0])
+    large = [cv2.resize(cells.numpy(), image.shape[1::-1]) for cells in maps]
+    drawn = (blend(image, large[0]), blend(image, large[1]), blend_difference(image, large[2]))
+    return np.hstack([image, *drawn])

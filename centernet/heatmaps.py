@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from centernet import geometry
 from centernet.drawing import HEAT_COLORS, legend, letter_size
 
+# RGB, told apart by everyone; the inspector's page has the same.
+_TOO_MUCH, _TOO_LITTLE = np.float32([255, 150, 30]), np.float32([70, 150, 255])
 PEAK = np.dtype([("x", np.float32), ("y", np.float32), ("score", np.float32), ("label", np.int64)])
 
 
@@ -92,6 +94,21 @@ def peak_cells(
     return np.nonzero(
         (probabilities == highest) & (probabilities >= np.reshape(threshold, (-1, 1, 1)))
     )
+
+
+def blend_difference(
+    image: NDArray[np.uint8], difference: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Colour an image by prediction minus target: orange for too much heat, blue for too little.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        difference: (H, W) in [-1, 1].
+    """
+    size = np.abs(difference, dtype=np.float32).clip(0, 1)
+    colors = np.where(difference[..., None] > 0, _TOO_MUCH, _TOO_LITTLE) * size[..., None]
+    weight = 0.35 + 0.5 * np.sqrt(size)
+    return cv2.blendLinear(image, colors.astype(np.uint8), 1 - weight, weight)
 
 
 def blend(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

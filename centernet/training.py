@@ -97,6 +97,12 @@ class TrainCLI(LightningCLI):
         """The data says which classes there are; one seed rules everything."""
         parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.add_argument(
+            "--report",
+            type=bool,
+            default=True,
+            help="at the end of fit, write report.html and inspect.html into the run's folder",
+        )
 
     @property
     def options(self) -> Any:
@@ -196,6 +202,25 @@ class TrainCLI(LightningCLI):
         if self.trainer.is_global_zero and best.exists():
             folder = next(c for c in self.trainer.callbacks if isinstance(c, RunFolder))
             print(f"best AP {folder.best:.3f}, kept in {best}")
+            if self.options.report:
+                self._report()
+
+    def _report(self) -> None:
+        """Write the report; whatever goes wrong there, the training is done and safe."""
+        try:
+            from centernet.report import write_report
+
+            path = write_report(
+                self.run,
+                dataset=self.datamodule.val_set,
+                device=self.trainer.strategy.root_device,
+                progress=self.options.trainer.enable_progress_bar is not False,
+            )
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            log.warning("no report (%s); once more: centernet report %s", said, self.run)
+        else:
+            print(f"what it learned and what it misses: {path}")
 
     def after_validate(self) -> None:
         """Print COCO's table and the classes', and save them with the detections."""

@@ -19,6 +19,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 # Of a training as small as they come, on the shapes.
 TINY_CONFIG = """\
+report: false
 data:
   train_images: train
   train_annotations: annotations/instances_train.json

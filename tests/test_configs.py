@@ -39,6 +39,7 @@ def test_every_config_trains(config, shapes, tmp_path, monkeypatch):
             "--trainer.max_epochs=1",
             "--trainer.check_val_every_n_epoch=1",
             "--trainer.enable_progress_bar=false",
+            "--report=false",
         ]
     )
     assert (tmp_path / "runs" / config.stem / "best.ckpt").exists()

@@ -22,6 +22,7 @@ SMALL = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.check_val_every_n_epoch=1",
+    "--report=false",
 ]
 CONFIG = """\
 data:
