@@ -63,10 +63,11 @@ def rows_of(run):
 
 
 def test_a_run_leaves_what_it_should(train, shapes):
-    run = train("fit", "--trainer.max_epochs=2") / "runs" / "tiny"
+    run = train("fit", "--trainer.max_epochs=2", "--report=true") / "runs" / "tiny"
     events = [p for p in run.iterdir() if p.name.startswith("events")]
     names = {p.name for p in run.iterdir()} - {p.name for p in events}
-    assert names == {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} and events
+    pages = {"report.html", "inspect.html"}
+    assert names == {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} | pages and events
     rows = rows_of(run)
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert all(0 <= float(row["AP"]) <= 1 and float(row["loss"]) > 0 for row in rows)
