@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.loggers import TensorBoardLogger
 
-from centernet.callbacks import EMA, AtomicCheckpointIO
+from centernet.callbacks import EMA, AtomicCheckpointIO, HeatmapPictures
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
@@ -47,3 +49,59 @@ def test_averaging_warms_up():
     averaged = ema._average_model.module
     assert averaged.weight.item() == pytest.approx(expected, rel=1e-4)
     assert averaged.steps == 199  # counters are copied
+
+
+class Board(TensorBoardLogger):
+    """Remembers the pictures it is given."""
+
+    def __init__(self):
+        self.pictures = {}
+
+    @property
+    def experiment(self):
+        return SimpleNamespace(add_image=lambda name, image, *_, **__: self._add(name, image))
+
+    def _add(self, name, image):
+        self.pictures[name] = image
+
+
+def validate(callback, board, *batches, fn="fit"):
+    """Batches of images as (files, predicted logits), each with an object in its middle."""
+    trainer = SimpleNamespace(
+        is_global_zero=True, state=SimpleNamespace(fn=fn), loggers=[board], global_step=7
+    )
+    task = SimpleNamespace(model=SimpleNamespace(has_heatmaps=True, stride=4))
+    callback.on_validation_epoch_start(trainer, task)
+    for number, (files, logits) in enumerate(batches):
+        target = {"boxes": torch.tensor([[24.0, 24, 40, 40]]), "labels": torch.tensor([0])}
+        targets = [target | {"file": f"images/{name}"} for name in files]
+        images = torch.full((len(files), 3, 64, 64), 100, dtype=torch.uint8)
+        callback.on_validation_batch_end(
+            trainer, task, {"heatmap": logits}, (images, targets), number
+        )
+
+
+def test_the_same_first_images_are_shown_at_every_validation():
+    board, callback = Board(), HeatmapPictures(count=3)
+    batches = [(["a", "b"], torch.zeros(2, 2, 16, 16)), (["c", "d"], torch.zeros(2, 2, 16, 16))]
+    for _ in range(2):
+        board.pictures.clear()
+        validate(callback, board, *batches)
+        assert [name.split("/")[1] for name in board.pictures] == ["a", "b", "c"]
+    board.pictures.clear()
+    validate(callback, board, *batches, fn="validate")
+    assert not board.pictures
+
+
+def test_image_target_prediction_and_difference_stand_side_by_side():
+    """The object, in the middle, is not seen; in the upper left corner something is."""
+    logits = torch.full((1, 2, 16, 16), -20.0)
+    logits[0, 1, :4, :4] = 20
+    board = Board()
+    validate(HeatmapPictures(), board, (["a"], logits))
+    image, target, prediction, difference = np.hsplit(*board.pictures.values(), 4)
+    assert (image == 100).all()
+    assert target[34, 34].sum() > 350 > prediction[34, 34].sum()
+    assert prediction[4, 4].sum() > 350 > target[4, 4].sum()
+    missed, false = difference[34, 34].astype(int), difference[4, 4].astype(int)
+    assert missed[2] > missed[0] + 50 and false[0] > false[2] + 50  # blue, orange

@@ -3,7 +3,7 @@ import pytest
 from doubles import SCORE, blob, picture, spot_detector
 
 from centernet.drawing import HEAT_COLORS
-from centernet.heatmaps import Heatmaps, blend
+from centernet.heatmaps import Heatmaps, blend, blend_difference
 
 # A cell is 4 x 8 image pixels and the first begins at (-2, 10).
 MATRIX = np.array([[4.0, 0, -2], [0, 8.0, 10]])
@@ -129,3 +129,10 @@ def test_colours_grow_stronger_with_the_heat(heat, share):
     color = HEAT_COLORS[int(min(heat, 1) * 255)]
     np.testing.assert_allclose(blended[0, 0], 100 * (1 - share) + color * share, atol=1)
     assert (blended == blended[0, 0]).all()
+
+
+def test_a_difference_is_orange_above_and_blue_below_zero():
+    image = np.full((1, 3, 3), 100, np.uint8)
+    too_little, right, too_much = blend_difference(image, np.float32([[-1, 0, 1]]))[0].astype(int)
+    assert too_much[0] > too_much[1] > too_much[2] and too_little[2] > too_little[1] > too_little[0]
+    assert (right == 65).all()  # dimmed

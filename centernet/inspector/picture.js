@@ -125,7 +125,6 @@ function drawMarks(image) {
       const color = about.classes[box.label].color;
       add(box, rectangle(box.box, { class: `box ${box.kind}`, style: `--color: ${color}` }));
     }
-    for (const box of boxes) if (box.kind === "false") nameBox(box, "✕ ");
   }
   if (state.truth) {
     for (const object of objects) {
@@ -140,6 +139,7 @@ function drawMarks(image) {
       add(peak, svg("circle", { cx, cy, class: `peak ${of}`, style: `--color: ${color}` }));
     }
   }
+  if (state.boxes) for (const box of boxes) if (box.kind === "false") nameBox(box, "✕ ");
   marks.things = shown;
 }
 

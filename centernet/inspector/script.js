@@ -48,7 +48,7 @@ function build() {
   about.images.forEach((image, place) => {
     image.button = make("button", { onclick: () => select(place) },
       make("img", { src: image.thumbnail, alt: "", loading: "lazy" }),
-      make("span", {}, make("b", { textContent: image.name }), make("small")));
+      make("span", {}, make("b", {}, make("bdi", { textContent: image.name })), make("small")));
     image.item = make("li", {}, image.button);
   });
   $("legend").append(...legend());
