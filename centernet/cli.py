@@ -49,6 +49,7 @@ Look at heatmaps, peaks and boxes in one web page, and, where there are annotati
 are missed and boxes are false. The page is one file: no server, no network.
 
   centernet inspect photos/ --weights runs/custom/best.ckpt
+  centernet inspect data/mine --weights runs/custom/best.ckpt
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet inspect --weights best.ckpt --images mine/test --annotations mine/test.json
 """

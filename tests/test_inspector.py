@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -158,8 +159,10 @@ def inspect(capsys, *arguments):
 
 def test_the_command_takes_a_dataset_in_three_ways(tmp_path, tiny_coco, weights, capsys):
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}], sizes=[(40, 60)] * 3)
-    (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations" / "instances_val.json").write_text(files.annotations.read_text())
+    whole = tmp_path / "whole"
+    (whole / "annotations").mkdir(parents=True)
+    shutil.copy(files.annotations, whole / "annotations" / "instances_val.json")
+    shutil.copytree(files.images, whole / "val")
     (tmp_path / "tiny.yaml").write_text(
         "data:\n  val_images: images\n  val_annotations: instances.json\n  batch_size: 4\n"
     )
@@ -167,7 +170,7 @@ def test_the_command_takes_a_dataset_in_three_ways(tmp_path, tiny_coco, weights,
     for how in (
         ["--images", files.images, "--annotations", files.annotations],
         ["--config", tmp_path / "tiny.yaml", "--data.root", tmp_path],
-        [tmp_path],
+        [whole],
     ):
         status, said = inspect(capsys, *how, "--weights", weights, "--output", output)
         assert status == 0 and "3 images" in said.out and "MB" in said.out

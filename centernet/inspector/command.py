@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from centernet.annotations import Split
 from centernet.data import CocoDetection
 from centernet.detector import Detector
 from centernet.errors import InputError
+from centernet.formats.reading import read_dataset, recognise
 from centernet.inspector.look import Example, examples, look
 from centernet.inspector.page import Page
 from centernet.sources import find_images
@@ -90,13 +92,14 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
         raise InputError(f"images and their annotations go together: give --{missing}, too")
     if options.images:
         return CocoDetection(options.images, options.annotations, class_names=class_names)
-    found = options.source and _dataset_in(Path(options.source))
-    return CocoDetection(*found, class_names=class_names) if found else None
+    split = options.source and _validation_split(options.source)
+    return CocoDetection(split.images, split, class_names=class_names) if split else None
 
 
-def _dataset_in(folder: Path) -> tuple[Path, Path] | None:
-    """Validation images and annotations of a folder that lies as data/README.md shows."""
-    annotations = folder / "annotations" / "instances_val.json"
-    images = (folder / name for name in ("val", "images/val", "images"))
-    found = next((path for path in images if path.is_dir()), None)
-    return (found, annotations) if found and annotations.is_file() else None
+def _validation_split(source: str) -> Split | None:
+    """Of a dataset in any known format the images it is validated on; None if it is none."""
+    if not Path(source).exists() or not recognise(source):
+        return None
+    splits = read_dataset(source)
+    named = [splits[name] for name in ("val", "test") if name in splits]
+    return [*named, *splits.values()][0]
