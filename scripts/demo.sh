@@ -18,7 +18,7 @@ step python demo.py data/shapes/val --weights "$run/best.ckpt" --heatmaps --outp
 cat <<EOF
 
 Look at   $run/demo          detections on images the network never saw, and the heatmaps they came from
-          $run/metrics.csv   how it got there; or: .venv/bin/tensorboard --logdir runs
+          $run/report.html   how it got there, and what it misses; or: .venv/bin/tensorboard --logdir runs
 Go on     source .venv/bin/activate
           python demo.py 0 --weights $run/best.ckpt --show   (hold a drawn shape before the camera)
           data/README.md says how to train on images of your own

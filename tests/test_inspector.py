@@ -110,7 +110,7 @@ def test_the_page_is_one_file_that_asks_for_no_other(tmp_path):
     text = (tmp_path / "new" / "page.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", text) and "https://" not in text
     assert "default-src 'none'" in text and "&lt;b&gt; &amp; co" in text
-    assert "{{" not in text and text.count("<style>") == 1 and text.count("<script>\n") == 3
+    assert "{{" not in text and text.count("<style>") == 1 and text.count("<script>\n") == 4
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["page.html"]
 
 
@@ -199,6 +199,8 @@ def test_the_command_takes_images_and_skips_what_is_none(tmp_path, tiny_coco, we
         (["a.png", "--threshold=2"], "threshold must be between 0 and 1, got 2.0"),
         (["a.png", "--threshold=best"], "do not know their best thresholds"),
         (["a.png", "--iou=0"], "iou must be above 0"),
+        (["a.png", "--limit=-1"], "limit must be 0, for all images, or more, got -1"),
+        (["a.png", "--data.root=x"], "give --config, too"),
         (["a.mp4"], "is no image"),
     ],
 )

@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.threshold != BEST and not 0 <= options.threshold <= 1:
         raise InputError(f"threshold must be between 0 and 1, got {options.threshold}")
+    if options.limit < 0:
+        raise InputError(f"limit must be 0, for all images, or more, got {options.limit}")
     if not 0 < options.iou <= 1:
         raise InputError(f"iou must be above 0 and at most 1, got {options.iou}")
     detector = Detector.load(options.weights, device=options.device, resolution=options.resolution)
@@ -83,6 +85,8 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
     given = [options.source, options.annotations or options.images, options.config]
     if sum(value is not None for value in given) > 1:
         raise InputError("give one of SOURCE, --annotations with --images, and --config")
+    if options.root and not options.config:
+        raise InputError("--data.root says where a configuration's data is: give --config, too")
     if options.config:
         from centernet.datamodule import validation_set
 
