@@ -98,10 +98,8 @@ def place_image(
     Returns:
         The canvas (height, width, 3) uint8 and the matrix that was applied.
     """
-    mirrored = np.diag(matrix) < 0
-    upright = flip(matrix, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
-    x = _whole_pixels(upright[0, 0], upright[0, 2], image.shape[1], canvas_size[1])
-    y = _whole_pixels(upright[1, 1], upright[1, 2], image.shape[0], canvas_size[0])
+    upright, mirrored = _upright(matrix, canvas_size)
+    x, y = _places(upright, image.shape[:2], canvas_size)
     canvas = np.zeros((*canvas_size, 3), np.uint8)
     if x is None or y is None:
         return canvas, matrix
@@ -118,16 +116,41 @@ def place_image(
     canvas[rows, columns] = resized[
         rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
     ]
-    applied = np.zeros((2, 3))
-    for axis, (start, stop, to_start, to_stop) in enumerate([x, y]):
-        applied[axis, axis] = (to_stop - to_start) / (stop - start)
-        applied[axis, 2] = to_start - applied[axis, axis] * start
     if mirrored.any():
         canvas = cv2.flip(
             canvas, {(True, False): 1, (False, True): 0, (True, True): -1}[*mirrored.tolist()]
         )
-        applied = flip(applied, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
-    return canvas, applied
+    return canvas, rounded(matrix, image.shape[:2], canvas_size)
+
+
+def rounded(matrix: Matrix, image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+    """The matrix that :func:`place_image` applies: crop and place are whole pixels."""
+    upright, mirrored = _upright(matrix, canvas_size)
+    places = _places(upright, image_size, canvas_size)
+    if None in places:
+        return matrix
+    applied = np.zeros((2, 3))
+    for axis, (start, stop, to_start, to_stop) in enumerate(places):
+        applied[axis, axis] = (to_stop - to_start) / (stop - start)
+        applied[axis, 2] = to_start - applied[axis, axis] * start
+    return flip(applied, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
+
+
+def _upright(matrix: Matrix, canvas_size: tuple[int, int]) -> tuple[Matrix, NDArray[np.bool_]]:
+    """The matrix without its flips, and which axes (x, y) it mirrors."""
+    mirrored = np.diag(matrix) < 0
+    return flip(matrix, canvas_size, horizontal=mirrored[0], vertical=mirrored[1]), mirrored
+
+
+def _places(
+    matrix: Matrix, image_size: tuple[int, int], canvas_size: tuple[int, int]
+) -> list[tuple[int, int, int, int] | None]:
+    """Along x and y: the image pixels that are seen, and where they go."""
+    lengths = zip(reversed(image_size), reversed(canvas_size), strict=True)
+    return [
+        _whole_pixels(matrix[axis, axis], matrix[axis, 2], *both)
+        for axis, both in enumerate(lengths)
+    ]
 
 
 def _whole_pixels(
