@@ -44,6 +44,9 @@ class Split:
     source: Path
     notes: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return str(self.source)
+
 
 def read_coco(source: str | Path | Split) -> dict[str, list[dict[str, Any]]]:
     """Read an annotation file in COCO's format, or what was read from another one.

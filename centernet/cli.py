@@ -1,6 +1,7 @@
 """The ``centernet`` command. Imports wait until a subcommand needs them: help answers at once."""
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
   centernet convert VOC_OR_YOLO_FOLDER data/mine
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
+  centernet check data/mine
+  centernet oracle data/mine --weights runs/custom/best.ckpt
 """
 _DETECT = """\
 Find objects in images, videos or camera pictures, and draw them.
@@ -60,6 +63,11 @@ thresholds are written into best.ckpt, for --threshold best.
 
   centernet report runs/custom
 """
+# Commands in a folder of their name, whose options.py says which arguments they take.
+_BESIDE = {
+    "check": "know before training whether a dataset will work",
+    "oracle": "what limits a trained network",
+}
 # Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
 _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
@@ -86,6 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
         import_weights(given[1:])
     if given[:1] == ["convert"]:
         convert(given[1:])
+    if given and given[0] in _BESIDE:
+        _beside(given[0], given[1:])
     parser = _Parser(
         "centernet", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,6 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
         ("report", "write the report of a training once more"),
         ("import-weights", "make a checkpoint of one of the original release"),
         ("convert", "a dataset in COCO's, Pascal VOC's or YOLO's format into another"),
+        *_BESIDE.items(),
     ):
         commands.add_parser(name, help=text)
     parser.parse_args(given)
@@ -309,6 +320,24 @@ def convert(arguments: list[str]) -> NoReturn:
     add_arguments(parser)
     options = parser.parse_args(arguments)
     run_and_exit(lambda: run(options))
+
+
+def _beside(name: str, arguments: list[str]) -> NoReturn:
+    """Run one of the commands that have a folder of their own, and exit."""
+    options = importlib.import_module(f"centernet.{name}.options")
+    parser = _Parser(
+        f"centernet {name}",
+        description=options.DESCRIPTION,
+        epilog=options.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_arguments(parser)
+    parsed = parser.parse_args(arguments)
+
+    def command() -> int | None:
+        return importlib.import_module(f"centernet.{name}.command").run(parsed)
+
+    run_and_exit(command)
 
 
 def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:

@@ -1,12 +1,33 @@
 """The detections of one validation, brought together from all processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch.distributed
 from numpy.typing import NDArray
+from torch import Tensor
 
+from centernet import geometry
 from centernet.evaluate import coco_results
+
+# Of one image: boxes (K, 4) in its pixels, scores (K,), labels (K,).
+Found = tuple[NDArray, NDArray, NDArray]
+
+
+def in_image_pixels(
+    results: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
+) -> Iterator[Found]:
+    """What a network decoded on canvases, back in the images.
+
+    Args:
+        results: B dicts with ``boxes`` (K, 4) in canvas pixels, ``scores``, ``labels``.
+        targets: B dicts with ``matrix`` (2, 3) from image to canvas.
+    """
+    for result, target in zip(results, targets, strict=True):
+        boxes, scores, labels = (
+            result[name].cpu().numpy() for name in ("boxes", "scores", "labels")
+        )
+        yield geometry.transform_boxes(boxes, geometry.invert(target["matrix"])), scores, labels
 
 
 class Collected:
@@ -25,7 +46,7 @@ class Collected:
     def add(
         self,
         image_id: Any,
-        found: tuple[NDArray, NDArray, NDArray],
+        found: Found,
         category_ids: Sequence[int | None],
     ) -> None:
         """Add what was found in an image; see :func:`centernet.evaluate.coco_results`.

@@ -80,7 +80,7 @@ class Detector:
             InputError: the device cannot be used, or a mode is wrong or not one of this network.
         """
         self.class_names = tuple(class_names)
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.modes = Modes(**modes)
         sides = {"auto": image_size, "keep": None}
         resolution = self.modes.resolution
@@ -317,7 +317,12 @@ def _pixels(image: "ImageLike", bgr: bool) -> NDArray[np.uint8]:
     return as_rgb(image, bgr=bgr)
 
 
-def _device(name: str | torch.device) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
+    """The device of that name; ``auto`` takes CUDA, else MPS, else the CPU.
+
+    Raises:
+        InputError: the device cannot be used.
+    """
     if name == "auto":
         name = (
             "cuda"

@@ -8,16 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule
-from numpy.typing import NDArray
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from centernet import geometry
 from centernet.annotations import shortened
 from centernet.architectures import make_loss, make_network
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.checkpoints import DESCRIPTION, description
-from centernet.collected import Collected
+from centernet.collected import Collected, Found, in_image_pixels
 from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
@@ -29,9 +27,6 @@ log = logging.getLogger(__name__)
 
 # Steps between two looks at whether the loss is still finite; each look waits for the device.
 _CHECK_EVERY = 50
-
-# Of one image: boxes (K, 4) in its pixels, scores (K,), labels (K,).
-Found = tuple[NDArray, NDArray, NDArray]
 
 
 class CenterNetTask(LightningModule):
@@ -247,13 +242,7 @@ class CenterNetTask(LightningModule):
         return outputs
 
     def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[Found]:
-        results = self.model.decode(outputs, top_k=self.test.top_k)
-        for target, result in zip(targets, results, strict=True):
-            boxes, scores, labels = (
-                result[name].cpu().numpy() for name in ("boxes", "scores", "labels")
-            )
-            boxes = geometry.transform_boxes(boxes, geometry.invert(target["matrix"]))
-            yield boxes, scores, labels
+        return in_image_pixels(self.model.decode(outputs, top_k=self.test.top_k), targets)
 
     def _detect(self, targets: list[dict]) -> Iterator[Found]:
         for target in targets:

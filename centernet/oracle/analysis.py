@@ -1,0 +1,109 @@
+"""Average precision of a network with some of its outputs replaced by the ground truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from centernet.collected import Collected, in_image_pixels
+from centernet.data import CocoDetection, collate
+from centernet.errors import InputError
+from centernet.evaluate import Evaluation, evaluate
+from centernet.network import Network
+from centernet.oracle.ideal import replaced, without_empty
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the analysis.
+
+    Attributes:
+        true: names of the outputs that were the ground truth's.
+        evaluation: how good detections then are.
+    """
+
+    true: tuple[str, ...]
+    evaluation: Evaluation
+
+
+@torch.inference_mode()
+def analyse(
+    network: Network,
+    dataset: CocoDetection,
+    *,
+    device: str | torch.device = "cpu",
+    batch_size: int = 16,
+    top_k: int = 100,
+    workers: int = 0,
+    progress: bool = False,
+) -> list[Row]:
+    """Evaluate with every choice of outputs replaced, from none to all.
+
+    Args:
+        network: trained, with heatmaps.
+        dataset: without augmentation.
+        device: where the network runs.
+        batch_size: images at a time.
+        top_k: most detections per image.
+        workers: processes that prepare images.
+        progress: show a bar.
+
+    Raises:
+        InputError: the network has no heatmaps.
+    """
+    if not network.has_heatmaps:
+        raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
+    network = network.eval().to(device)
+    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    collected: dict[tuple[str, ...], Collected] = {}
+    for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
+        outputs = network(images.to(device))
+        for true, results in _decoded(network, outputs, targets, top_k).items():
+            found = in_image_pixels(results, targets)
+            kept = collected.setdefault(true, Collected())
+            for target, values in zip(targets, found, strict=True):
+                kept.add(target["image_id"], values, dataset.category_ids)
+    return [
+        Row(true, evaluate(dataset.annotations, kept.results, kept.image_ids))
+        for true, kept in collected.items()
+    ]
+
+
+def _decoded(
+    network: Network, outputs: dict[str, Tensor], targets: Sequence[dict], top_k: int
+) -> dict[tuple[str, ...], list[dict[str, Tensor]]]:
+    """The detections of a batch by what was replaced."""
+    encoded = network.encode(targets, outputs)
+    # A further head that has no ground truth plays no part in the boxes.
+    names = [name for name in outputs if name == "heatmap" or hasattr(encoded, name)]
+    truth = replaced(outputs, encoded, names)
+    found = {}
+    for count in range(len(names) + 1):
+        for true in combinations(names, count):
+            mixed = outputs | {name: truth[name] for name in true}
+            results = network.decode(mixed, top_k=top_k)
+            found[true] = without_empty(results) if "heatmap" in true else results
+    return found
+
+
+def numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as plain values, for JSON; NaN is None."""
+
+    def plain(value: Any) -> Any:
+        return None if value != value else value
+
+    return [
+        {
+            "replaced": list(row.true),
+            "metrics": {k: plain(v) for k, v in row.evaluation.metrics.items()},
+            "per_class": [
+                {k: plain(v) for k, v in c.items()} for c in row.evaluation.per_class
+            ],
+        }
+        for row in rows
+    ]  # fmt: skip

@@ -1,0 +1,147 @@
+"""``centernet oracle``: find weights and images, print the table."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from centernet.annotations import Split
+from centernet.data import CocoDetection
+from centernet.detector import choose_device
+from centernet.errors import InputError
+from centernet.formats import read_dataset
+from centernet.oracle.analysis import Row, analyse, numbers
+from centernet.weights import has_names, load_weights
+
+# Beyond so many classes a column for each would not fit a terminal.
+_MOST_COLUMNS = 6
+_DEFAULT_BATCH = 16
+
+
+def run(options: argparse.Namespace) -> None:
+    """Analyse and print.
+
+    Raises:
+        InputError: weights, dataset or options are wrong.
+    """
+    if (options.dataset is None) == (options.config is None):
+        raise InputError("oracle needs either a DATASET or --config, which names one")
+    network, trained_for = load_weights(options.weights)
+    data = _of_config(options) if options.config else _of_dataset(options)
+    size = canvas_size(options.image_size or data.get("image_size"), network.size_multiple)
+    size = size or trained_for
+    if size is None:
+        raise InputError(
+            f"{options.weights} does not say for which size it was trained: give --image-size"
+        )
+    dataset = CocoDetection(
+        data["images"],
+        data["annotations"],
+        canvas_size=size,
+        class_names=network.class_names if has_names(network) else None,
+        stride=network.stride,
+    )
+    rows = analyse(
+        network,
+        dataset,
+        device=choose_device(options.device),
+        batch_size=options.batch_size or data.get("batch_size", _DEFAULT_BATCH),
+        top_k=options.top_k,
+        progress=sys.stderr.isatty(),
+    )
+    print(f"{data['name']}: {len(dataset)} images, {dataset.num_objects} objects")
+    print(f"canvas {size[0]}x{size[1]}, what is replaced by the ground truth is 'true'\n")
+    print(table(rows))
+    print(f"\n{_advice(rows)}")
+    if options.json:
+        partial = options.json.with_name(options.json.name + ".tmp")
+        partial.write_text(json.dumps(numbers(rows), indent=2) + "\n")
+        partial.replace(options.json)
+
+
+def canvas_size(given: int | Sequence[int] | None, multiple: int) -> tuple[int, int] | None:
+    """(height, width) of one number or two; None for nothing given.
+
+    Raises:
+        InputError: they are not one or two multiples of ``multiple``.
+    """
+    if given is None:
+        return None
+    sides = [given] if isinstance(given, int) else list(given)
+    if len(sides) not in (1, 2) or any(side < multiple or side % multiple for side in sides):
+        raise InputError(
+            f"image size must be one or two multiples of {multiple}, "
+            f"got {' '.join(map(str, sides))}"
+        )
+    return sides[0], sides[-1]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in columns: what was replaced, AP, AP50, AP75, and AP of few classes."""
+    names = rows[-1].true
+    classes = [str(row["class"]) for row in rows[0].evaluation.per_class]
+    classes = classes if 1 < len(classes) <= _MOST_COLUMNS else []
+    lines = [[*names, "AP", "AP50", "AP75", *(f"AP {name}" for name in classes)]]
+    for row in rows:
+        metrics, own = row.evaluation.metrics, row.evaluation.per_class
+        values = [metrics[name] for name in ("AP", "AP50", "AP75")]
+        values += [entry["AP"] for entry in own] if classes else []
+        lines.append(
+            [
+                *("true" if name in row.true else "." for name in names),
+                *("-" if np.isnan(value) else f"{value:.3f}" for value in values),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _advice(rows: Sequence[Row]) -> str:
+    base = rows[0].evaluation.metrics["AP"]
+    alone = {row.true[0]: row.evaluation.metrics["AP"] - base for row in rows if len(row.true) == 1}
+    name = max(alone, key=alone.__getitem__)
+    return f"a perfect {name} alone would give {alone[name]:+.3f} AP, more than any other output"
+
+
+def _of_dataset(options: argparse.Namespace) -> dict[str, Any]:
+    splits = read_dataset(options.dataset)
+    if options.split not in splits and len(splits) > 1:
+        raise InputError(
+            f"{options.dataset} has no split {options.split!r}: give --split, "
+            f"one of {', '.join(splits)}"
+        )
+    split: Split = splits.get(options.split) or next(iter(splits.values()))
+    return {"name": f"{split.source} ({split.name})", "images": split.images, "annotations": split}
+
+
+def _of_config(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(options.config.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read config {options.config}: {error}") from None
+    data = config.get("data") if isinstance(config, dict) else None
+    if not isinstance(data, dict):
+        raise InputError(f"config {options.config} has no part 'data'")
+    given = {
+        name: getattr(options, f"data.{name}") for name in ("root", "val_images", "val_annotations")
+    }
+    data = data | {name: value for name, value in given.items() if value is not None}
+    missing = [name for name in given if name not in data]
+    if missing:
+        raise InputError(
+            f"config {options.config} has no data.{missing[0]}: give --data.{missing[0]}"
+        )
+    root = Path(data["root"])
+    return data | {
+        "name": str(root / data["val_annotations"]),
+        "images": root / data["val_images"],
+        "annotations": root / data["val_annotations"],
+    }
