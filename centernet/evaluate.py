@@ -96,13 +96,9 @@ def evaluate(
         image_ids: the images to look at; all by default.
     """
     truth = read_coco(annotations)
-    found = [
-        result | {"id": i, "area": result["bbox"][2] * result["bbox"][3], "iscrowd": 0}
-        for i, result in enumerate(results, 1)
-    ]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": found}), "bbox")
+        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": _found(results)}), "bbox")
         coco.params.imgIds = sorted(coco.params.imgIds if image_ids is None else image_ids)
         coco.evaluate()
         coco.accumulate()
@@ -113,6 +109,37 @@ def evaluate(
     # (threshold, recall, class, area, detections)
     precision = coco.eval["precision"][np.isclose(coco.params.iouThrs, 0.5), ..., 0, -1][0]
     return Evaluation(metrics, _per_class(coco, truth), printed.getvalue(), precision)
+
+
+def average_precision(
+    annotations: str | Path | Split, results: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """AP, AP50 and AP75 of :func:`evaluate` alone, in a fraction of the time.
+
+    Returns:
+        The three by name, and ``per_class``, a list of AP by ascending category id; NaN where there
+        is no object.
+    """
+    truth = read_coco(annotations)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": _found(results)}), "bbox")
+        coco.params.areaRng, coco.params.areaRngLbl = coco.params.areaRng[:1], ["all"]
+        coco.params.maxDets = coco.params.maxDets[-1:]
+        coco.evaluate()
+        coco.accumulate()
+    precision = coco.eval["precision"][..., 0, 0]
+    seen = precision[:, :, (precision > -1).all((0, 1))]
+    metrics = {"AP": seen, "AP50": seen[:1], "AP75": seen[5:6]}
+    return {name: _mean(values) for name, values in metrics.items()} | {
+        "per_class": [_mean(precision[..., i]) for i in range(precision.shape[-1])]
+    }
+
+
+def _found(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        result | {"id": i, "area": result["bbox"][2] * result["bbox"][3], "iscrowd": 0}
+        for i, result in enumerate(results, 1)
+    ]
 
 
 def _indexed(content: dict[str, Any]) -> COCO:

@@ -178,7 +178,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["shapes", "--config", "tiny.yaml"], "either a DATASET or --config"),
         (["nowhere"], "dataset nowhere does not exist"),
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
-        (["shapes", "--image-size", "50"], "multiples of 32, got 50"),
+        (["shapes", "--image-size", "50"], "multiple of 32, or two as 288x384, got '50'"),
         (["--config", "tiny.yaml"], "has no data.root"),
         (["--config", "none.yaml"], "cannot read config none.yaml"),
     ],

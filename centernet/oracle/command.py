@@ -11,10 +11,12 @@ import numpy as np
 import yaml
 
 from centernet.annotations import Split
+from centernet.canvas import canvas_size
 from centernet.data import CocoDetection
 from centernet.detector import choose_device
 from centernet.errors import InputError
 from centernet.formats import read_dataset
+from centernet.network import Network
 from centernet.oracle.analysis import Row, analyse, numbers
 from centernet.weights import has_names, load_weights
 
@@ -33,12 +35,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("oracle needs either a DATASET or --config, which names one")
     network, trained_for = load_weights(options.weights)
     data = _of_config(options) if options.config else _of_dataset(options)
-    size = canvas_size(options.image_size or data.get("image_size"), network.size_multiple)
-    size = size or trained_for
-    if size is None:
-        raise InputError(
-            f"{options.weights} does not say for which size it was trained: give --image-size"
-        )
+    size = _canvas_size(options.image_size, data.get("image_size"), trained_for, network)
     dataset = CocoDetection(
         data["images"],
         data["annotations"],
@@ -64,21 +61,18 @@ def run(options: argparse.Namespace) -> None:
         partial.replace(options.json)
 
 
-def canvas_size(given: int | Sequence[int] | None, multiple: int) -> tuple[int, int] | None:
-    """(height, width) of one number or two; None for nothing given.
-
-    Raises:
-        InputError: they are not one or two multiples of ``multiple``.
-    """
-    if given is None:
-        return None
-    sides = [given] if isinstance(given, int) else list(given)
-    if len(sides) not in (1, 2) or any(side < multiple or side % multiple for side in sides):
+def _canvas_size(
+    given: str | None, configured: Any, trained_for: tuple[int, int] | None, network: Network
+) -> tuple[int, int]:
+    """(height, width): as given, or as the config has it, or what the network was trained for."""
+    if given or configured:
+        both = "x".join(map(str, configured)) if isinstance(configured, list) else str(configured)
+        return canvas_size(given or both, network.size_multiple)
+    if trained_for is None:
         raise InputError(
-            f"image size must be one or two multiples of {multiple}, "
-            f"got {' '.join(map(str, sides))}"
+            "these weights do not say for which size they were trained: give --image-size"
         )
-    return sides[0], sides[-1]
+    return trained_for
 
 
 def table(rows: Sequence[Row]) -> str:

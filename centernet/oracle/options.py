@@ -31,11 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(f"--data.{name}", help="instead of the config's", metavar=name.upper())
     add(
         "--image-size",
-        type=int,
-        nargs="+",
         metavar="PIXELS",
-        help="of the canvas, one number or height and width; by default the config's, or what the "
-        "network was trained for",
+        help="of the canvas, 512, or height and width 288x384; by default the config's, or what "
+        "the network was trained for",
     )
     add("--batch-size", type=int, help="images at a time; by default the config's, or 16")
     add("--top-k", type=int, default=100, help="most detections per image (%(default)s)")

@@ -1,0 +1,121 @@
+"""The AP of a perfect network: the ground truth as maps, decoded and evaluated as a network's are.
+
+Its boxes are exact where an object has a cell of its own, so what it misses is what no network can
+find at this resolution. How hard the resolution is in practice shows when every side of its boxes
+is off by one canvas pixel: large objects do not care, small ones lose their overlap.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from centernet import geometry
+from centernet.annotations import Split
+from centernet.check.content import Content
+from centernet.check.grid import Grid
+from centernet.decode import decode
+from centernet.evaluate import average_precision, coco_results
+from centernet.oracle.ideal import at_centers, ideal_heatmap, without_empty
+from centernet.targets import encode_targets
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What can be reached at best.
+
+    Attributes:
+        exact: of the ground truth's maps: ``AP``, ``AP50``, ``AP75``; ``per_class``, AP by label.
+        off_by_one: the same with every side one canvas pixel too far out.
+        images: how many images were looked at.
+    """
+
+    exact: dict[str, Any]
+    off_by_one: dict[str, Any]
+    images: int
+
+
+def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
+    """The ceiling of a split.
+
+    Args:
+        content: of the split.
+        grid: of its objects.
+        most: look at so many images, evenly chosen; 0 for all.
+
+    Returns:
+        The ceiling; None for a split without an object to find.
+    """
+    images = np.flatnonzero(np.isfinite(grid.matrices[:, 0, 0]))
+    images = images[_first_of_id(content)[images]]
+    if most and len(images) > most:
+        images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]
+    if not np.isin(content.image[grid.objects], images).any():
+        return None
+    truth, category_ids = _truth(content, images), list(range(1, len(content.names) + 1))
+    exact, off = [], []
+    order = np.argsort(content.image[grid.objects], kind="stable")
+    owner = content.image[grid.objects][order]
+    for number, image in enumerate(images):
+        own = order[slice(*np.searchsorted(owner, [image, image + 1]))]
+        boxes, scores, labels = _decoded(content, grid, own)
+        back = geometry.invert(grid.matrices[image])
+        for results, grown in ((exact, 0), (off, 1)):
+            moved = boxes + np.array([-grown, -grown, grown, grown], np.float32)
+            moved = geometry.transform_boxes(moved, back)
+            results += coco_results(number, moved, scores, labels, category_ids)
+    return Ceiling(average_precision(truth, exact), average_precision(truth, off), len(images))
+
+
+def _first_of_id(content: Content) -> NDArray[np.bool_]:
+    """Which images are the first with their id, the one that annotations of that id mean."""
+    first = {image_id: i for i, image_id in reversed(list(enumerate(content.image_ids)))}
+    return np.array([first[image_id] == i for i, image_id in enumerate(content.image_ids)], bool)
+
+
+def _decoded(content: Content, grid: Grid, own: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Boxes (K, 4) on the canvas, scores and labels that decoding an image's true maps gives."""
+    if not len(own):
+        return np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0, int)
+    label = content.label[grid.objects[own]]
+    # Maps of the classes that are there are enough, unless it matters which peaks come first.
+    present = np.unique(label) if len(own) <= grid.top_k else np.arange(len(content.names))
+    cells = [side // grid.stride for side in grid.canvas_size]
+    target = {
+        "boxes": torch.from_numpy(grid.boxes[own]),
+        "labels": torch.from_numpy(np.searchsorted(present, label)),
+    }
+    targets = encode_targets([target], (1, len(present), *cells), stride=grid.stride)
+    outputs = {
+        "heatmap": ideal_heatmap(targets),
+        "size": at_centers(targets.size, targets),
+        "offset": at_centers(targets.offset, targets),
+    }
+    found = without_empty(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
+    boxes, scores, labels = (found[name].numpy() for name in ("boxes", "scores", "labels"))
+    return boxes, scores, present[labels]
+
+
+def _truth(content: Content, images: NDArray) -> Split:
+    """The usable entries of some images, as COCO; ids are the images' positions in ``images``."""
+    number = np.full(len(content.files), -1)
+    number[images] = np.arange(len(images))
+    used = np.flatnonzero(content.usable & (number[content.image] >= 0) & (content.image >= 0))
+    coco = {
+        "images": [{"id": i, "file_name": content.files[image]} for i, image in enumerate(images)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(content.names, 1)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": int(number[content.image[a]]),
+                "category_id": int(content.label[a]) + 1,
+                "bbox": content.boxes[a].tolist(),
+                "area": float(content.areas[a]),
+                "iscrowd": int(content.region[a]),
+            }
+            for i, a in enumerate(used, 1)
+        ],
+    }
+    return Split(content.split.name, content.split.images, coco, content.split.source)

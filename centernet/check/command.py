@@ -1,0 +1,54 @@
+"""``centernet check``: print the page of text, write the page with pictures."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from centernet.canvas import canvas_size
+from centernet.check import text
+from centernet.check.page import html
+from centernet.check.report import as_dict, check
+from centernet.errors import InputError
+from centernet.network import Network
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and report; 1 when something would break training.
+
+    Raises:
+        InputError: there is no dataset, or an option is wrong.
+    """
+    if options.top_k < 1 or options.sample < 0:
+        raise InputError(
+            f"--top-k must be at least 1 and --sample at least 0, got {options.top_k} and "
+            f"{options.sample}"
+        )
+    report = check(
+        options.dataset,
+        canvas_size=canvas_size(options.image_size, Network.size_multiple),
+        top_k=options.top_k,
+        sample=options.sample,
+        read_images=not options.no_images,
+        progress=sys.stderr.isatty(),
+    )
+    print(text.page(report))
+    path = options.output or Path("runs/check") / f"{report.dataset.resolve().stem}.html"
+    _write(path, html(report))
+    print(f"pictures: {path}")
+    if options.json:
+        numbers = path.with_suffix(".json")
+        _write(numbers, json.dumps(as_dict(report), indent=1, allow_nan=False) + "\n")
+        print(f"numbers: {numbers}")
+    return 0 if report.works else 1
+
+
+def _write(path: Path, content: str) -> None:
+    """Beside the place, then moved there: whole or not there at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        unfinished.write_text(content, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,0 +1,206 @@
+"""A split's entries as flat arrays, and what is wrong with the entries as such."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.annotations import Split, annotation_box
+from centernet.check.findings import Finding
+from centernet.errors import InputError
+
+
+@dataclass
+class Content:
+    """One split, n images and m annotations.
+
+    Attributes:
+        split: it.
+        names: classes of all splits; labels are their positions.
+        image_ids: of the annotations, n.
+        files: names of the image files, n.
+        sizes: (n, 2) float height and width; of the file where it was read, else as annotated; NaN
+            where unknown.
+        ids: of the annotations, m.
+        image: (m,) position of each annotation's image; -1 for none.
+        label: (m,) -1 for none.
+        boxes: (m, 4) float64 xywh in image pixels; NaN where they are no numbers.
+        areas: (m,) as annotated, or else the box's.
+        malformed: (m,) bool, whose box is not four numbers.
+        region: (m,) bool, crowd and ignore regions, which are no objects.
+        usable: (m,) bool, what training keeps; see :mod:`centernet.check.boxes`.
+        findings: what is wrong.
+    """
+
+    split: Split
+    names: tuple[str, ...]
+    image_ids: list[Any]
+    files: list[str]
+    sizes: NDArray[np.float64]
+    ids: list[Any]
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    malformed: NDArray[np.bool_]
+    region: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def objects(self) -> NDArray[np.bool_]:
+        """(m,) which annotations are objects to find: usable and no regions."""
+        return self.usable & ~self.region
+
+    def add(self, kind: str, what: str, *, image: int = -1, annotation: int = -1) -> None:
+        """Note a finding about the image or annotation at these positions."""
+        box, annotation_id = None, None
+        if annotation >= 0:
+            image = int(self.image[annotation]) if image < 0 else image
+            annotation_id = self.ids[annotation]
+            if np.isfinite(self.boxes[annotation]).all():
+                box = tuple(self.boxes[annotation].tolist())
+        of_image = (self.files[image], self.image_ids[image]) if image >= 0 else (None, None)
+        self.findings.append(Finding(kind, self.split.name, what, *of_image, annotation_id, box))
+
+    def name(self, annotation: int) -> str:
+        """Class of the annotation at this position."""
+        return self.names[self.label[annotation]] if self.label[annotation] >= 0 else "?"
+
+
+def read_contents(splits: Iterable[Split]) -> list[Content]:
+    """The splits as arrays; classes are numbered as train has them, then as the others do."""
+    splits = sorted(splits, key=lambda split: split.name != "train")
+    names = dict.fromkeys(
+        str(c["name"])
+        for split in splits
+        for c in sorted(_entries(split, "categories"), key=lambda c: str(c.get("id")).zfill(9))
+        if "name" in c
+    )
+    contents = [_read(split, tuple(names)) for split in splits]
+    if splits and splits[0].name == "train":
+        _unknown_to_train(contents)
+    return contents
+
+
+def _unknown_to_train(contents: Sequence[Content]) -> None:
+    known = {str(c.get("name")) for c in _entries(contents[0].split, "categories")}
+    for content in contents[1:]:
+        for category in _entries(content.split, "categories"):
+            if "name" in category and str(category["name"]) not in known:
+                what = f"category {category['name']!r} (id {category.get('id')!r})"
+                content.add("class-not-trained", what)
+
+
+def _read(split: Split, names: tuple[str, ...]) -> Content:
+    findings: list[Finding] = []
+    images = list(_needed(split, "images", ("id", "file_name"), findings))
+    categories = list(_needed(split, "categories", ("id", "name"), findings))
+    annotations = list(_needed(split, "annotations", ("image_id", "category_id"), findings))
+    position = {image["id"]: i for i, image in reversed(list(enumerate(images)))}
+    label = {c["id"]: names.index(str(c["name"])) for c in reversed(categories)}
+    boxes, faults = _boxes(split, annotations)
+    content = Content(
+        split=split,
+        names=names,
+        image_ids=[image["id"] for image in images],
+        files=[str(image["file_name"]) for image in images],
+        sizes=np.array(
+            [[_side(image.get("height")), _side(image.get("width"))] for image in images]
+        ).reshape(-1, 2),
+        ids=[a.get("id") for a in annotations],
+        image=_lookup(position, [a["image_id"] for a in annotations]),
+        label=_lookup(label, [a["category_id"] for a in annotations]),
+        boxes=boxes,
+        areas=_areas(annotations, boxes),
+        malformed=np.isin(np.arange(len(annotations)), list(faults)),
+        region=np.array([bool(a.get("iscrowd") or a.get("ignore")) for a in annotations], bool),
+        usable=np.zeros(len(annotations), bool),
+        findings=findings,
+    )
+    for i, what in faults.items():
+        content.add("box-malformed", what, annotation=i)
+    _check_ids(content, categories)
+    for i in np.flatnonzero(content.image < 0):
+        content.add("annotation-without-image", f"image_id {annotations[i]['image_id']!r}",
+                    annotation=i)  # fmt: skip
+    for i in np.flatnonzero(content.label < 0):
+        what = f"category_id {annotations[i]['category_id']!r}"
+        content.add("category-unknown", what, annotation=i)
+    return content
+
+
+def _entries(split: Split, part: str) -> Iterator[dict[str, Any]]:
+    return (entry for entry in split.coco.get(part) or () if isinstance(entry, dict))
+
+
+def _needed(
+    split: Split, part: str, keys: Sequence[str], findings: list[Finding]
+) -> Iterator[dict[str, Any]]:
+    """The entries that have all ``keys``, with values that can be looked up."""
+    for number, entry in enumerate(split.coco.get(part) or ()):
+        is_dict = isinstance(entry, dict)
+        bad = [key for key in keys if not is_dict or not isinstance(entry.get(key), str | int)]
+        if not bad:
+            yield entry
+            continue
+        value = entry.get(bad[0]) if is_dict else entry
+        what = f"entry {number} of {part!r} has {bad[0]} {value!r}"
+        findings.append(
+            Finding(
+                "entry-malformed",
+                split.name,
+                what,
+                annotation_id=entry.get("id") if is_dict and part == "annotations" else None,
+            )
+        )
+
+
+def _boxes(
+    split: Split, annotations: Sequence[dict[str, Any]]
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Boxes (m, 4), NaN where there is none, and by position what those are."""
+    boxes = np.full((len(annotations), 4), np.nan)
+    faults = {}
+    for i, annotation in enumerate(annotations):
+        try:
+            boxes[i] = annotation_box(split.source, annotation)
+        except InputError:
+            faults[i] = f"bbox {annotation.get('bbox')!r}"
+    return boxes, faults
+
+
+def _check_ids(content: Content, categories: Sequence[dict[str, Any]]) -> None:
+    for kind, ids, key in (
+        ("image-id-duplicate", content.image_ids, "image"),
+        ("annotation-id-duplicate", content.ids, "annotation"),
+    ):
+        count = Counter(str(i) for i in ids if i is not None)
+        for i, value in enumerate(ids):
+            if value is not None and count[str(value)] > 1:
+                content.add(kind, f"id {value!r} is used {count[str(value)]} times", **{key: i})
+    for key in ("id", "name"):
+        for value, count in Counter(str(c[key]) for c in categories).items():
+            if count > 1:
+                content.add("category-duplicate", f"{count} categories have the {key} {value!r}")
+    listed = Counter(content.files)
+    for i, file in enumerate(content.files):
+        if listed[file] > 1:
+            content.add("image-twice", f"listed {listed[file]} times", image=i)
+
+
+def _side(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value > 0 else np.nan
+
+
+def _lookup(position: dict[Any, int], keys: Sequence[Any]) -> NDArray[np.int64]:
+    return np.array([position.get(key, -1) for key in keys], np.int64)
+
+
+def _areas(annotations: Sequence[dict[str, Any]], boxes: NDArray) -> NDArray[np.float64]:
+    given = np.array([_side(a.get("area")) for a in annotations])
+    return np.where(np.isnan(given), boxes[:, 2] * boxes[:, 3], given)

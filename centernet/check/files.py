@@ -1,0 +1,172 @@
+"""The image files: read all at once, compared with their entries and with each other."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from centernet.check.content import Content
+from centernet.errors import InputError
+from centernet.formats.names import images_in
+from centernet.images import read_image
+
+# Thumbnails (grey, 16x16) of one picture that was saved or scaled twice differ by less on average;
+# those of flat pictures say nothing.
+_SAME_PICTURE, _FLAT = 3.0, 4.0
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """What a file turned out to be.
+
+    Attributes:
+        fault: ``missing``, ``broken`` or ``truncated``; None for an image.
+        what: the fault in words.
+        size: (height, width).
+        digest: of size and pixels.
+        pattern: 64 bits that small changes of a picture leave as they are.
+        thumbnail: (16, 16) uint8 grey.
+    """
+
+    fault: str | None = None
+    what: str = ""
+    size: tuple[int, int] | None = None
+    digest: bytes = b""
+    pattern: bytes = b""
+    thumbnail: NDArray[np.uint8] | None = None
+
+
+def read_files(contents: Sequence[Content], *, progress: bool = False) -> dict[Path, ImageFile]:
+    """Read every image of the splits once, several at a time."""
+    paths = list(dict.fromkeys(path for content in contents for path in paths_of(content)))
+    workers = min(32, (os.cpu_count() or 1) + 1)
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(read_file, paths)
+        bar = tqdm(found, "images", len(paths), disable=not progress, leave=False, unit="image")
+        return dict(zip(paths, bar, strict=True))
+
+
+def paths_of(content: Content) -> list[Path]:
+    """The image files of a split."""
+    return [content.split.images / file for file in content.files]
+
+
+def read_file(path: Path) -> ImageFile:
+    """Read an image file, and say what is wrong with it if it is none."""
+    if not path.is_file():
+        return ImageFile("missing", f"there is no file {path}")
+    try:
+        image = read_image(path)
+    except InputError as error:
+        kind = "truncated" if "truncated" in str(error) else "broken"
+        return ImageFile(kind, f"{path.stat().st_size} bytes")
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    columns = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+    return ImageFile(
+        size=image.shape[:2],
+        digest=hashlib.blake2b(f"{image.shape}".encode() + image.data, digest_size=16).digest(),
+        pattern=np.packbits(columns[:, 1:] > columns[:, :-1]).tobytes(),
+        thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
+    )
+
+
+def check_files(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:
+    """Note what is wrong with the files; known sizes of images become those of their files."""
+    for content in contents:
+        for i, path in enumerate(paths_of(content)):
+            file = files[path]
+            if file.fault:
+                content.add(f"image-{file.fault}", file.what, image=i)
+            else:
+                _compare_size(content, i, file.size)
+    _check_duplicates(contents, files)
+
+
+def _compare_size(content: Content, image: int, size: tuple[int, int]) -> None:
+    annotated = content.sizes[image]
+    if np.isfinite(annotated).all() and tuple(annotated) != size:
+        what = (
+            f"annotated as {annotated[1]:.0f}x{annotated[0]:.0f}, the file is {size[1]}x{size[0]}"
+        )
+        what += " (turned by EXIF?)" if tuple(annotated[::-1]) == size else ""
+        content.add("image-size", what, image=image)
+    content.sizes[image] = size
+
+
+def check_orphans(contents: Sequence[Content]) -> None:
+    """Note image files in the splits' folders that none of them lists."""
+    listed = {_plain(path) for content in contents for path in paths_of(content)}
+    seen: set[str] = set()
+    for content in contents:
+        if not content.split.images.is_dir():
+            continue
+        for path in images_in(content.split.images, deep=True):
+            if _plain(path) not in listed | seen:
+                seen.add(_plain(path))
+                content.add("image-orphan", str(path.relative_to(content.split.images)))
+
+
+def _plain(path: Path) -> str:
+    return os.path.normpath(os.path.abspath(path))
+
+
+def check_sizes(content: Content) -> None:
+    """Note images whose area or shape is far from the median's."""
+    height, width = content.sizes.T
+    for values, name in ((np.sqrt(height * width), "size"), (width / height, "shape")):
+        known = np.flatnonzero(np.isfinite(values))
+        if len(known) < 5:
+            continue
+        middle = np.median(values[known])
+        for i in known[np.abs(np.log(values[known] / middle)) > np.log(2.5)]:
+            what = (
+                f"{width[i]:.0f}x{height[i]:.0f}, {values[i] / middle:.2g} times the usual {name}"
+            )
+            content.add("image-outlier", what, image=int(i))
+
+
+def _check_duplicates(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:
+    owners: dict[Path, list[tuple[Content, int]]] = defaultdict(list)
+    for content in contents:
+        for i, path in enumerate(paths_of(content)):
+            owners[path].append((content, i))
+    for group in _same(files):
+        entries = [entry for path in group for entry in owners[path]]
+        first, first_image = entries[0]
+        for content, image in entries[1:]:
+            origin = first.files[first_image]
+            leak = content is not first
+            if leak:
+                content.add("image-leak", f"also in {first.split.name}, as {origin}", image=image)
+            elif content.files[image] != origin:
+                content.add("image-duplicate", f"the same picture as {origin}", image=image)
+
+
+def _same(files: Mapping[Path, ImageFile]) -> Iterable[list[Path]]:
+    """Groups of files that show one picture; also files alone, which two splits may list."""
+    by_pattern = defaultdict(list)
+    for path, file in files.items():
+        if not file.fault:
+            flat = file.thumbnail.std() < _FLAT
+            by_pattern[file.digest if flat else file.pattern].append(path)
+    for paths in by_pattern.values():
+        while paths:
+            first, *others = paths
+            group = [path for path in others if _alike(files[first], files[path])]
+            yield [first, *group]
+            paths = [path for path in others if path not in set(group)]
+
+
+def _alike(a: ImageFile, b: ImageFile) -> bool:
+    if a.digest == b.digest:
+        return True
+    first, second = a.thumbnail.astype(int), b.thumbnail.astype(int)
+    return bool(np.abs(first - second).mean() < _SAME_PICTURE)

@@ -1,0 +1,210 @@
+"""Everything that is found out about a dataset, in one object."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from centernet.check.boxes import check_boxes
+from centernet.check.ceiling import Ceiling, ceiling
+from centernet.check.classes import check_splits, counts, gathered
+from centernet.check.content import Content, read_contents
+from centernet.check.files import check_files, check_orphans, check_sizes, read_files
+from centernet.check.findings import ERROR, SEVERITIES, Finding
+from centernet.check.grid import Grid, check_grid, lay_out
+from centernet.errors import InputError
+from centernet.formats import read_dataset
+from centernet.network import Network
+
+# Other resolutions to compare with, times the one that was asked for.
+_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
+# Images that each of them is compared on.
+_COMPARED = 200
+
+
+@dataclass(frozen=True)
+class Step:
+    """What another resolution would give, on some images of one split.
+
+    Attributes:
+        canvas_size: (height, width).
+        exact: AP of the ground truth's maps.
+        off_by_one: AP with every side one canvas pixel too far out.
+        lost: objects that share a cell with a larger one of their class, in the whole split.
+        below_cell: objects narrower than a cell, in the whole split.
+    """
+
+    canvas_size: tuple[int, int]
+    exact: float
+    off_by_one: float
+    lost: int
+    below_cell: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found out.
+
+    Attributes:
+        dataset: its path.
+        canvas_size: (height, width) in pixels.
+        contents: of the splits.
+        grids: their objects on the canvas.
+        ceilings: their best possible AP; None where there is no object.
+        compared: name of the split that ``steps`` are about.
+        steps: the resolutions, ascending.
+        findings: of all splits.
+        notes: what reading the dataset had to guess.
+    """
+
+    dataset: Path
+    canvas_size: tuple[int, int]
+    contents: list[Content]
+    grids: list[Grid]
+    ceilings: list[Ceiling | None]
+    compared: str
+    steps: list[Step]
+    findings: list[Finding]
+    notes: list[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes by label."""
+        return self.contents[0].names
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing was found that would break training."""
+        return not any(finding.severity == ERROR for finding in self.findings)
+
+    def count(self, severity: str) -> int:
+        """How many findings are of that severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def check(
+    dataset: str | Path,
+    *,
+    canvas_size: tuple[int, int] = (512, 512),
+    top_k: int = 100,
+    sample: int = 500,
+    read_images: bool = True,
+    progress: bool = False,
+) -> Report:
+    """Look at a dataset as training and validation would.
+
+    Args:
+        dataset: folder or file of any format that :func:`centernet.formats.read_dataset` knows.
+        canvas_size: (height, width) of the canvas in pixels.
+        top_k: most detections per image.
+        sample: images of each split on which the ceiling is measured; 0 for all.
+        read_images: read every image file; without, what they hold is taken on trust.
+        progress: show a bar while images are read.
+
+    Raises:
+        InputError: there is no dataset that could be looked at.
+    """
+    splits = read_dataset(dataset)
+    contents = read_contents(splits.values())
+    if not contents[0].names and not any(content.files for content in contents):
+        raise InputError(f"{dataset} holds no images and no categories")
+    if read_images:
+        check_files(contents, read_files(contents, progress=progress))
+        check_orphans(contents)
+    grids, ceilings = [], []
+    for content in contents:
+        check_sizes(content)
+        check_boxes(content)
+        grid = lay_out(content, canvas_size, stride=Network.stride, top_k=top_k)
+        check_grid(content, grid)
+        grids.append(grid)
+        ceilings.append(ceiling(content, grid, most=sample))
+    check_splits(contents)
+    compared = _compared(contents, ceilings)
+    return Report(
+        dataset=Path(dataset),
+        canvas_size=canvas_size,
+        contents=contents,
+        grids=grids,
+        ceilings=ceilings,
+        compared=compared.split.name if compared else "",
+        steps=_steps(compared, canvas_size, top_k) if compared else [],
+        findings=gathered(contents),
+        notes=[note for split in splits.values() for note in split.notes],
+    )
+
+
+def _compared(contents: Sequence[Content], ceilings: Sequence[Ceiling | None]) -> Content | None:
+    """The validation split, or else the first with an object."""
+    usable = [c for c, ceiling in zip(contents, ceilings, strict=True) if ceiling]
+    named = [content for content in usable if content.split.name == "val"]
+    return (named or usable or [None])[0]
+
+
+def _steps(content: Content, canvas_size: tuple[int, int], top_k: int) -> list[Step]:
+    multiple = Network.size_multiple
+    sizes = dict.fromkeys(
+        tuple(max(1, round(side * factor / multiple)) * multiple for side in canvas_size)
+        for factor in _FACTORS
+    )
+    steps = []
+    for size in sizes:
+        grid = lay_out(content, size, stride=Network.stride, top_k=top_k)
+        best = ceiling(content, grid, most=_COMPARED)
+        if best:
+            numbers = best.exact["AP"], best.off_by_one["AP"]
+            steps.append(Step(size, *numbers, int(grid.lost.sum()), int(grid.below_cell.sum())))
+    return steps
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """All of it in plain values, for JSON."""
+    return {
+        "dataset": str(report.dataset),
+        "canvas_size": list(report.canvas_size),
+        "works": report.works,
+        "counts": {severity: report.count(severity) for severity in SEVERITIES},
+        "classes": list(report.names),
+        "splits": {
+            content.split.name: _split(content, grid, best)
+            for content, grid, best in zip(
+                report.contents, report.grids, report.ceilings, strict=True
+            )
+        },
+        "resolutions": {
+            "split": report.compared,
+            "steps": [vars(step) | {"canvas_size": list(step.canvas_size)}
+                      for step in report.steps],
+        },
+        "notes": report.notes,
+        "findings": [finding.as_dict() for finding in report.findings],
+    }  # fmt: skip
+
+
+def _split(content: Content, grid: Grid, best: Ceiling | None) -> dict[str, Any]:
+    sides = np.sqrt(grid.size_cells.prod(1))
+    return {
+        "images": len(content.files),
+        "objects": dict(zip(content.names, counts(content).tolist(), strict=True)),
+        "regions": int((content.usable & content.region).sum()),
+        "median_cells": float(np.median(sides)) if len(sides) else None,
+        "below_cell": int(grid.below_cell.sum()),
+        "lost_to_collisions": int(grid.lost.sum()),
+        "cell_shared_with_another_class": int(grid.shared.sum()),
+        "images_over_top_k": len(grid.crowded),
+        "ceiling": _plain(best.exact) if best else None,
+        "off_by_one_pixel": _plain(best.off_by_one) if best else None,
+        "ceiling_images": best.images if best else 0,
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """NaN as None."""
+    return {
+        name: [None if v != v else v for v in value]
+        if isinstance(value, list)
+        else (None if value != value else value)
+        for name, value in values.items()
+    }
