@@ -1,9 +1,8 @@
-"""The image files: read all at once, compared with their entries and with each other."""
+"""The image files: all of them read, and compared with their entries."""
 
 import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,6 @@ from centernet.errors import InputError
 from centernet.formats.names import images_in
 from centernet.images import read_image
 
-# Thumbnails (grey, 16x16) of one picture that was saved or scaled twice differ by less on average;
-# those of flat pictures say nothing.
-_SAME_PICTURE, _FLAT = 3.0, 4.0
-
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -32,7 +27,6 @@ class ImageFile:
         what: the fault in words.
         size: (height, width).
         digest: of size and pixels.
-        pattern: 64 bits that small changes of a picture leave as they are.
         thumbnail: (16, 16) uint8 grey.
     """
 
@@ -40,7 +34,6 @@ class ImageFile:
     what: str = ""
     size: tuple[int, int] | None = None
     digest: bytes = b""
-    pattern: bytes = b""
     thumbnail: NDArray[np.uint8] | None = None
 
 
@@ -69,11 +62,9 @@ def read_file(path: Path) -> ImageFile:
         kind = "truncated" if "truncated" in str(error) else "broken"
         return ImageFile(kind, f"{path.stat().st_size} bytes")
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    columns = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
     return ImageFile(
         size=image.shape[:2],
         digest=hashlib.blake2b(f"{image.shape}".encode() + image.data, digest_size=16).digest(),
-        pattern=np.packbits(columns[:, 1:] > columns[:, :-1]).tobytes(),
         thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
     )
 
@@ -87,7 +78,6 @@ def check_files(contents: Sequence[Content], files: Mapping[Path, ImageFile]) ->
                 content.add(f"image-{file.fault}", file.what, image=i)
             else:
                 _compare_size(content, i, file.size)
-    _check_duplicates(contents, files)
 
 
 def _compare_size(content: Content, image: int, size: tuple[int, int]) -> None:
@@ -131,42 +121,3 @@ def check_sizes(content: Content) -> None:
                 f"{width[i]:.0f}x{height[i]:.0f}, {values[i] / middle:.2g} times the usual {name}"
             )
             content.add("image-outlier", what, image=int(i))
-
-
-def _check_duplicates(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:
-    owners: dict[Path, list[tuple[Content, int]]] = defaultdict(list)
-    for content in contents:
-        for i, path in enumerate(paths_of(content)):
-            owners[path].append((content, i))
-    for group in _same(files):
-        entries = [entry for path in group for entry in owners[path]]
-        first, first_image = entries[0]
-        for content, image in entries[1:]:
-            origin = first.files[first_image]
-            leak = content is not first
-            if leak:
-                content.add("image-leak", f"also in {first.split.name}, as {origin}", image=image)
-            elif content.files[image] != origin:
-                content.add("image-duplicate", f"the same picture as {origin}", image=image)
-
-
-def _same(files: Mapping[Path, ImageFile]) -> Iterable[list[Path]]:
-    """Groups of files that show one picture; also files alone, which two splits may list."""
-    by_pattern = defaultdict(list)
-    for path, file in files.items():
-        if not file.fault:
-            flat = file.thumbnail.std() < _FLAT
-            by_pattern[file.digest if flat else file.pattern].append(path)
-    for paths in by_pattern.values():
-        while paths:
-            first, *others = paths
-            group = [path for path in others if _alike(files[first], files[path])]
-            yield [first, *group]
-            paths = [path for path in others if path not in set(group)]
-
-
-def _alike(a: ImageFile, b: ImageFile) -> bool:
-    if a.digest == b.digest:
-        return True
-    first, second = a.thumbnail.astype(int), b.thumbnail.astype(int)
-    return bool(np.abs(first - second).mean() < _SAME_PICTURE)

@@ -13,7 +13,7 @@ network could reach at this resolution (the ceiling), and which resolution would
   centernet check data/mine/annotations/instances_train.json --no-images --json
 """
 EPILOG = """\
-DATASET is a folder or annotation file in COCO's, Pascal VOC's or YOLO's format, as convert reads it.
+DATASET is a folder or annotation file in COCO's, Pascal VOC's or YOLO's format, as for convert.
 The page with pictures is one file that needs nothing else: mail it, or open it in any browser.
 
 exit status: 0, 1 when something was found that would break training, 2 for a wrong option

@@ -11,6 +11,7 @@ from centernet.check.boxes import check_boxes
 from centernet.check.ceiling import Ceiling, ceiling
 from centernet.check.classes import check_splits, counts, gathered
 from centernet.check.content import Content, read_contents
+from centernet.check.duplicates import check_duplicates
 from centernet.check.files import check_files, check_orphans, check_sizes, read_files
 from centernet.check.findings import ERROR, SEVERITIES, Finding
 from centernet.check.grid import Grid, check_grid, lay_out
@@ -111,7 +112,9 @@ def check(
     if not contents[0].names and not any(content.files for content in contents):
         raise InputError(f"{dataset} holds no images and no categories")
     if read_images:
-        check_files(contents, read_files(contents, progress=progress))
+        files = read_files(contents, progress=progress)
+        check_files(contents, files)
+        check_duplicates(contents, files)
         check_orphans(contents)
     grids, ceilings = [], []
     for content in contents:
