@@ -1,0 +1,86 @@
+"""The report as one page of HTML that needs nothing else."""
+
+from importlib.resources import files
+from itertools import islice
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from centernet.check import advice
+from centernet.check.classes import counts
+from centernet.check.findings import KINDS, by_kind
+from centernet.check.histograms import histograms
+from centernet.check.pictures import class_colors, crop, samples
+from centernet.check.report import Report
+from centernet.check.text import sizes
+
+# Of each kind of finding, how many are shown as pictures, and how many are listed.
+_MOST_CROPS, _MOST_LISTED = 4, 50
+
+
+def html(report: Report) -> str:
+    """The whole page."""
+    here = files("centernet.check")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        report=report,
+        verdict=advice.verdict(report),
+        size=advice.size_name(report.canvas_size),
+        limits=advice.limits(report),
+        advice=advice.resolution(report),
+        one_pixel=advice.ONE_PIXEL,
+        steps=[
+            {"size": advice.size_name(step.canvas_size), "now": step.canvas_size ==
+             report.canvas_size} | vars(step)
+            for step in report.steps
+        ],
+        ceilings=[
+            (content.split.name, best)
+            for content, best in zip(report.contents, report.ceilings, strict=True)
+            if best
+        ],
+        groups=[_group(report, kind, found) for kind, found in by_kind(report.findings).items()],
+        splits=[(content.split.name, len(content.files)) for content in report.contents],
+        classes=_classes(report),
+        histograms=histograms(report),
+        samples=samples(report),
+    )  # fmt: skip
+
+
+def _group(report: Report, kind: str, found: list) -> dict:
+    severity, title, text = KINDS[kind]
+    pictures = (crop(report, finding) for finding in found[: 3 * _MOST_CROPS])
+    return {
+        "kind": kind,
+        "severity": severity,
+        "title": title,
+        "advice": text,
+        "count": len(found),
+        "listed": found[:_MOST_LISTED],
+        "crops": list(islice((picture for picture in pictures if picture), _MOST_CROPS)),
+    }
+
+
+def _classes(report: Report) -> list[dict]:
+    """One row per class, the most frequent first."""
+    per_split = np.stack([counts(content) for content in report.contents])
+    cells, below = sizes(report)
+    total, colors = per_split.sum(0), class_colors(report.names)
+    best = dict(zip((c.split.name for c in report.contents), report.ceilings, strict=True))
+    best = best.get(report.compared)
+    most = max(1, total.max(initial=0))
+    return [
+        {
+            "name": report.names[label],
+            "color": colors[report.names[label]],
+            "counts": per_split[:, label].tolist(),
+            "share": float(total[label] / most),
+            "cells": float(cells[label]),
+            "below": float(below[label]),
+            "ceiling": best.exact["per_class"][label] if best else float("nan"),
+            "off": best.off_by_one["per_class"][label] if best else float("nan"),
+        }
+        for label in np.argsort(-total, kind="stable")
+    ]
