@@ -58,10 +58,11 @@ def resolution(report: Report) -> str:
     smaller = [s for s in report.steps if s.canvas_size < now.canvas_size and not _loses(s, now)]
     if larger:
         best = larger[0]
-        said = (
-            f"--image-size {size_name(best.canvas_size)} would lift the ceiling by "
-            f"{best.exact - now.exact:+.3f}, and the AP of boxes one pixel off by "
-            f"{best.off_by_one - now.off_by_one:+.3f}, at {_cost(best, now):.1f} times the work"
+        exact, off = best.exact - now.exact, best.off_by_one - now.off_by_one
+        said = f"--image-size {size_name(best.canvas_size)} would lift "
+        said += f"the ceiling by {exact:.3f} and " if exact >= 0.0005 else ""
+        said += (
+            f"the AP of boxes one pixel off by {off:.3f}, at {_cost(best, now):.1f} times the work"
         )
         return said + _beyond_images(report, best)
     if smaller:

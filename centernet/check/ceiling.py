@@ -49,7 +49,7 @@ def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
         The ceiling; None for a split without an object to find.
     """
     images = np.flatnonzero(np.isfinite(grid.matrices[:, 0, 0]))
-    images = images[_first_of_id(content)[images]]
+    images = _by_id(content, images[_first_of_id(content)[images]])
     if most and len(images) > most:
         images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]
     if not np.isin(content.image[grid.objects], images).any():
@@ -73,6 +73,15 @@ def _first_of_id(content: Content) -> NDArray[np.bool_]:
     """Which images are the first with their id, the one that annotations of that id mean."""
     first = {image_id: i for i, image_id in reversed(list(enumerate(content.image_ids)))}
     return np.array([first[image_id] == i for i, image_id in enumerate(content.image_ids)], bool)
+
+
+def _by_id(content: Content, images: NDArray) -> NDArray:
+    """Images in the order in which evaluation goes through them, which decides between ties."""
+    ids = [content.image_ids[i] for i in images]
+    numbers = all(isinstance(i, int) for i in ids)
+    return images[
+        sorted(range(len(ids)), key=ids.__getitem__ if numbers else lambda i: str(ids[i]))
+    ]
 
 
 def _decoded(content: Content, grid: Grid, own: NDArray) -> tuple[NDArray, NDArray, NDArray]:

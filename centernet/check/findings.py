@@ -65,7 +65,7 @@ KINDS = {
     ),
     # Entries
     "entry-malformed": Kind(
-        ERROR, "entries that lack what is needed", "Write the missing fields; data/README.md."
+        ERROR, "entries that lack what is needed", "Add the fields that data/README.md shows."
     ),
     "image-id-duplicate": Kind(
         ERROR, "image ids used twice", "Number the images anew, and their annotations with them."

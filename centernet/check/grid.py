@@ -131,8 +131,8 @@ def _largest(place: NDArray, area: NDArray) -> NDArray[np.bool_]:
 def _has_neighbour(padded: NDArray, columns: int) -> NDArray[np.bool_]:
     """Whether a cell around, on a grid with a margin, holds one of the others."""
     taken = np.unique(padded)
-    around = [dy * columns + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
     found = np.zeros(len(padded), bool)
-    for step in around:
-        found |= np.isin(padded + step, taken, assume_unique=False)
+    for step in (dy * columns + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
+        at = np.searchsorted(taken, padded + step).clip(max=len(taken) - 1)
+        found |= taken[at] == padded + step
     return found
