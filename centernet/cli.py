@@ -337,7 +337,7 @@ def _beside(name: str, arguments: list[str]) -> NoReturn:
     def command() -> int | None:
         return importlib.import_module(f"centernet.{name}.command").run(parsed)
 
-    run_and_exit(command)
+    run_and_exit(command, "centernet[train]" if name == "oracle" else "centernet")
 
 
 def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:

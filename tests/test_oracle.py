@@ -7,8 +7,10 @@ from doubles import TINY_CONFIG, checkpoint
 from test_cli import centernet_
 
 from centernet.annotations import Split
+from centernet.checkpoints import DESCRIPTION
 from centernet.decode import decode
 from centernet.errors import InputError
+from centernet.model import CenterNet
 from centernet.oracle.ideal import (
     at_centers,
     ideal_heatmap,
@@ -82,12 +84,19 @@ def test_an_offset_is_the_point_of_the_cell_nearest_to_the_centre():
 
 
 def test_sides_lead_from_every_cell_to_the_same_box():
-    targets = encoded(TWO[:1])
-    object.__setattr__(targets, "sides", torch.tensor([[1.25, 1.0, 0.75, 0.5]]))
-    sides = spread("sides", targets, predicted(channels=4))[0]
+    # In cells the box is 1.25, 1.5 to 3.25, 3; the middle of its centre's cell is 2.5, 2.5.
+    sides = spread("sides", encoded(TWO[:1]), predicted(channels=4))[0]
     assert sides[:, 2, 2].tolist() == [1.25, 1.0, 0.75, 0.5]
     assert sides[:, 2, 1].tolist() == [0.25, 1.0, 1.75, 0.5]
     assert sides[:, 3, 3].tolist() == [2.25, 2.0, 0.0, 0.0]
+
+
+def test_true_sides_are_decoded_to_the_boxes():
+    targets = encoded(TWO, [0, 1])
+    outputs = {"heatmap": predicted(), "sides": predicted(channels=4)}
+    outputs |= replaced(outputs, targets, list(outputs))
+    found = without_empty(decode(outputs))[0]
+    assert sorted(found["boxes"].tolist()) == TWO
 
 
 def test_truth_at_centres_alone_is_zero_elsewhere():
@@ -133,9 +142,9 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def oracle(folder, capsys, *arguments):
+def oracle(folder, capsys, *arguments, weights="w.ckpt"):
     status, said, _ = centernet_(
-        ["oracle", *arguments, "--weights", folder / "w.ckpt", "--device", "cpu",
+        ["oracle", *arguments, "--weights", folder / weights, "--device", "cpu",
          "--json", folder / "oracle.json"],
         capsys,
     )  # fmt: skip
@@ -153,6 +162,22 @@ def test_the_table_has_every_choice_of_outputs(workplace, capsys):
     # All but one of the objects are found: two are in one cell.
     assert 0.9 < rows[-1]["metrics"]["AP"] < 1
     assert rows[-1]["metrics"]["AP"] > rows[0]["metrics"]["AP"]
+
+
+def test_a_network_of_sides_has_its_own_table(workplace, capsys):
+    content = checkpoint(["circle", "rectangle", "triangle", "star"], image_size=(64, 64))
+    architecture = content[DESCRIPTION]["model"] | {"box_head": "sides"}
+    network = CenterNet(**architecture)
+    content["state_dict"] = {f"model.{k}": v for k, v in network.state_dict().items()}
+    content[DESCRIPTION]["model"] = architecture
+    torch.save(content, workplace / "sides.ckpt")
+    said, rows = oracle(workplace, capsys, workplace / "shapes", weights="sides.ckpt")
+    assert [row["replaced"] for row in rows] == [
+        [], ["heatmap"], ["sides"], ["heatmap", "sides"]
+    ]  # fmt: skip
+    assert "heatmap  sides" in said
+    _, of_size = oracle(workplace, capsys, workplace / "shapes")
+    assert rows[-1] == of_size[-1] | {"replaced": ["heatmap", "sides"]}
 
 
 def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
@@ -179,7 +204,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["nowhere"], "dataset nowhere does not exist"),
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
         (["shapes", "--image-size", "50"], "multiple of 32, or two as 288x384, got '50'"),
-        (["--config", "tiny.yaml"], "has no data.root"),
+        (["--config", "tiny.yaml"], "data/coco"),
         (["--config", "none.yaml"], "cannot read config none.yaml"),
     ],
 )

@@ -15,7 +15,7 @@ from centernet.data import CocoDetection, collate
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
 from centernet.network import Network
-from centernet.oracle.ideal import replaced, without_empty
+from centernet.oracle.ideal import replaced, truth, without_empty
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def _decoded(
     """The detections of a batch by what was replaced."""
     encoded = network.encode(targets, outputs)
     # A further head that has no ground truth plays no part in the boxes.
-    names = [name for name in outputs if name == "heatmap" or hasattr(encoded, name)]
-    truth = replaced(outputs, encoded, names)
+    names = [name for name in outputs if name == "heatmap" or truth(name, encoded) is not None]
+    true_outputs = replaced(outputs, encoded, names)
     found = {}
     for count in range(len(names) + 1):
         for true in combinations(names, count):
-            mixed = outputs | {name: truth[name] for name in true}
+            mixed = outputs | {name: true_outputs[name] for name in true}
             results = network.decode(mixed, top_k=top_k)
             found[true] = without_empty(results) if "heatmap" in true else results
     return found

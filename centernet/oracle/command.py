@@ -4,13 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from inspect import signature
 
 import numpy as np
 import yaml
 
-from centernet.annotations import Split
 from centernet.canvas import canvas_size
 from centernet.data import CocoDetection
 from centernet.detector import choose_device
@@ -34,24 +32,20 @@ def run(options: argparse.Namespace) -> None:
     if (options.dataset is None) == (options.config is None):
         raise InputError("oracle needs either a DATASET or --config, which names one")
     network, trained_for = load_weights(options.weights)
-    data = _of_config(options) if options.config else _of_dataset(options)
-    size = _canvas_size(options.image_size, data.get("image_size"), trained_for, network)
-    dataset = CocoDetection(
-        data["images"],
-        data["annotations"],
-        canvas_size=size,
-        class_names=network.class_names if has_names(network) else None,
-        stride=network.stride,
-    )
+    make = _of_config if options.config else _of_dataset
+    dataset, batch_size = make(options, network, trained_for)
+    size = dataset.canvas_size
     rows = analyse(
         network,
         dataset,
         device=choose_device(options.device),
-        batch_size=options.batch_size or data.get("batch_size", _DEFAULT_BATCH),
+        batch_size=options.batch_size or batch_size,
         top_k=options.top_k,
         progress=sys.stderr.isatty(),
     )
-    print(f"{data['name']}: {len(dataset)} images, {dataset.num_objects} objects")
+    print(
+        f"{dataset.source} ({dataset.name}): {len(dataset)} images, {dataset.num_objects} objects"
+    )
     print(f"canvas {size[0]}x{size[1]}, what is replaced by the ground truth is 'true'\n")
     print(table(rows))
     print(f"\n{_advice(rows)}")
@@ -59,20 +53,6 @@ def run(options: argparse.Namespace) -> None:
         partial = options.json.with_name(options.json.name + ".tmp")
         partial.write_text(json.dumps(numbers(rows), indent=2) + "\n")
         partial.replace(options.json)
-
-
-def _canvas_size(
-    given: str | None, configured: Any, trained_for: tuple[int, int] | None, network: Network
-) -> tuple[int, int]:
-    """(height, width): as given, or as the config has it, or what the network was trained for."""
-    if given or configured:
-        both = "x".join(map(str, configured)) if isinstance(configured, list) else str(configured)
-        return canvas_size(given or both, network.size_multiple)
-    if trained_for is None:
-        raise InputError(
-            "these weights do not say for which size they were trained: give --image-size"
-        )
-    return trained_for
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -105,37 +85,64 @@ def _advice(rows: Sequence[Row]) -> str:
     return f"a perfect {name} alone would give {alone[name]:+.3f} AP, more than any other output"
 
 
-def _of_dataset(options: argparse.Namespace) -> dict[str, Any]:
+def _of_dataset(
+    options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
+) -> tuple[CocoDetection, int]:
+    """The images of a split, and how many to take at a time."""
     splits = read_dataset(options.dataset)
     if options.split not in splits and len(splits) > 1:
         raise InputError(
             f"{options.dataset} has no split {options.split!r}: give --split, "
             f"one of {', '.join(splits)}"
         )
-    split: Split = splits.get(options.split) or next(iter(splits.values()))
-    return {"name": f"{split.source} ({split.name})", "images": split.images, "annotations": split}
+    split = splits.get(options.split) or next(iter(splits.values()))
+    size = canvas_size(options.image_size, network.size_multiple) if options.image_size else None
+    dataset = CocoDetection(
+        split.images,
+        split,
+        canvas_size=_known(size or trained_for),
+        class_names=_names(network),
+        stride=network.stride,
+    )
+    return dataset, _DEFAULT_BATCH
 
 
-def _of_config(options: argparse.Namespace) -> dict[str, Any]:
+def _of_config(
+    options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
+) -> tuple[CocoDetection, int]:
+    """The validation images of a config of fit, as validate sees them, and its batch size."""
+    from centernet.datamodule import DetectionData
+
     try:
         config = yaml.safe_load(options.config.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"cannot read config {options.config}: {error}") from None
-    data = config.get("data") if isinstance(config, dict) else None
-    if not isinstance(data, dict):
+    given = config.get("data") if isinstance(config, dict) else None
+    if not isinstance(given, dict):
         raise InputError(f"config {options.config} has no part 'data'")
-    given = {
-        name: getattr(options, f"data.{name}") for name in ("root", "val_images", "val_annotations")
-    }
-    data = data | {name: value for name, value in given.items() if value is not None}
-    missing = [name for name in given if name not in data]
-    if missing:
+    for name in ("root", "val_images", "val_annotations"):
+        given[name] = getattr(options, f"data.{name}") or given.get(name)
+    unsaid = [name for name, value in given.items() if value is None]
+    known = signature(DetectionData).parameters.keys()
+    data = {k: v for k, v in given.items() if k in known and k not in unsaid}
+    if options.image_size:
+        data["image_size"] = canvas_size(options.image_size, network.size_multiple)
+    elif data.get("image_size") == "auto" and trained_for:
+        data["image_size"] = trained_for
+    if names := _names(network):
+        data["class_names"] = list(names)
+    module = DetectionData(**data | {"augment": None, "workers": 0})
+    return module.val_set, module.batch_size
+
+
+def _names(network: Network) -> tuple[str, ...] | None:
+    """Names by label, where the weights know them."""
+    return network.class_names if has_names(network) else None
+
+
+def _known(size: tuple[int, int] | None) -> tuple[int, int]:
+    if size is None:
         raise InputError(
-            f"config {options.config} has no data.{missing[0]}: give --data.{missing[0]}"
+            "these weights do not say for which size they were trained: give --image-size"
         )
-    root = Path(data["root"])
-    return data | {
-        "name": str(root / data["val_annotations"]),
-        "images": root / data["val_images"],
-        "annotations": root / data["val_annotations"],
-    }
+    return size

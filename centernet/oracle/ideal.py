@@ -27,6 +27,17 @@ def ideal_heatmap(targets: Targets) -> Tensor:
     return logits
 
 
+def truth(name: str, targets: Targets) -> Tensor | None:
+    """What an output should be at the cells of the N centres, (N, c); None for an unknown output.
+
+    Sides are the distances from the cell's middle to the box's left, top, right and bottom.
+    """
+    if name == "sides":
+        half, center = targets.size / 2, targets.offset - 0.5
+        return torch.cat([half - center, half + center], 1)
+    return getattr(targets, name) if name in ("size", "offset") else None
+
+
 def at_centers(values: Tensor, targets: Targets) -> Tensor:
     """Values (N, c) of the objects as a map (B, c, h, w) that is zero but at their centres."""
     batch, _, rows, columns = targets.heatmap.shape
@@ -45,11 +56,11 @@ def spread(name: str, targets: Targets, predicted: Tensor) -> Tensor:
     ``predicted``.
 
     Args:
-        name: of the output, and of the field (N, c) of ``targets``.
+        name: of the output.
         targets: the ground truth.
         predicted: (B, c, h, w), what the network said.
     """
-    values: Tensor = getattr(targets, name)
+    values = truth(name, targets)
     maps = predicted.to(values.dtype, copy=True)
     kept = largest_in_cell(targets)
     for image in targets.batch_index.unique().tolist():
@@ -88,7 +99,7 @@ def replaced(
 
     Args:
         outputs: of a network for a batch.
-        targets: what they should be; of each head but the heatmap it has a field (N, c).
+        targets: what they should be.
         names: of the outputs.
     """
     return {
