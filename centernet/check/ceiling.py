@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from centernet import geometry
-from centernet.annotations import Split
-from centernet.check.content import Content
+from centernet.check.content import Content, usable
 from centernet.check.grid import Grid
 from centernet.decode import decode
 from centernet.evaluate import average_precision, coco_results
@@ -54,7 +53,7 @@ def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
         images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]
     if not np.isin(content.image[grid.objects], images).any():
         return None
-    truth, category_ids = _truth(content, images), list(range(1, len(content.names) + 1))
+    truth, category_ids = usable(content, images), list(range(1, len(content.names) + 1))
     exact, off = [], []
     order = np.argsort(content.image[grid.objects], kind="stable")
     owner = content.image[grid.objects][order]
@@ -105,26 +104,3 @@ def _decoded(content: Content, grid: Grid, own: NDArray) -> tuple[NDArray, NDArr
     found = without_empty(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
     boxes, scores, labels = (found[name].numpy() for name in ("boxes", "scores", "labels"))
     return boxes, scores, present[labels]
-
-
-def _truth(content: Content, images: NDArray) -> Split:
-    """The usable entries of some images, as COCO; ids are the images' positions in ``images``."""
-    number = np.full(len(content.files), -1)
-    number[images] = np.arange(len(images))
-    used = np.flatnonzero(content.usable & (number[content.image] >= 0) & (content.image >= 0))
-    coco = {
-        "images": [{"id": i, "file_name": content.files[image]} for i, image in enumerate(images)],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(content.names, 1)],
-        "annotations": [
-            {
-                "id": i,
-                "image_id": int(number[content.image[a]]),
-                "category_id": int(content.label[a]) + 1,
-                "bbox": content.boxes[a].tolist(),
-                "area": float(content.areas[a]),
-                "iscrowd": int(content.region[a]),
-            }
-            for i, a in enumerate(used, 1)
-        ],
-    }
-    return Split(content.split.name, content.split.images, coco, content.split.source)

@@ -24,22 +24,22 @@ def run(options: argparse.Namespace) -> int:
             f"--top-k must be at least 1 and --sample at least 0, got {options.top_k} and "
             f"{options.sample}"
         )
+    size = options.image_size
     report = check(
         options.dataset,
-        canvas_size=canvas_size(options.image_size, Network.size_multiple),
+        canvas_size=canvas_size(size, Network.size_multiple) if size else None,
         top_k=options.top_k,
         sample=options.sample,
         read_images=not options.no_images,
         progress=sys.stderr.isatty(),
     )
-    print(text.page(report))
     path = options.output or Path("runs/check") / f"{report.dataset.resolve().stem}.html"
     _write(path, html(report))
-    print(f"pictures: {path}")
+    numbers = path.with_suffix(".json")
     if options.json:
-        numbers = path.with_suffix(".json")
         _write(numbers, json.dumps(as_dict(report), indent=1, allow_nan=False) + "\n")
-        print(f"numbers: {numbers}")
+    print(text.page(report))
+    print(f"pictures: {path}" + (f"\nnumbers: {numbers}" if options.json else ""))
     return 0 if report.works else 1
 
 

@@ -86,6 +86,34 @@ def read_contents(splits: Iterable[Split]) -> list[Content]:
     return contents
 
 
+def usable(content: Content, images: NDArray[np.int64]) -> Split:
+    """What training keeps of some images, as COCO; ids are the images' positions in ``images``."""
+    number = np.full(len(content.files), -1)
+    number[images] = np.arange(len(images))
+    used = np.flatnonzero(content.usable & (number[content.image] >= 0))
+    coco = {
+        "images": [
+            {"id": i, "file_name": content.files[image], "height": height, "width": width}
+            for i, (image, (height, width)) in enumerate(
+                zip(images, content.sizes[images].tolist(), strict=True)
+            )
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(content.names, 1)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": int(number[content.image[a]]),
+                "category_id": int(content.label[a]) + 1,
+                "bbox": content.boxes[a].tolist(),
+                "area": float(content.areas[a]),
+                "iscrowd": int(content.region[a]),
+            }
+            for i, a in enumerate(used, 1)
+        ],
+    }
+    return Split(content.split.name, content.split.images, coco, content.split.source)
+
+
 def _unknown_to_train(contents: Sequence[Content]) -> None:
     known = {str(c.get("name")) for c in _entries(contents[0].split, "categories")}
     for content in contents[1:]:

@@ -26,10 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("dataset", metavar="DATASET", help="folder or annotation file")
     add(
         "--image-size",
-        default="512",
         metavar="PIXELS",
-        help="of the canvas, as data.image_size in training: 512, or height and width 288x384 "
-        "(%(default)s)",
+        help="of the canvas, as data.image_size in training: 512, or height and width 288x384; by "
+        "default what training chooses for this dataset",
     )
     add("--top-k", type=int, default=100, help="most detections per image (%(default)s)")
     add(

@@ -10,7 +10,7 @@ import numpy as np
 from centernet.check.boxes import check_boxes
 from centernet.check.ceiling import Ceiling, ceiling
 from centernet.check.classes import check_splits, counts, gathered
-from centernet.check.content import Content, read_contents
+from centernet.check.content import Content, read_contents, usable
 from centernet.check.duplicates import check_duplicates
 from centernet.check.files import check_files, check_orphans, check_sizes, read_files
 from centernet.check.findings import ERROR, SEVERITIES, Finding
@@ -18,6 +18,7 @@ from centernet.check.grid import Grid, check_grid, lay_out
 from centernet.errors import InputError
 from centernet.formats import read_dataset
 from centernet.network import Network
+from centernet.recipe import canvas_size_for
 
 # Other resolutions to compare with, times the one that was asked for.
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -51,6 +52,7 @@ class Report:
     Attributes:
         dataset: its path.
         canvas_size: (height, width) in pixels.
+        why_this_size: the reasons in a sentence; empty where it was given.
         contents: of the splits.
         grids: their objects on the canvas.
         ceilings: their best possible AP; None where there is no object.
@@ -62,6 +64,7 @@ class Report:
 
     dataset: Path
     canvas_size: tuple[int, int]
+    why_this_size: str
     contents: list[Content]
     grids: list[Grid]
     ceilings: list[Ceiling | None]
@@ -88,7 +91,7 @@ class Report:
 def check(
     dataset: str | Path,
     *,
-    canvas_size: tuple[int, int] = (512, 512),
+    canvas_size: tuple[int, int] | None = None,
     top_k: int = 100,
     sample: int = 500,
     read_images: bool = True,
@@ -98,7 +101,8 @@ def check(
 
     Args:
         dataset: folder or file of any format that :func:`centernet.formats.read_dataset` knows.
-        canvas_size: (height, width) of the canvas in pixels.
+        canvas_size: (height, width) of the canvas in pixels; by default as training chooses it, see
+            :func:`centernet.recipe.canvas_size_for`.
         top_k: most detections per image.
         sample: images of each split on which the ceiling is measured; 0 for all.
         read_images: read every image file; without, what they hold is taken on trust.
@@ -116,10 +120,14 @@ def check(
         check_files(contents, files)
         check_duplicates(contents, files)
         check_orphans(contents)
-    grids, ceilings = [], []
     for content in contents:
         check_sizes(content)
         check_boxes(content)
+    why = ""
+    if canvas_size is None:
+        canvas_size, why = _canvas_size(contents[0])
+    grids, ceilings = [], []
+    for content in contents:
         grid = lay_out(content, canvas_size, stride=Network.stride, top_k=top_k)
         check_grid(content, grid)
         grids.append(grid)
@@ -129,6 +137,7 @@ def check(
     return Report(
         dataset=Path(dataset),
         canvas_size=canvas_size,
+        why_this_size=why,
         contents=contents,
         grids=grids,
         ceilings=ceilings,
@@ -136,6 +145,14 @@ def check(
         steps=_steps(compared, canvas_size, top_k) if compared else [],
         findings=gathered(contents),
         notes=[note for split in splits.values() for note in split.notes],
+    )
+
+
+def _canvas_size(content: Content) -> tuple[tuple[int, int], str]:
+    """What training on a split would choose, and why."""
+    known = np.flatnonzero(np.isfinite(content.sizes).all(1))
+    return canvas_size_for(
+        usable(content, known).coco, stride=Network.stride, multiple=Network.size_multiple
     )
 
 

@@ -23,6 +23,7 @@ def page(report: Report) -> str:
     head = [
         f"{report.dataset}: {advice.verdict(report)}",
         f"canvas {height}x{width}, {height // stride}x{width // stride} cells",
+        *_wrapped(report.why_this_size),
         *(f"note: {note}" for note in report.notes[:5]),
     ]
     parts = [head, _findings(report), _classes(report), _ceilings(report), _steps(report)]
