@@ -19,6 +19,7 @@ from torch import Tensor
 
 from centernet.checkpoints import save_file
 from centernet.errors import InputError
+from centernet.files import whole
 from centernet.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
 
@@ -160,12 +161,11 @@ class RunFolder(Checkpoint):
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        unfinished = self.folder / "metrics.csv.tmp"
-        with unfinished.open("w", newline="") as file:
+        place = whole(self.folder / "metrics.csv")
+        with place as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
-        unfinished.replace(self.folder / "metrics.csv")
 
 
 def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[str, Any]:

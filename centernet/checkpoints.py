@@ -12,6 +12,7 @@ from torch import Tensor
 
 from centernet.architectures import make_network
 from centernet.errors import InputError
+from centernet.files import whole
 from centernet.network import Network
 
 # The entry of a checkpoint that says how to build its network: {"model": its architecture,
@@ -75,18 +76,11 @@ def is_checkpoint(content: Any) -> bool:
 
 
 def save_file(content: Mapping[str, Any], path: str | Path) -> None:
-    """Write beside the place and move there: the file is whole or not there at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    """Write a checkpoint: it is whole, also after a power cut, or not there at all."""
+    with whole(path) as unfinished, unfinished.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def description(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -81,7 +81,7 @@ class DetectionData(LightningDataModule):
             "train": (self.root / train_images, self.root / train_annotations),
             "val": (self.root / val_images, self.root / val_annotations),
         }
-        self._image_size = image_size
+        self.image_size = image_size
         if image_size != "auto":
             height, width = self.canvas_size
             multiple = CenterNet.size_multiple
@@ -98,8 +98,8 @@ class DetectionData(LightningDataModule):
     @cached_property
     def canvas_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        if self._image_size != "auto":
-            size = self._image_size
+        if self.image_size != "auto":
+            size = self.image_size
             return (size, size) if isinstance(size, int) else tuple(size)
         size, why = canvas_size_for(
             read_coco(self._source("train")[1]),
@@ -233,26 +233,25 @@ class DetectionData(LightningDataModule):
         return images.to(device, non_blocking=True), targets
 
 
-def validation_set(
-    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
-) -> CocoDetection:
-    """The validation images that a configuration names, of ``configs/`` or of a run.
+def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
+    """The data that a configuration names, of ``configs/`` or of a run, to be looked at.
 
     Args:
         config: YAML.
-        class_names: by label.
-        root: folder of the dataset, if it is not where the configuration says.
+        **changes: arguments of :class:`DetectionData` to use instead of the configuration's; None
+            for those.
 
     Raises:
-        InputError: the configuration or the data cannot be read.
+        InputError: the configuration cannot be read or used.
     """
     try:
         options = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["data"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        known = options.keys() & inspect.signature(DetectionData).parameters
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         said = getattr(error, "strerror", None) or f"no configuration with data ({error})"
         raise InputError(f"cannot read {config}: {said}") from None
-    known = options.keys() & inspect.signature(DetectionData).parameters
-    given = {name: options[name] for name in known} | ({"root": str(root)} if root else {})
+    given = {name: options[name] for name in known} | {
+        name: value for name, value in changes.items() if value is not None
+    }
     # What only a training needs is left alone.
-    given |= {"class_names": list(class_names), "augment": None, "image_size": 512}
-    return DetectionData(**given).val_set
+    return DetectionData(**given | {"augment": None, "workers": 0})

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from centernet import geometry
 from centernet.drawing import HEAT_COLORS, legend, letter_size
+from centernet.files import whole
 
 # RGB, told apart by everyone; the inspector's page has the same.
 _TOO_MUCH, _TOO_LITTLE = np.float32([255, 150, 30]), np.float32([70, 150, 255])
@@ -72,9 +73,7 @@ class Heatmaps:
 
     def save(self, path: str | Path, *, threshold: ArrayLike = 0.3) -> None:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".tmp")
-        with unfinished.open("wb") as file:
+        with whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
                 probabilities=self.probabilities.astype(np.float16),
@@ -82,7 +81,6 @@ class Heatmaps:
                 matrix=self.matrix,
                 peaks=self.peaks(threshold),
             )
-        unfinished.replace(path)
 
 
 def peak_cells(

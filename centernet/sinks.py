@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.errors import InputError
+from centernet.files import whole
 
 _WINDOW = "centernet"
 _ESCAPE = 27
@@ -23,13 +24,8 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     Raises:
         InputError: the folder cannot be written to.
     """
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as unfinished:
         unfinished.write_bytes(cv2.imencode(path.suffix, _bgr(picture))[1].tobytes())
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
 class VideoFile:

@@ -75,11 +75,7 @@ def import_weights(
             f"{source} has {network.num_classes} classes, but {len(class_names)} names are given"
         )
     network.class_names = tuple(class_names or network.class_names)
-    try:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        save_file(checkpoint_of(network, image_size=None), target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from None
+    save_file(checkpoint_of(network, image_size=None), target)
     return network
 
 

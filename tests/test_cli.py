@@ -49,7 +49,7 @@ def test_the_version_comes_at_once_and_without_large_imports():
         done = python("-c", program)
         seconds.append(time.perf_counter() - start)
     assert done.stdout.split() == ["centernet", centernet.__version__] and done.returncode == 0
-    assert min(seconds) < 0.5
+    assert min(seconds) < 1
 
 
 def test_help_teaches_with_examples(capsys):

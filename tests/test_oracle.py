@@ -205,7 +205,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
         (["shapes", "--image-size", "50"], "multiple of 32, or two as 288x384, got '50'"),
         (["--config", "tiny.yaml"], "data/coco"),
-        (["--config", "none.yaml"], "cannot read config none.yaml"),
+        (["--config", "none.yaml"], "cannot read none.yaml: No such file"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(workplace, capsys, monkeypatch, arguments, said):

@@ -10,6 +10,7 @@ from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
 from centernet.errors import InputError
+from centernet.files import whole
 from centernet.network import Network
 
 
@@ -34,21 +35,13 @@ def run(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
     )
     path = options.output or Path("runs/check") / f"{report.dataset.resolve().stem}.html"
-    _write(path, html(report))
+    with whole(path) as unfinished:
+        unfinished.write_text(html(report), encoding="utf-8")
     numbers = path.with_suffix(".json")
     if options.json:
-        _write(numbers, json.dumps(as_dict(report), indent=1, allow_nan=False) + "\n")
+        content = json.dumps(as_dict(report), indent=1, allow_nan=False)
+        with whole(numbers) as unfinished:
+            unfinished.write_text(content + "\n")
     print(text.page(report))
     print(f"pictures: {path}" + (f"\nnumbers: {numbers}" if options.json else ""))
     return 0 if report.works else 1
-
-
-def _write(path: Path, content: str) -> None:
-    """Beside the place, then moved there: whole or not there at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".tmp")
-        unfinished.write_text(content, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -88,9 +88,11 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
     if options.root and not options.config:
         raise InputError("--data.root says where a configuration's data is: give --config, too")
     if options.config:
-        from centernet.datamodule import validation_set
+        from centernet.datamodule import data_of_config
 
-        return validation_set(options.config, class_names, root=options.root)
+        # Its canvas plays no part.
+        known = {"class_names": list(class_names), "image_size": 512}
+        return data_of_config(options.config, root=options.root, **known).val_set
     if bool(options.images) != bool(options.annotations):
         missing = "annotations" if options.images else "images"
         raise InputError(f"images and their annotations go together: give --{missing}, too")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from centernet.drawing import CLASS_COLORS, HEAT_COLORS
-from centernet.errors import InputError
+from centernet.files import whole
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import FLOOR, Findings, Maps
 from centernet.inspector.reasons import Verdict
@@ -91,19 +91,13 @@ class Page:
         return numbers.index(number) if number in numbers else None
 
     def save(self, path: Path) -> None:
-        """Write the page beside its place and move it there.
+        """Write the page.
 
         Raises:
             InputError: it cannot be written.
         """
-        unfinished = path.with_name(path.name + ".tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("w", encoding="utf-8") as file:
-                self._write(file)
-            unfinished.replace(path)
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+        with whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+            self._write(file)
 
     def _write(self, file: TextIO) -> None:
         before, after = template(_FOLDER, self.title).split("<!-- data -->")

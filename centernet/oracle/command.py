@@ -4,15 +4,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from inspect import signature
 
 import numpy as np
-import yaml
 
 from centernet.canvas import canvas_size
 from centernet.data import CocoDetection
 from centernet.detector import choose_device
 from centernet.errors import InputError
+from centernet.files import whole
 from centernet.formats import read_dataset
 from centernet.network import Network
 from centernet.oracle.analysis import Row, analyse, numbers
@@ -50,9 +49,8 @@ def run(options: argparse.Namespace) -> None:
     print(table(rows))
     print(f"\n{_advice(rows)}")
     if options.json:
-        partial = options.json.with_name(options.json.name + ".tmp")
-        partial.write_text(json.dumps(numbers(rows), indent=2) + "\n")
-        partial.replace(options.json)
+        with whole(options.json) as unfinished:
+            unfinished.write_text(json.dumps(numbers(rows), indent=2) + "\n")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -111,28 +109,16 @@ def _of_config(
     options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
 ) -> tuple[CocoDetection, int]:
     """The validation images of a config of fit, as validate sees them, and its batch size."""
-    from centernet.datamodule import DetectionData
+    from centernet.datamodule import data_of_config
 
-    try:
-        config = yaml.safe_load(options.config.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read config {options.config}: {error}") from None
-    given = config.get("data") if isinstance(config, dict) else None
-    if not isinstance(given, dict):
-        raise InputError(f"config {options.config} has no part 'data'")
-    for name in ("root", "val_images", "val_annotations"):
-        given[name] = getattr(options, f"data.{name}") or given.get(name)
-    unsaid = [name for name, value in given.items() if value is None]
-    known = signature(DetectionData).parameters.keys()
-    data = {k: v for k, v in given.items() if k in known and k not in unsaid}
+    given = {n: getattr(options, f"data.{n}") for n in ("root", "val_images", "val_annotations")}
+    given["class_names"] = _names(network)
     if options.image_size:
-        data["image_size"] = canvas_size(options.image_size, network.size_multiple)
-    elif data.get("image_size") == "auto" and trained_for:
-        data["image_size"] = trained_for
-    if names := _names(network):
-        data["class_names"] = list(names)
-    module = DetectionData(**data | {"augment": None, "workers": 0})
-    return module.val_set, module.batch_size
+        given["image_size"] = canvas_size(options.image_size, network.size_multiple)
+    data = data_of_config(options.config, **given)
+    if data.image_size == "auto" and trained_for:
+        data = data_of_config(options.config, **given | {"image_size": trained_for})
+    return data.val_set, data.batch_size
 
 
 def _names(network: Network) -> tuple[str, ...] | None:

@@ -17,6 +17,7 @@ from centernet.data import CocoDetection
 from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
+from centernet.files import whole
 from centernet.inspector import Page, look
 from centernet.inspector.look import Findings, examples
 from centernet.report.page import Report, render
@@ -64,9 +65,11 @@ def write_report(
     detector = Detector.load(weights, device=device)
     names = detector.class_names
     if dataset is None:
-        from centernet.datamodule import validation_set
+        from centernet.datamodule import data_of_config
 
-        dataset = validation_set(run / "config.yaml", names, root=root)
+        # Its canvas plays no part.
+        known = {"class_names": list(names), "image_size": 512}
+        dataset = data_of_config(run / "config.yaml", root=root, **known).val_set
     inspector = Page(names, title=run.name, limit=limit or None)
     findings, evaluation = _look_at_all(detector, dataset, inspector, progress)
     best = best_thresholds(findings, len(names))
@@ -77,9 +80,8 @@ def write_report(
         inspector.save(run / INSPECTOR)
     report = Report(run, names, dataset.category_ids, findings, evaluation, best, inspector)
     path = run / PAGE
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(render(report), encoding="utf-8")
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        unfinished.write_text(render(report), encoding="utf-8")
     return path
 
 

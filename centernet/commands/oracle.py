@@ -1,8 +1,9 @@
-"""The arguments of ``centernet oracle``."""
+"""``centernet oracle``."""
 
 import argparse
 from pathlib import Path
 
+HELP = "what limits a trained network"
 DESCRIPTION = """\
 What limits a trained network? Its heatmap, size and offset (or sides) are replaced by the ground
 truth, one at a time and together, and the average precision of each is printed: what rises most is
@@ -18,10 +19,11 @@ Size and offset are known at the centres of objects: every cell takes those of t
 
 DATASET is a folder or annotation file of any format that check and convert know.
 """
+PACKAGE = "centernet[train]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add them to a parser."""
+    """Add the options to a parser."""
     add = parser.add_argument
     add("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
     add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
@@ -39,3 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-k", type=int, default=100, help="most detections per image (%(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--json", type=Path, metavar="FILE", help="also write the numbers, per class too")
+
+
+def run(options: argparse.Namespace) -> int | None:
+    """Print the table."""
+    from centernet.oracle.command import run
+
+    return run(options)

@@ -1,8 +1,9 @@
-"""The arguments of ``centernet check``."""
+"""``centernet check``."""
 
 import argparse
 from pathlib import Path
 
+HELP = "know before training whether a dataset will work"
 DESCRIPTION = """\
 Know before training whether it will work. Reads a dataset as training would, every image of it, and
 says what would break training, what would cost accuracy, and which average precision a perfect
@@ -21,7 +22,7 @@ exit status: 0, 1 when something was found that would break training, 2 for a wr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add them to a parser."""
+    """Add the options to a parser."""
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="folder or annotation file")
     add(
@@ -46,3 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the page with pictures (runs/check/DATASET.html)",
     )
     add("--json", action="store_true", help="also write all findings and numbers beside the page")
+
+
+def run(options: argparse.Namespace) -> int | None:
+    """Print the findings, write the page with pictures."""
+    from centernet.check.command import run
+
+    return run(options)
