@@ -32,6 +32,8 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
         if pretrained is True:
             raise InputError(f"{HOURGLASS} has no ImageNet weights: give --model.pretrained false")
         return Hourglass()
+    if pretrained == "auto":
+        log.info("looking for ImageNet weights of %s; without a network this takes a minute", name)
     try:
         backbone = timm.create_model(name, features_only=True, pretrained=bool(pretrained))
     except OSError as error:

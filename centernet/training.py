@@ -256,6 +256,8 @@ def main(args: list[str] | None = None) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Ten lines of retries where there is no network.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # About choices made here on purpose (workers by core, epochs shorter than the logging interval,
     # validation without the callbacks of training), and about Lightning's own use of torch.
     for message in (
