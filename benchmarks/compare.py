@@ -15,10 +15,11 @@ detector with each loss, and a RetinaNet.
 
 Every row of the table is one `train.py fit`, with the same data, seed and number of epochs (or
 minutes, see below), and one `train.py validate` of its best checkpoint, chosen by AP on the
-configuration's validation set. The numbers are those of --test-annotations, or else of that
-validation set, which flatters all rows a little. Further options for both commands follow after
-"--", as `-- --data.workers 2`. With several --seeds every row is trained once for each; the table
-has the means, and how far apart the largest and the smallest are.
+configuration's validation set. The numbers are those of --test-annotations, with AP and AP50 of the
+validation set beside them, or else of that validation set, which flatters all rows a little.
+Further options for both commands follow after "--", as `-- --data.workers 2`. With several --seeds
+every row is trained once for each; the table has the means, and how far apart the largest and the
+smallest are.
 
 --epochs N trains every row for N epochs. --budget-minutes M gives every row the same time instead,
 for the steps of some cost more: three short trainings (one step, one epoch, one step and one
@@ -170,6 +171,8 @@ def train_row(
     )
     (measured,) = run.glob(f"validate-{Path(test).stem if test else '*'}")
     numbers = {"epochs": epochs, "minutes": seconds / 60} | read_metrics(measured)
+    if test:
+        numbers |= read_validation(run)
     result.write_text(json.dumps({"settings": settings, "numbers": numbers}, indent=2) + "\n")
     return numbers
 
@@ -182,6 +185,14 @@ def read_metrics(folder: Path) -> dict[str, float | None]:
     # A class without objects has no AP.
     classes = {name: None if math.isnan(value) else value for name, value in classes.items()}
     return {"AP": metrics["AP"], "AP50": metrics["AP50"]} | classes
+
+
+def read_validation(run: Path) -> dict[str, float]:
+    """AP and AP50 of the validation that a run's best checkpoint was chosen by."""
+    with (run / "metrics.csv").open(newline="") as file:
+        validated = [row for row in csv.DictReader(file) if row["AP"]]
+    best = max(validated, key=lambda row: float(row["AP"]))
+    return {f"validation {name}": float(best[name]) for name in ("AP", "AP50")}
 
 
 def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:

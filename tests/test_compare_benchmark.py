@@ -67,6 +67,12 @@ def test_the_table(tmp_path):
         assert [row["minutes"] for row in csv.DictReader(file)] == ["12.34", "12.0"]
 
 
+def test_the_validation_that_the_checkpoint_was_chosen_by(tmp_path):
+    lines = "epoch,loss,AP,AP50\n0,3.0,,\n1,2.0,0.5,0.75\n2,1.5,,\n3,1.0,0.25,0.875\n"
+    (tmp_path / "metrics.csv").write_text(lines)
+    assert SCRIPT["read_validation"](tmp_path) == {"validation AP": 0.5, "validation AP50": 0.75}
+
+
 def test_several_seeds_become_means_and_a_spread():
     found = [
         {"epochs": 3, "AP": 0.25, "AP50": 0.5, "AP50 cat": None},
@@ -110,7 +116,8 @@ def test_rows_are_trained_once(tiny, tmp_path, capsys):
         header, *rows = csv.reader(file)
     assert header[:5] == ["row", "epochs", "minutes", "AP", "AP50"]
     assert header[5:9] == [f"AP50 {name}" for name in ("circle", "rectangle", "triangle", "star")]
-    assert header[9:] == ["spread of AP", "spread of AP50"]
+    assert header[9:11] == ["validation AP", "validation AP50"]
+    assert header[11:] == ["spread of AP", "spread of AP50"]
     assert len(rows) == 3 and all(0 <= float(row[3]) <= 1 for row in rows)
     config = (tmp_path / "out" / "focal" / "seed-1" / "tiny" / "config.yaml").read_text()
     assert "heatmap_loss: focal" in config and "learning_rate: 0.0001" in config

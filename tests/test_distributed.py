@@ -4,28 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from doubles import TINY_CONFIG
 
 from centernet.shapes import make_shapes
 
 TRAIN = Path(__file__).parents[1] / "train.py"
-CONFIG = """\
-data:
-  root: shapes
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: 64
-  batch_size: 4
-  workers: 0
-model:
-  backbone: test_resnet
-trainer:
-  accelerator: cpu
-  max_epochs: 2
-  check_val_every_n_epoch: 1
-  enable_progress_bar: false
-"""
 
 
 def run(folder, *options):
@@ -35,14 +18,14 @@ def run(folder, *options):
 @pytest.mark.slow
 def test_two_processes_keep_one_run_and_evaluate_alike(tmp_path):
     make_shapes(tmp_path / "shapes", train=9, val=5, size=64)
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    run(tmp_path, "fit", "--config=tiny.yaml", *two)
+    (tmp_path / "tiny.yaml").write_text(TINY_CONFIG)
+    two = ["--data.root=shapes", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    run(tmp_path, "fit", "--config=tiny.yaml", "--trainer.max_epochs=2", *two)
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["tiny"]
     weights = "--ckpt_path=runs/tiny/best.ckpt"
     folder = tmp_path / "runs" / "tiny" / "validate-instances_val"
     results = []
-    for processes in ([], two):
+    for processes in (["--data.root=shapes"], two):
         run(tmp_path, "validate", "--config=tiny.yaml", weights, *processes)
         detections = json.loads((folder / "detections.json").read_text())
         metrics = json.loads((folder / "metrics.json").read_text())
