@@ -44,10 +44,12 @@ from statistics import mean
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import yaml
 
 from centernet.cli import run_and_exit
 from centernet.errors import InputError
+from centernet.report.plots import read_metrics
 from centernet.runs import newest_run
 
 TRAIN = Path(__file__).parents[1] / "train.py"
@@ -170,14 +172,14 @@ def train_row(
         folder / "validate.log",
     )
     (measured,) = run.glob(f"validate-{Path(test).stem if test else '*'}")
-    numbers = {"epochs": epochs, "minutes": seconds / 60} | read_metrics(measured)
+    numbers = {"epochs": epochs, "minutes": seconds / 60} | read_result(measured)
     if test:
         numbers |= read_validation(run)
     result.write_text(json.dumps({"settings": settings, "numbers": numbers}, indent=2) + "\n")
     return numbers
 
 
-def read_metrics(folder: Path) -> dict[str, float | None]:
+def read_result(folder: Path) -> dict[str, float | None]:
     """AP and AP50 of all classes, and AP50 of each, from what validate saved."""
     metrics = json.loads((folder / "metrics.json").read_text())
     with (folder / "per_class.csv").open(newline="") as file:
@@ -189,10 +191,9 @@ def read_metrics(folder: Path) -> dict[str, float | None]:
 
 def read_validation(run: Path) -> dict[str, float]:
     """AP and AP50 of the validation that a run's best checkpoint was chosen by."""
-    with (run / "metrics.csv").open(newline="") as file:
-        validated = [row for row in csv.DictReader(file) if row["AP"]]
-    best = max(validated, key=lambda row: float(row["AP"]))
-    return {f"validation {name}": float(best[name]) for name in ("AP", "AP50")}
+    columns = read_metrics(run / "metrics.csv")
+    best = np.nanargmax(columns["AP"])
+    return {f"validation {name}": float(columns[name][best]) for name in ("AP", "AP50")}
 
 
 def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
