@@ -119,10 +119,11 @@ class RunFolder(Checkpoint):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
         if self.new and trainer.is_global_zero:
-            (self.folder / "config.yaml").write_text(self.config)
+            with whole(self.folder / "config.yaml") as unfinished:
+                unfinished.write_text(self.config)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """See that the last epoch is validated, whatever the interval."""
+        """See that the last of ``max_epochs`` is validated, whatever the interval."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
@@ -133,7 +134,8 @@ class RunFolder(Checkpoint):
         if trainer.is_global_zero:
             earlier = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
             self._write([*earlier, _row(trainer, metrics, validated)])
-        if validated and metrics["AP"] > self.best:
+        # Of equal ones the last: without an object to find, all are 0.
+        if validated and metrics["AP"] >= self.best:
             self.best = metrics["AP"]
             trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
         trainer.save_checkpoint(self.folder / "last.ckpt")

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from centernet.callbacks import EMA, AtomicCheckpointIO, HeatmapPictures
+from centernet.callbacks import EMA, AtomicCheckpointIO, HeatmapPictures, RunFolder
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
@@ -23,6 +23,54 @@ def test_what_is_left_out_is_left_out(tmp_path):
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "loops": 1}, path, ("loops",))
     assert torch.load(path) == {"state_dict": {}}
     assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+class Trainer:
+    """Knows of each checkpoint in which epoch it was saved."""
+
+    is_global_zero = True
+
+    def __init__(self):
+        self.saved, self.global_step = {}, 0
+        self.optimizers = [SimpleNamespace(param_groups=[{"lr": 0.1}])]
+
+    def end_epoch(self, folder, epoch, precision):
+        self.current_epoch, self.callback_metrics = epoch, {"loss": 1.0}
+        task = SimpleNamespace(validated_epoch=-1)
+        if precision is not None:
+            self.callback_metrics["AP"], task.validated_epoch = precision, epoch
+        folder.on_train_epoch_end(self, task)
+
+    def save_checkpoint(self, path, storage_options=None):
+        self.saved[path.name] = self.current_epoch
+
+
+@pytest.mark.parametrize(
+    ("precisions", "best"),
+    [
+        ([0.3, 0.5, 0.4], 1),
+        ([None, 0.3, None], 1),
+        ([0.0, 0.0, None], 1),  # nothing to find, or nothing found: the newest
+        ([None, None, None], None),
+    ],
+)
+def test_the_best_checkpoint_is_the_best_by_ap(tmp_path, precisions, best):
+    trainer, folder = Trainer(), RunFolder(tmp_path, "", new=True)
+    for epoch, precision in enumerate(precisions):
+        trainer.end_epoch(folder, epoch, precision)
+    assert trainer.saved.get("best.ckpt") == best and trainer.saved["last.ckpt"] == 2
+
+
+def test_a_resumed_run_knows_what_was_best(tmp_path):
+    trainer, before, folder = (
+        Trainer(), RunFolder(tmp_path, "", new=True), RunFolder(tmp_path, "", new=False),
+    )  # fmt: skip
+    trainer.end_epoch(before, 0, 0.5)
+    folder.load_state_dict(before.state_dict())
+    trainer.end_epoch(folder, 1, 0.4)
+    assert trainer.saved["best.ckpt"] == 0
+    trainer.end_epoch(folder, 2, 0.6)
+    assert trainer.saved["best.ckpt"] == 2
 
 
 class OneWeight(LightningModule):
