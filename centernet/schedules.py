@@ -12,7 +12,7 @@ def rate_factor(
     schedule: str,
     *,
     total_steps: int,
-    epochs: int,
+    steps_per_epoch: int,
     warmup_steps: int = 0,
     milestones: Sequence[float] = (),
 ) -> Callable[[int], float]:
@@ -22,7 +22,7 @@ def rate_factor(
         schedule: after the warm-up, ``cosine`` goes down to 1 %, ``step`` to a tenth after each
             milestone.
         total_steps: of the whole training.
-        epochs: of the whole training.
+        steps_per_epoch: of one pass over the data.
         warmup_steps: of the warm-up, at most a tenth of all.
         milestones: epochs after which the step schedule drops; below 1, parts of the training.
 
@@ -39,7 +39,7 @@ def rate_factor(
         if schedule == "cosine":
             progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
             return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-        passed = (step * (epochs if m >= 1 else 1) >= m * total_steps for m in milestones)
+        passed = (step >= m * (steps_per_epoch if m >= 1 else total_steps) for m in milestones)
         return 0.1 ** sum(passed)
 
     return factor

@@ -5,19 +5,24 @@ from centernet.schedules import rate_factor
 
 
 def test_cosine_goes_from_one_to_a_hundredth():
-    factor = rate_factor("cosine", total_steps=100, epochs=10)
+    factor = rate_factor("cosine", total_steps=100, steps_per_epoch=10)
     assert [factor(0), factor(50), factor(100)] == pytest.approx([1, 0.505, 0.01])
     assert factor(1000) == pytest.approx(0.01)
 
 
 def test_steps_drop_after_their_epochs():
-    factor = rate_factor("step", total_steps=140, epochs=140, milestones=[90, 120])
+    factor = rate_factor("step", total_steps=140, steps_per_epoch=1, milestones=[90, 120])
     steps = (0, 89, 90, 119, 120, 139)
     assert [factor(i) for i in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_a_training_cut_short_drops_no_sooner():
+    factor = rate_factor("step", total_steps=25, steps_per_epoch=10, milestones=[2, 3])
+    assert [factor(i) for i in (0, 19, 20, 24)] == pytest.approx([1, 1, 0.1, 0.1])
+
+
 def test_steps_may_drop_after_parts_of_the_training():
-    factor = rate_factor("step", total_steps=40, epochs=4, milestones=[0.5, 3])
+    factor = rate_factor("step", total_steps=40, steps_per_epoch=10, milestones=[0.5, 3])
     assert [factor(i) for i in (19, 20, 29, 30)] == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
@@ -25,11 +30,11 @@ def test_steps_may_drop_after_parts_of_the_training():
     ("warmup_steps", "expected"), [(4, [0.2, 0.4, 0.6, 0.8, 1]), (99, [1 / 11])]
 )
 def test_the_warm_up_is_linear_and_at_most_a_tenth(warmup_steps, expected):
-    factor = rate_factor("step", total_steps=100, epochs=1, warmup_steps=warmup_steps)
+    factor = rate_factor("step", total_steps=100, steps_per_epoch=100, warmup_steps=warmup_steps)
     assert [factor(i) for i in range(len(expected))] == pytest.approx(expected)
     assert factor(10) == 1
 
 
 def test_an_unknown_schedule_is_named():
     with pytest.raises(InputError, match="never"):
-        rate_factor("never", total_steps=1, epochs=1)
+        rate_factor("never", total_steps=1, steps_per_epoch=1)
