@@ -235,6 +235,16 @@ def test_nothing_is_counted_in_eval_mode():
     assert all(torch.equal(before[name], value) for name, value in loss.state_dict().items())
 
 
+def test_what_an_epoch_counted_does_not_bind_batches():
+    before, after = GHMClassificationLoss(schedule="epoch"), GHMClassificationLoss(momentum=0.0)
+    logits, targets = torch.full((8,), 5.0), torch.ones(8)
+    before(logits, targets)
+    before.end_epoch()
+    after.load_state_dict(before.state_dict())
+    other = -logits
+    assert after(other, targets) == GHMClassificationLoss()(other, targets)
+
+
 @pytest.mark.parametrize("schedule", ["batch", "epoch", "settle"])
 def test_resumed_equals_unbroken(schedule):
     def new():

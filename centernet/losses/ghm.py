@@ -139,7 +139,8 @@ class GHMClassificationLoss(nn.Module):
         processes = _all_reduce(counts) if self.training else 1
         total = counts.sum().clamp(min=1)
         # Chosen on the device: nothing here waits for it.
-        keep = torch.where(self.by_epoch, 1.0, self.momentum * self.density.any())
+        by_epoch = self.by_epoch & (self.schedule != "batch")
+        keep = torch.where(by_epoch, 1.0, self.momentum * self.density.any())
         density = torch.lerp(counts / total, self.density, keep)
         examples = torch.where(keep == 0, counts, (density * total).clamp(min=1)) / processes
         loss = _harmonized(x_t, region, examples, weight)
