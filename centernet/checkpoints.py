@@ -78,7 +78,11 @@ def is_checkpoint(content: Any) -> bool:
 def save_file(content: Mapping[str, Any], path: str | Path) -> None:
     """Write a checkpoint: it is whole, also after a power cut, or not there at all."""
     with whole(path) as unfinished, unfinished.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # What torch makes of a disk that is full.
+            raise InputError(f"cannot write {path}, is the disk full? ({error})") from None
         file.flush()
         os.fsync(file.fileno())
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 from doubles import checkpoint
 
-from centernet.checkpoints import DESCRIPTION, build_network, network_state, read_checkpoint
+from centernet.checkpoints import (
+    DESCRIPTION,
+    build_network,
+    network_state,
+    read_checkpoint,
+    save_file,
+)
 from centernet.detector import Detector
 from centernet.errors import InputError
 
@@ -131,3 +137,14 @@ def test_a_checkpoint_does_not_make_the_backbone_fetch_weights(monkeypatch):
     )
     build_network(described(model=checkpoint()[DESCRIPTION]["model"] | {"pretrained": True}))
     assert asked[-1] is False
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def fail(content, file):
+        file.write(b"half")
+        raise RuntimeError("unexpected pos 4000832 vs 4000784")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(InputError, match=r"cannot write .*best\.ckpt, is the disk full"):
+        save_file(checkpoint(), tmp_path / "best.ckpt")
+    assert not list(tmp_path.iterdir())
