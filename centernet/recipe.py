@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from centernet.annotations import image_sides
+
 # Cells that the typical object of the smallest class shall be wide.
 _CELLS = 6
 _LEAST_SIDE, _LARGEST_SIDE = 256, 640
@@ -25,8 +27,8 @@ def canvas_size_for(
 
     The typical box (by the median of the square root of its area) of the class with the smallest
     ones shall be 6 cells wide, which leaves a box that is half a cell wrong on one side an IoU of
-    0.9. The canvas has the images' proportions, and a longer side of 256 to 640 pixels, but no
-    longer than the images' own, where that is more than 256.
+    0.9. The canvas has the images' proportions, up to multiples of 32, and a longer side of 256 to
+    640 pixels, but not above the images' own, where that is more than 256.
 
     Args:
         coco: content of an annotation file; images without width and height are not asked.
@@ -37,9 +39,10 @@ def canvas_size_for(
         (height, width), and the reasons in a sentence.
     """
     size_of = {
-        image["id"]: (image["height"], image["width"])
+        image["id"]: (height, width)
         for image in coco["images"]
-        if image.get("height") and image.get("width")
+        for width, height in [image_sides(image)]
+        if math.isfinite(width + height)
     }
     if not size_of:
         side = 512
@@ -59,7 +62,7 @@ def canvas_size_for(
     return canvas, (
         f"{shown}, and the smallest class, {name}, has boxes of typically {part:.1%} of the longer "
         f"side, here {cells:.1f} cells (wanted: {_CELLS}, with {_LEAST_SIDE} to {_LARGEST_SIDE} "
-        "pixels and no enlarging)"
+        f"pixels, above {_LEAST_SIDE} no more than the images have)"
     )
 
 
@@ -89,7 +92,7 @@ def epochs_for(images: int, batch_size: int) -> tuple[int, str]:
 
     Args:
         images: of the training set.
-        batch_size: images per step.
+        batch_size: images per step of the optimiser.
 
     Returns:
         The number of epochs, and the reasons in a sentence.

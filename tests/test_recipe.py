@@ -34,7 +34,7 @@ def dataset(*boxes, size=(480, 640)):
         ([("cat", 39, 39)], (480, 640), (320, 416)),
         # small objects in a large image: at most 640
         ([("ant", 10, 10)], (1500, 2000), (480, 640)),
-        # small objects in a small image: it is not enlarged
+        # small objects in a small image: it is not enlarged beyond multiples of 32
         ([("ant", 5, 5)], (300, 400), (320, 416)),
         # large objects: at least 256, also of a small image
         ([("cat", 300, 300)], (480, 640), (192, 256)),
@@ -60,11 +60,12 @@ def test_the_reasons_are_said():
 
 def test_images_of_unknown_size_and_crowds_are_not_asked():
     coco = dataset(("cat", 40, 40))
-    del coco["images"][0]["width"]
-    assert canvas_size_for(coco) == (
-        (512, 512),
-        "the annotations do not say how large the images are",
-    )
+    for width in ("640", -640, None):
+        coco["images"][0]["width"] = width
+        assert canvas_size_for(coco) == (
+            (512, 512),
+            "the annotations do not say how large the images are",
+        )
     coco = dataset(("cat", 40, 40), ("ant", 4, 4))
     coco["annotations"][1]["iscrowd"] = 1
     assert canvas_size_for(coco)[0] == (288, 384)
