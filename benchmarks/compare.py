@@ -49,6 +49,7 @@ import yaml
 
 from centernet.cli import run_and_exit
 from centernet.errors import InputError
+from centernet.files import whole
 from centernet.report.plots import read_metrics
 from centernet.runs import newest_run
 
@@ -74,15 +75,23 @@ def read_rows(path: Path) -> list[Row]:
     try:
         rows = yaml.safe_load(path.read_text())["rows"]
         return [
-            Row(name, Path(row["config"]), tuple(row.get("options", ())), row.get("epochs"))
+            Row(name, Path(row["config"]), _options(row), row.get("epochs"))
             for name, row in rows.items()
         ]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         raise InputError(
-            f"{path} is no file of rows: it should have `rows`, each a name with a `config`"
+            f"{path} is no file of rows: it should have `rows`, each a name with a `config` and "
+            "a list of `options`"
         ) from None
+
+
+def _options(row: dict[str, Any]) -> tuple[str, ...]:
+    options = row.get("options", [])
+    if not isinstance(options, list):
+        raise TypeError
+    return tuple(map(str, options))
 
 
 def call(command: str, row: Row, options: Sequence[str], log: Path) -> float:
@@ -171,11 +180,13 @@ def train_row(
         (*row.options, *common, f"--ckpt_path={run / 'best.ckpt'}", *chosen),
         folder / "validate.log",
     )
-    (measured,) = run.glob(f"validate-{Path(test).stem if test else '*'}")
+    (measured,) = run.glob("validate-*")
     numbers = {"epochs": epochs, "minutes": seconds / 60} | read_result(measured)
     if test:
         numbers |= read_validation(run)
-    result.write_text(json.dumps({"settings": settings, "numbers": numbers}, indent=2) + "\n")
+    with whole(result) as unfinished:
+        content = {"settings": settings, "numbers": numbers}
+        unfinished.write_text(json.dumps(content, indent=2) + "\n")
     return numbers
 
 
@@ -189,11 +200,17 @@ def read_result(folder: Path) -> dict[str, float | None]:
     return {"AP": metrics["AP"], "AP50": metrics["AP50"]} | classes
 
 
-def read_validation(run: Path) -> dict[str, float]:
+def read_validation(run: Path) -> dict[str, float | None]:
     """AP and AP50 of the validation that a run's best checkpoint was chosen by."""
     columns = read_metrics(run / "metrics.csv")
-    best = np.nanargmax(columns["AP"])
-    return {f"validation {name}": float(columns[name][best]) for name in ("AP", "AP50")}
+    precision = np.nan_to_num(columns["AP"], nan=-1)
+    # Of equal ones the last, as RunFolder keeps it.
+    best = len(precision) - 1 - int(np.argmax(precision[::-1]))
+    # Without an object to find, there is no AP50.
+    return {
+        f"validation {name}": float(columns[name][best]) if name in columns else None
+        for name in ("AP", "AP50")
+    }
 
 
 def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
@@ -205,18 +222,20 @@ def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | No
     if len(found) > 1:
         for name in ("AP", "AP50"):
             values = [numbers[name] for numbers in found]
-            means[f"spread of {name}"] = max(values) - min(values)
+            known = None not in values
+            means[f"spread of {name}"] = max(values) - min(values) if known else None
     return means
 
 
 def write_table(lines: Sequence[dict[str, Any]], output: Path) -> str:
     """Save table.csv and table.md; returns the latter."""
+    columns = list(dict.fromkeys(name for line in lines for name in line))
     with (output / "table.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, lines[0])
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(lines)
-    rows = [list(lines[0]), ["---"] * len(lines[0])]
-    rows += [[as_text(name, value) for name, value in line.items()] for line in lines]
+    rows = [columns, ["---"] * len(columns)]
+    rows += [[as_text(name, line.get(name)) for name in columns] for line in lines]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     (output / "table.md").write_text(table)
     return table

@@ -33,7 +33,17 @@ def test_the_rows_name_configurations_that_are_there(path):
     assert len(rows) > 3 and all((ROOT / row.config).is_file() for row in rows)
 
 
-@pytest.mark.parametrize("text", ["a: 1", "rows: [a]", "rows: {a: {options: []}}", "{", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1",
+        "rows: [a]",
+        "rows: {a: {config: a, options: --b=1}}",
+        "rows: {a: {options: []}}",
+        "{",
+        "",
+    ],
+)
 def test_what_is_no_file_of_rows_is_said(text, tmp_path):
     (tmp_path / "rows.yaml").write_text(text)
     with pytest.raises(InputError, match=r"rows\.yaml is no file of rows"):
@@ -67,8 +77,15 @@ def test_the_table(tmp_path):
         assert [row["minutes"] for row in csv.DictReader(file)] == ["12.34", "12.0"]
 
 
+def test_rows_of_other_classes_share_a_table(tmp_path):
+    lines = [{"row": "a", "AP": 0.5, "AP50 cat": 0.75}, {"row": "b", "AP": 0.25, "AP50 dog": 0.5}]
+    table = SCRIPT["write_table"](lines, tmp_path).splitlines()
+    assert table[0] == "| row | AP | AP50 cat | AP50 dog |"
+    assert table[3] == "| b | 0.250 |  | 0.500 |"
+
+
 def test_the_validation_that_the_checkpoint_was_chosen_by(tmp_path):
-    lines = "epoch,loss,AP,AP50\n0,3.0,,\n1,2.0,0.5,0.75\n2,1.5,,\n3,1.0,0.25,0.875\n"
+    lines = "epoch,loss,AP,AP50\n0,3.0,,\n1,2.0,0.5,0.5\n2,1.5,0.5,0.75\n3,1.0,0.25,0.875\n"
     (tmp_path / "metrics.csv").write_text(lines)
     assert SCRIPT["read_validation"](tmp_path) == {"validation AP": 0.5, "validation AP50": 0.75}
 
