@@ -51,7 +51,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         low, high = self.scale
-        if not 0 < low <= high:
+        if not 0 < low <= high < np.inf:
             raise InputError(
                 f"augment.scale must be two ascending positive numbers, got {self.scale}"
             )
@@ -68,7 +68,8 @@ class Augment:
         """Draw the matrix from image to canvas; sizes are (height, width)."""
         low, high = self.scale
         # A little below the end, which rounding would let in: (1.3 - 1) / 0.1 is above 3.
-        scale = rng.choice(np.arange(low, high - 1e-6, 0.1)) if high > low else low
+        scales = np.arange(low, high - 1e-6, 0.1)
+        scale = rng.choice(scales) if len(scales) else low
         matrix = geometry.letterbox(image_size, canvas_size)
         for axis in range(2):
             length = image_size[1 - axis]

@@ -91,6 +91,9 @@ class DetectionData(LightningDataModule):
                 )
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        for name, value in (("workers", workers or 0), ("seed", seed)):
+            if value < 0:
+                raise InputError(f"{name} must not be negative, got {value}")
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
         self._class_names, self.only, self.rename = class_names, only, rename

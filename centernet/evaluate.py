@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from centernet.annotations import Split, read_coco
+from centernet.files import whole
 
 METRICS = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
@@ -41,10 +42,12 @@ class Evaluation:
     precision: NDArray
 
     def save(self, folder: Path) -> None:
-        """Write ``metrics.json`` and ``per_class.csv``."""
+        """Write ``metrics.json`` and ``per_class.csv``, each whole or not at all."""
         numbers = {name: None if np.isnan(value) else value for name, value in self.metrics.items()}
-        (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n")
-        with (folder / "per_class.csv").open("w", newline="") as file:
+        with whole(folder / "metrics.json") as unfinished:
+            unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
+        place = whole(folder / "per_class.csv")
+        with place as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.per_class[0])
             writer.writeheader()
             writer.writerows(self.per_class)

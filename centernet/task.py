@@ -1,6 +1,7 @@
 """Training and validation of a detector as Lightning sees them."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -117,6 +118,8 @@ class CenterNetTask(LightningModule):
             raise InputError(f"unknown schedule {schedule!r}: choose {' or '.join(SCHEDULES)}")
         if not 0 <= ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
+        if reference_batch_size < 1:
+            raise InputError(f"reference_batch_size must be positive, got {reference_batch_size}")
         self.class_names = tuple(class_names)
         architecture = {
             "detector": detector,
@@ -163,6 +166,18 @@ class CenterNetTask(LightningModule):
                 f"data.image_size must be multiples of {multiple} for this network, "
                 f"got {size[0]}x{size[1]}"
             )
+        if stage == "fit":
+            self._check_batch(size)
+
+    def _check_batch(self, size: tuple[int, int]) -> None:
+        """See that batch norm has more than one value per channel where features are coarsest."""
+        data = self.trainer.datamodule
+        images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
+        if images * math.prod(size) <= self.model.size_multiple**2:
+            raise InputError(
+                f"data.image_size {size[0]}x{size[1]} is too small to train on {images} image at a "
+                "time: give a larger one, or a larger data.batch_size"
+            )
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -187,6 +202,8 @@ class CenterNetTask(LightningModule):
         return terms["loss"]
 
     def _check_finite(self) -> None:
+        if not self._unchecked:
+            return
         finite = torch.stack([loss for loss, _ in self._unchecked]).isfinite().tolist()
         for good, (_, files) in zip(finite, self._unchecked, strict=True):
             if not good:
@@ -210,12 +227,21 @@ class CenterNetTask(LightningModule):
             shortened(self.class_names),
             *data.canvas_size,
         )
+        if not data.val_set.num_objects:
+            log.warning(
+                "%s holds no box: AP will be 0, and best.ckpt the newest validated network",
+                data.val_set.source,
+            )
         if self.start:
             log.info("%s", self.start)
 
     def on_train_epoch_end(self) -> None:
-        """Losses that look back at the previous epoch must know when one ends."""
+        """Losses that look back at the previous epoch must know when one ends.
+
+        An epoch may also end before its last batch, by ``max_steps`` or ``max_time``.
+        """
         self.loss.end_epoch()
+        self._check_finite()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""
@@ -289,13 +315,24 @@ class CenterNetTask(LightningModule):
         # A fused optimiser unscales gradients itself, too late for clipping under mixed precision.
         clips = self.trainer.gradient_clip_val and "mixed" in self.trainer.precision
         fused = {"fused": True} if self.optimizer in ("adam", "adamw") and not clips else {}
-        optimizer = create_optimizer_v2(
-            self.model, self.optimizer, lr=rate, weight_decay=self.weight_decay, **fused
-        )
+        try:
+            optimizer = create_optimizer_v2(
+                self.model, self.optimizer, lr=rate, weight_decay=self.weight_decay, **fused
+            )
+        except ValueError as error:
+            raise InputError(f"model.optimizer {self.optimizer!r}: {error}") from None
+        self.trainer.fit_loop.setup_data()  # which counts the batches
+        total_steps = self.trainer.estimated_stepping_batches
+        if total_steps == float("inf"):
+            raise InputError(
+                "trainer.max_epochs -1 would never end: give a number, or trainer.max_steps"
+            )
         factor = rate_factor(
             self.schedule,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            epochs=self.trainer.max_epochs,
+            total_steps=total_steps,
+            steps_per_epoch=math.ceil(
+                self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+            ),
             warmup_steps=self.warmup_steps,
             milestones=self.milestones,
         )

@@ -25,6 +25,7 @@ from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
+from centernet.files import whole
 from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.recipe import epochs_for
@@ -62,6 +63,8 @@ class TrainCLI(LightningCLI):
     def __init__(self, args: list[str] | None = None) -> None:
         """Parse ``args``, by default the command line's, and do what they say."""
         self.run: Path | None = None
+        self.given = ""
+        self.results = Path()
         super().__init__(
             CenterNetTask,
             DetectionData,
@@ -112,6 +115,8 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that is meant; in validation it decides network and classes."""
         _check_precision(self.options.trainer)
+        # As given, before a checkpoint decides some of them.
+        self.given = self._parser(self.subcommand).dump(self.options, skip_unset=False)
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -150,26 +155,28 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add to the trainer what keeps the run folder."""
-        kwargs |= {"plugins": [AtomicCheckpointIO()], "logger": False}
+        given = self.config_init[self.subcommand].trainer
+        kwargs |= {"plugins": [*_as_list(given.plugins), AtomicCheckpointIO()], "logger": False}
         if self.subcommand != "fit":
             return super().instantiate_trainer(**kwargs)
         data = self.config_init[self.subcommand].data
         data.setup("fit")
         if self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1:
-            kwargs["max_epochs"], why = epochs_for(len(data.train_set), data.batch_size)
+            batch_size = data.batch_size * (self.options.trainer.accumulate_grad_batches or 1)
+            kwargs["max_epochs"], why = epochs_for(len(data.train_set), batch_size)
             log.info("%d epochs: %s", kwargs["max_epochs"], why)
         new = self.run is None
         self.run = self.run or self._new_run()
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
-        config = self._parser(self.subcommand).dump(self.options, skip_unset=False)
         if not new:
-            self._say_what_changed(config)
-        callbacks = [RunFolder(self.run, config, new=new), HeatmapPictures()]
+            self._say_what_changed()
+        callbacks = [RunFolder(self.run, self.given, new=new), HeatmapPictures()]
         if self.options.trainer.enable_progress_bar is not False:
             # To show the loss is to wait for the device, so not at every step.
             callbacks.append(RichProgressBar(refresh_rate=5))
-        given = self.config_init[self.subcommand].trainer.callbacks or []
-        kwargs |= {"callbacks": [*given, *callbacks], "logger": _Events(self.run, "", "")}
+        kwargs["callbacks"] = [*_as_list(given.callbacks), *callbacks]
+        if given.logger is not False:
+            kwargs["logger"] = [_Events(self.run, "", ""), *_as_list(given.logger)]
         try:
             return super().instantiate_trainer(**kwargs)
         except MisconfigurationException as error:
@@ -177,29 +184,41 @@ class TrainCLI(LightningCLI):
                 self.run.rmdir()
             raise InputError(" ".join(str(error).split())) from None
 
-    def _say_what_changed(self, config: str) -> None:
+    def _say_what_changed(self) -> None:
         """A resumed run goes on with the options that are given now, wanted or forgotten."""
         path = self.run / "config.yaml"
         if not path.exists():
             return
-        earlier, now = (yaml.safe_load(text) for text in (path.read_text(), config))
+        earlier, now = (yaml.safe_load(text) for text in (path.read_text(), self.given))
         for name, was, value in changed_options(earlier, now):
             if name not in _ABOUT_THE_START:
                 log.warning("%s is %s now, %s before the run stopped", name, value, was)
 
     def before_validate(self) -> None:
-        """See that weights that do not name their classes have as many as the data."""
+        """See that the weights fit the classes, and that the results can be written."""
         start = self.model.start
         if start.new:
             raise InputError(
                 f"{self.options.model.weights} knows {len(start.known_classes)} classes, the data "
                 f"has {len(self.model.class_names)}: use weights trained on these classes"
             )
+        annotations = self.datamodule.paths["val"][1]
+        name = annotations.stem if annotations.is_file() else self.datamodule.val_set.name
+        self.results = self.run / f"validate-{name}"
+        try:
+            self.results.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.results}: {error.strerror}") from None
 
     def after_fit(self) -> None:
         """Say how it went and what to do with it."""
         best = self.run / "best.ckpt"
-        if self.trainer.is_global_zero and best.exists():
+        if self.trainer.is_global_zero and not best.exists():
+            print(
+                f"never validated, so there is no best.ckpt; the weights are in "
+                f"{self.run / 'last.ckpt'}: lower --trainer.check_val_every_n_epoch"
+            )
+        elif self.trainer.is_global_zero:
             folder = next(c for c in self.trainer.callbacks if isinstance(c, RunFolder))
             print(f"best AP {folder.best:.3f}, kept in {best}")
             if self.options.report:
@@ -227,13 +246,12 @@ class TrainCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         evaluation = self.model.evaluation
-        folder = self.run / f"validate-{self.datamodule.val_set.name}"
-        folder.mkdir(exist_ok=True)
-        evaluation.save(folder)
-        (folder / "detections.json").write_text(json.dumps(self.model.collected.results))
+        evaluation.save(self.results)
+        with whole(self.results / "detections.json") as unfinished:
+            unfinished.write_text(json.dumps(self.model.collected.results))
         print(evaluation.summary)
         Console().print(_class_table(evaluation))
-        print(f"saved in {folder}")
+        print(f"saved in {self.results}")
 
     def _name(self) -> str:
         files = self.options.get("config") or []
@@ -275,6 +293,11 @@ def main(args: list[str] | None = None) -> None:
         # An error of a worker process arrives with its traceback in front.
         *_, last = str(error).strip().splitlines()
         raise InputError(last.removeprefix(f"{InputError.__module__}.InputError: ")) from None
+    except ValueError as error:
+        # The parser's, around what an option's own class said.
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        raise
     finally:
         os.environ.pop(_RUN, None)
 
@@ -306,6 +329,13 @@ def _check_precision(trainer: Any) -> None:
             f"precision {precision} is about 100 times slower on this CPU, which has no bf16 "
             "instructions: give --trainer.precision 32-true"
         )
+
+
+def _as_list(given: Any) -> list[Any]:
+    """What an option for one or several objects was given."""
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _class_table(evaluation: Evaluation) -> Table:

@@ -95,6 +95,8 @@ def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, cap
     assert "image size 256x256: images are typically 64x64" in caplog.text
     caplog.clear()
     train("fit", "--data.image_size=auto", "--ckpt_path=last", "--trainer.max_epochs=3")
+    assert caplog.text.count("before the run stopped") == 1
+    assert "trainer.max_epochs is 3 now, None before" in caplog.text
     train("validate", "--data.image_size=auto", f"--ckpt_path={run / 'best.ckpt'}")
     assert len(rows_of(run)) == 3 and "image size" not in caplog.text
 
@@ -365,6 +367,12 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--model.backbone=resnet19"], "resnet19"),
         (["--model.neck=spine"], "spine"),
         (["--model.schedule=never"], "never"),
+        (["--model.optimizer=adamwx"], "adamwx"),
+        (["--model.reference_batch_size=0"], "reference_batch_size"),
+        (["--data.workers=-1"], "workers must not be negative"),
+        (["--data.augment.scale=[0.5,.inf]"], r"augment\.scale"),
+        (["--data.image_size=32", "--data.batch_size=1"], "32x32 is too small to train on 1"),
+        (["--trainer.max_epochs=-1"], "would never end"),
         (["--model.test.scales=[]"], "scales"),
         (["--model.test.nms=2"], "nms"),
         (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
@@ -380,6 +388,36 @@ def test_mistakes_in_options(train, tmp_path, options, said):
         train("fit", *options)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_training_cut_short_says_that_nothing_was_validated(train, capsys):
+    options = ["--trainer.max_steps=1", "--trainer.check_val_every_n_epoch=5"]
+    run = train("fit", *options) / "runs" / "tiny"
+    assert "never validated" in capsys.readouterr().out
+    assert not (run / "best.ckpt").exists() and (run / "last.ckpt").exists()
+
+
+def test_validation_images_without_boxes_are_said(train, shapes, tmp_path, caplog):
+    root = change(shapes, tmp_path / "copy", lambda coco: None)
+    path = root / "annotations" / "instances_val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    run = train("fit", "--trainer.max_epochs=2", root=root) / "runs" / "tiny"
+    assert "instances_val.json holds no box: AP will be 0" in caplog.text
+    assert torch.load(run / "best.ckpt", weights_only=True)["epoch"] == 1
+
+
+def test_results_that_cannot_be_written_are_said_first(train, tmp_path):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    (run / "validate-instances_val").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot write .*validate-instances_val"):
+        train("validate", f"--ckpt_path={run / 'best.ckpt'}")
+
+
+def test_a_logger_of_ones_own_is_kept(train):
+    logger = "{class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: mine}}"
+    root = train("fit", "--trainer.max_epochs=1", f"--trainer.logger={logger}")
+    assert list(root.glob("mine/**/metrics.csv"))
+    assert list(root.glob("runs/tiny/events*"))
 
 
 def test_best_checkpoint_holds_no_training_to_go_on_with(train):
