@@ -9,16 +9,27 @@ from centernet.errors import InputError
 
 
 def new_run(root: Path, name: str) -> Path:
-    """Make and return ``root/name``, or ``root/name-2``, ``-3``, ... where one stands."""
+    """Make and return ``root/name``, or ``root/name-2``, ``-3``, ... where one stands.
+
+    Raises:
+        InputError: ``root`` is no folder, cannot be made, or cannot be written to.
+    """
     number = 1
-    while True:
-        folder = root / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        raise InputError(
+            f"cannot make a folder for this run in {root} ({error.strerror}): "
+            "name another with --trainer.default_root_dir"
+        ) from None
 
 
 def newest_run(root: Path, name: str) -> Path:

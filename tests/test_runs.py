@@ -32,6 +32,24 @@ def test_a_new_run_takes_the_first_free_number_and_touches_nothing(tmp_path, run
     assert (tmp_path / "custom-2").read_text() == "a file"
 
 
+def test_a_place_for_runs_that_is_no_folder_is_named(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "link", tmp_path / "file", tmp_path / "file" / "runs"):
+        with pytest.raises(InputError, match=f"cannot make .* in {root} .*default_root_dir"):
+            new_run(root, "custom")
+
+
+def test_a_place_for_runs_that_is_read_only_is_named(tmp_path, monkeypatch):
+    def mkdir(self, *_, exist_ok=False, **__):
+        if not exist_ok:
+            raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", mkdir)
+    with pytest.raises(InputError, match=r"\(Permission denied\)"):
+        new_run(tmp_path, "custom")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("custom", "custom-10"), ("custom-big", "custom-big"), ("cust", None), ("a[1]", "a[1]")],
