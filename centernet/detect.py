@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -127,7 +127,6 @@ def _targets(paths: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path
     a.jpg and a.heatmap.jpg), they keep the suffix.
     """
     common = Path(os.path.commonpath([path.parent.resolve() for path in paths]))
-    _keep_off_originals(output, common)
     # "a.b.jpg" lays claim to "a" and "a.b".
     claims = Counter(
         (path.parent, stem)
@@ -140,14 +139,20 @@ def _targets(paths: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path
         suffix = "" if path.suffix.lower() in _KEPT_SUFFIXES else ".jpg"
         stem = path.stem if claims[path.parent, path.stem] == 1 else path.name
         targets[path] = folder / (path.name + suffix), folder / stem
+    _keep_off_originals((picture.parent for picture, _ in targets.values()), paths)
     return targets
 
 
-def _keep_off_originals(output: Path, folder: Path) -> None:
-    if output.resolve() == folder.resolve():
-        raise InputError(
-            f"output {output} is the folder of the source, which would be lost: choose another"
-        )
+def _keep_off_originals(folders: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Raise InputError if one of the folders to write to holds a source, or what it links to."""
+    originals = {
+        folder for path in sources for folder in (path.parent.resolve(), path.resolve().parent)
+    }
+    for folder in folders:
+        if folder.resolve() in originals:
+            raise InputError(
+                f"output {folder} is a folder of the source, which would be lost: choose another"
+            )
 
 
 def _save_heatmaps(prediction: Prediction, stem: Path, threshold: ArrayLike) -> None:
@@ -178,7 +183,7 @@ def detect_video(
 ) -> None:
     """Detect in a video, camera or stream, until its end, Ctrl-C, or q in the window."""
     if not video.live:
-        _keep_off_originals(output, Path(video.name).parent)
+        _keep_off_originals([output], [Path(video.name)])
     stem = output / _video_stem(video)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(VideoFile(Path(f"{stem}.mp4"), video.fps))

@@ -213,6 +213,30 @@ def test_originals_are_never_overwritten(run, folder, source):
     assert (folder / "a.png").read_bytes() == before and names(folder) == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize(
+    ("sources", "output"),
+    [
+        (["a.png", "sub/a.png"], "in/sub"),
+        (["k/a.png", "l/a.png"], "in"),
+        (["a.png", "sub/a.heatmap.jpg"], "in/sub"),
+    ],
+)
+def test_originals_of_folders_in_folders_are_not_overwritten(run, tmp_path, sources, output):
+    for source in sources:
+        (tmp_path / "in" / source).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / "in" / source, picture())
+    with pytest.raises(InputError, match="would be lost: choose another"):
+        run(tmp_path / "in" / "**" / "*", output=tmp_path / output, heatmaps=True)
+    assert names(tmp_path / "in") == sorted(sources)
+
+
+def test_what_a_link_leads_to_is_not_overwritten(run, folder, tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.png").symlink_to(folder / "a.png")
+    with pytest.raises(InputError, match="would be lost: choose another"):
+        run(tmp_path / "links", output=folder)
+
+
 def test_ctrl_c_keeps_the_images_that_are_done(run, folder, monkeypatch, capsys):
     original = Detector.predict
     calls = []
