@@ -170,7 +170,7 @@ def _per_class(coco: COCOeval, truth: dict[str, Any]) -> list[dict[str, Any]]:
         ]
         rows.append(
             {
-                "class": category["name"],
+                "class": str(category["name"]),
                 "objects": len(objects),
                 "AP": _mean(precision[:, :, i]),
                 **{name: _mean(values) for name, values in at.items()},

@@ -88,6 +88,11 @@ def test_each_class_has_its_row(tiny_coco):
     assert found.metrics["AP"] == pytest.approx((0.5 + HALF) / 2)
 
 
+def test_a_class_whose_name_is_a_number_has_it_as_a_word(tiny_coco):
+    path = tiny_coco([CAT], categories={3: 1}).annotations
+    assert [row["class"] for row in evaluate(path, []).per_class] == ["1"]
+
+
 def test_only_the_images_asked_for_count(tiny_coco):
     path = tiny_coco([CAT, CAT | {"image_id": 20}], sizes=[(40, 60)] * 3).annotations
     results = [detection(CAT, 0.9), detection(CAT, 0.99, image_id=30)]
