@@ -21,6 +21,11 @@ CLASS_COLORS = (
 )  # fmt: skip
 
 
+def class_color(label: int) -> str:
+    """The colour of a class, as ``#rrggbb``."""
+    return CLASS_COLORS[label % len(CLASS_COLORS)]
+
+
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Letters ``size`` pixels high; Latin, Greek and Cyrillic, unlike Pillow's own font."""
@@ -60,10 +65,10 @@ def draw(image: NDArray[np.uint8], detections: sv.Detections) -> NDArray[np.uint
         detections["class_name"].tolist()[::-1],
         strict=True,
     ):
-        color = CLASS_COLORS[label % len(CLASS_COLORS)]
+        color = class_color(label)
         (left, right), (top, bottom) = sorted(box[0::2]), sorted(box[1::2])
         canvas.rectangle((left, top, right, bottom), outline=color, width=max(2, size // 7))
-        labels.append((f"{name} {score:.2f}", (left, top), color))
+        labels.append((f"{_in_one_line(name)} {score:.2f}", (left, top), color))
     # After all boxes, whose lines would cross the letters.
     for text, corner, color in labels:
         _label(picture, text, corner, color, size)
@@ -87,7 +92,7 @@ def legend(width: int, title: str, size: int) -> NDArray[np.uint8]:
 
     Args:
         width: of the strip, in pixels.
-        title: shortened where it is too long.
+        title: brought into one line, and shortened where it is too long.
         size: height of the letters, in pixels.
 
     Returns:
@@ -104,7 +109,12 @@ def legend(width: int, title: str, size: int) -> NDArray[np.uint8]:
         canvas.text((right + size // 2, middle), "1", "white", letters, anchor="lm")
         canvas.text((right - bar - size // 2, middle), "0", "white", letters, anchor="rm")
         room = right - bar - 2 * size
+    title = _in_one_line(title)
     while title.rstrip("…") and canvas.textlength(title, letters) > room:
         title = title.rstrip("…")[:-1] + "…"
     canvas.text((size // 2, middle), title, "white", letters, anchor="lm")
     return np.array(strip)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())

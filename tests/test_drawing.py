@@ -72,6 +72,13 @@ def test_a_legend_is_as_wide_as_asked_and_a_long_title_is_shortened(width):
     assert strip.shape == (24, width, 3)
 
 
+def test_a_name_of_several_lines_is_drawn_in_one():
+    image, box = np.zeros((100, 200, 3), np.uint8), [10, 50, 90, 90]
+    several, one = (draw(image, found(box, names=(name,))) for name in ("a\nb\tc", "a b c"))
+    np.testing.assert_array_equal(several, one)
+    np.testing.assert_array_equal(legend(400, "a\nb", 12), legend(400, "a b", 12))
+
+
 def test_a_legend_shows_the_colours_where_there_is_room():
     assert legend(400, "", 12).max(axis=(0, 1)).min() > 150
     assert legend(100, "", 12).max() == 20  # nothing but the ground

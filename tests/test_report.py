@@ -93,6 +93,13 @@ def test_drawings_take_the_colour_of_the_text_around_them():
     assert ">size<" in svg and "<metadata" not in svg
 
 
+def test_names_are_drawn_as_they_are():
+    names = ["$1_$", "a_$b^$", "_hidden"]
+    curves = plots.precision_recall(np.ones((101, 3)), names, range(3))
+    matrix = plots.confusion_matrix(np.eye(4, dtype=int), names)
+    assert all(f">{name}<" in svg for name in names for svg in (curves, matrix))
+
+
 def test_many_classes_still_make_a_drawing():
     names = [f"class {i}" for i in range(80)]
     assert "class 79" in plots.confusion_matrix(np.eye(81, dtype=int), names)

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from centernet.drawing import CLASS_COLORS, HEAT_COLORS
+from centernet.drawing import HEAT_COLORS, class_color
 from centernet.files import whole
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import FLOOR, Findings, Maps
@@ -114,8 +114,7 @@ class Page:
         return {
             "title": self.title,
             "classes": [
-                {"name": name, "color": CLASS_COLORS[i % len(CLASS_COLORS)]}
-                for i, name in enumerate(self.class_names)
+                {"name": name, "color": class_color(i)} for i, name in enumerate(self.class_names)
             ],
             "heat_colors": HEAT_COLORS.tolist(),
             "threshold": self.threshold if by_class else _round(self.thresholds[0]),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.drawing import class_color
 from centernet.evaluate import Evaluation
 from centernet.inspector.look import Findings
 from centernet.inspector.page import Page, template
@@ -124,7 +125,7 @@ def _classes(report: Report) -> str:
         label = label_of[row["class"]]
         best = report.best[label]
         there = (best.threshold, best.precision, best.recall, best.f1) if best else (math.nan,) * 4
-        color = f'<i class="swatch" style="background:{plots.class_color(label)}"></i>'
+        color = f'<i class="swatch" style="background:{class_color(label)}"></i>'
         cells = [color + escape(row["class"]), *map(_number, [row[c] for c in columns[1:]])]
         rows.append([*cells, *map(_number, there)])
     return (

@@ -12,8 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from centernet.drawing import CLASS_COLORS
-
 # Stands for the colour of the text around the drawing, and is put in when that is finished.
 _INK = "#010203"
 _STYLE = {
@@ -76,12 +74,14 @@ def precision_recall(precision: NDArray, class_names: Sequence[str], objects: Se
 
     def draw(axes: Axes) -> None:
         recall = np.linspace(0, 1, len(precision))
+        lines = []
         for number, i in enumerate(shown):
             color = _SHADES[number % len(_SHADES)]
             style = "-" if number < len(_SHADES) else "--"
-            axes.plot(recall, precision[:, i], style, color=color, label=class_names[i])
+            lines += axes.plot(recall, precision[:, i], style, color=color)
         axes.set(xlabel="recall", ylabel="precision (IoU 0.5)", xlim=(0, 1.01), ylim=(0, 1.02))
-        axes.legend(loc="lower left")
+        # Named here: of lines, a label that begins with _ is left out.
+        axes.legend(lines, _plain([class_names[i] for i in shown]), loc="lower left")
 
     return _drawing(draw)
 
@@ -101,8 +101,9 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> str:
         axes.grid(False)
         axes.imshow(share, cmap="Purples", vmin=0, vmax=1)
         font = {} if size <= _MOST_CELLS else {"fontsize": 5}
-        axes.set_xticks(range(size), [*class_names, "missed"], rotation=45, ha="right", **font)
-        axes.set_yticks(range(size), [*class_names, "nothing"], **font)
+        names = _plain(class_names)
+        axes.set_xticks(range(size), [*names, "missed"], rotation=45, ha="right", **font)
+        axes.set_yticks(range(size), [*names, "nothing"], **font)
         axes.set(xlabel="found", ylabel="annotated")
         if size > _MOST_CELLS:
             return
@@ -114,9 +115,9 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> str:
     return _drawing(draw, (side + 0.6, side))
 
 
-def class_color(label: int) -> str:
-    """The colour of a class, as in the pictures."""
-    return CLASS_COLORS[label % len(CLASS_COLORS)]
+def _plain(names: Sequence[str]) -> list[str]:
+    """Names as they are: between two dollars, matplotlib would read a formula."""
+    return [name.replace("$", r"\$") for name in names]
 
 
 def _by_epoch(
