@@ -189,6 +189,17 @@ def test_the_command_takes_images_and_skips_what_is_none(tmp_path, tiny_coco, we
     assert [image["objects"] for image in seen["images"]] == [None, None]
 
 
+def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, capsys):
+    content = checkpoint(("cat", "dog"), (64, 96))
+    content["state_dict"]["model.heads.heatmap.2.bias"].fill_(torch.nan)
+    torch.save(content, tmp_path / "nan.ckpt")
+    files = tiny_coco([{"bbox": [10, 5, 20, 30]}], sizes=[(40, 60)] * 2)
+    how = ["--images", files.images, "--annotations", files.annotations]
+    message, said = inspect(capsys, *how, "--weights", tmp_path / "nan.ckpt")
+    assert message.startswith("error: the heatmap of 1.png is not a number") and "\n" not in message
+    assert "skipped" not in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -60,10 +60,12 @@ def inspect(detector: Detector, chosen: Sequence[Example], page: Page, *, iou: f
     failed = 0
     for example in tqdm(chosen, unit="image", disable=len(chosen) == 1):
         try:
-            page.add(*look(detector, example, iou=iou))
+            seen = look(detector, example, iou=iou)
         except InputError as error:
             failed += 1
             tqdm.write(f"skipped: {error}", file=sys.stderr)
+        else:
+            page.add(*seen)
     return failed
 
 

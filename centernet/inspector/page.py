@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from centernet.drawing import HEAT_COLORS, class_color
+from centernet.errors import InputError
 from centernet.files import whole
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import FLOOR, Findings, Maps
@@ -69,7 +70,16 @@ class Page:
         return len(self._images)
 
     def add(self, findings: Findings, maps: Maps) -> None:
-        """Add an image."""
+        """Add an image.
+
+        Raises:
+            InputError: the network gives no numbers.
+        """
+        if maps.heat is not None and np.isnan(maps.heat).any():
+            raise InputError(
+                f"the heatmap of {findings.example.name} is not a number (NaN), so the training "
+                "went wrong: take an earlier checkpoint, or train anew at a lower learning rate"
+            )
         badness = findings.badness(self.thresholds)
         self.seen += 1
         if self._limit and len(self._images) >= self._limit:
