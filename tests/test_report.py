@@ -1,9 +1,13 @@
+import base64
 import csv
 import json
 import logging
 import re
 import shutil
+import time
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from doubles import TINY_CONFIG
@@ -13,7 +17,7 @@ from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.inspector.look import Example, Findings
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, explain
 from centernet.report import plots, write_report
-from centernet.report.mistakes import worst_alarms, worst_misses
+from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
 from centernet.report.scores import best_thresholds, confusion
 from centernet.shapes import make_shapes
 
@@ -67,6 +71,15 @@ def test_a_box_in_an_ignore_region_counts_neither_way():
     assert worst_alarms([found], np.array([0.3])) == []
 
 
+def test_many_classes_are_judged_in_one_pass():
+    """Not in one for each class, which takes seconds."""
+    found = findings([(0, 0), (1, 7)], [(0, 0, 0.9), (1, 7, 0.8), (3, 1999, 0.8)])
+    start = time.process_time()
+    best = best_thresholds([found] * 500, 2000)
+    assert time.process_time() - start < 0.5
+    assert [i for i, one in enumerate(best) if one] == [0, 7]
+
+
 def test_confusion_has_what_is_there_in_rows_and_what_was_found_in_columns():
     objects = [(0, 0), (1, 0), (2, 1), (5, 1)]
     peaks = [(0, 0, 0.9), (1, 1, 0.8), (2, 1, 0.7), (3, 0, 0.6), (4, 1, 0.2)]
@@ -84,6 +97,26 @@ def test_the_worst_come_first_and_at_most_two_of_an_image():
     assert {m.reason for m in misses} == {Reason.NO_PEAK}
     alarms = worst_alarms([many, other], np.array([0.5]))
     assert [(m.image, round(m.score, 2)) for m in alarms] == [(0, 0.9), (0, 0.8), (1, 0.75)]
+
+
+def test_a_large_mistake_is_shown_by_the_mean_of_its_pixels(tmp_path):
+    """Stripes one pixel wide are grey from afar."""
+    pixels = np.zeros((800, 800, 3), np.uint8)
+    pixels[:, 1::2] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    found = replace(findings(), example=Example(tmp_path / "a.png", "a"))
+    mistake = Mistake(0, "peak", 0, 0, 0.9, Reason.BACKGROUND, np.array([0.0, 0, 800, 800]))
+    data = base64.b64decode(picture([found], mistake).split(",")[1])
+    shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert shown.shape == (200, 200)
+    assert shown[20:180, 20:180].min() > 100 and shown[20:180, 20:180].max() < 156
+
+
+def test_a_mistake_in_a_thin_image_is_shown(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 900, 3), np.uint8))
+    found = replace(findings(), example=Example(tmp_path / "a.png", "a"))
+    mistake = Mistake(0, "peak", 0, 0, 0.9, Reason.BACKGROUND, np.array([0.0, 0, 900, 1]))
+    assert picture([found], mistake).startswith("data:image")
 
 
 def test_drawings_take_the_colour_of_the_text_around_them():

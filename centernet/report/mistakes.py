@@ -98,8 +98,12 @@ def picture(findings: Sequence[Findings], mistake: Mistake) -> str:
     center = ((box[:2] + box[2:]) / 2).clip(half, [width, height] - half)
     scale = _SIDE / side
     shift = _SIDE / 2 - scale * center
-    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    shown = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_AREA)
+    zoom = scale
+    if scale < 1:  # warping alone would pass over pixels
+        size = [max(1, round(scale * length)) for length in (width, height)]
+        pixels, zoom = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), 1.0
+    matrix = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]])
+    shown = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE))
     corners = [
         tuple(round(float(v)) for v in scale * corner + shift) for corner in (box[:2], box[2:])
     ]

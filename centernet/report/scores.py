@@ -37,21 +37,21 @@ def best_thresholds(findings: Sequence[Findings], classes: int) -> list[Best | N
 
     Boxes in ignore regions count neither way.
     """
-    return [_best_threshold(*_hits(findings, label)) for label in range(classes)]
-
-
-def _hits(findings: Sequence[Findings], label: int) -> tuple[NDArray, NDArray, int]:
-    """Scores of a class's boxes, whether each is right, and how many objects there are."""
-    scores, right, objects = [], [], 0
+    objects = np.zeros(classes, np.int64)
+    # Of each class the boxes' scores, and whether they are right.
+    scores: list[list[float]] = [[] for _ in range(classes)]
+    right: list[list[bool]] = [[] for _ in range(classes)]
     for found in findings:
-        objects += int((found.objects.labels == label).sum())
-        for score, its_label, verdict in zip(
-            found.peaks.scores, found.peaks.labels, found.false, strict=True
-        ):
-            if its_label == label and verdict.reason != Reason.IGNORED:
-                scores.append(score)
-                right.append(verdict.match is not None)
-    return np.array(scores, np.float64), np.array(right, bool), objects
+        objects += np.bincount(found.objects.labels, minlength=classes)
+        peaks = zip(found.peaks.labels, found.peaks.scores, found.false, strict=True)
+        for label, score, verdict in peaks:
+            if verdict.reason != Reason.IGNORED:
+                scores[label].append(score)
+                right[label].append(verdict.match is not None)
+    return [
+        _best_threshold(np.array(scores[i], np.float64), np.array(right[i], bool), int(objects[i]))
+        for i in range(classes)
+    ]
 
 
 def _best_threshold(scores: NDArray, right: NDArray, objects: int) -> Best | None:
