@@ -18,6 +18,11 @@ from centernet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = sorted(
+    page.relative_to(ROOT)
+    for pattern in ("*.md", "data/*.md", "docs/*.md", "tests/**/*.md")
+    for page in ROOT.glob(pattern)
+)
 # Why a command is not run here.
 NOT_RUN = {
     "make demo": "installs some GB and trains for minutes",
@@ -93,7 +98,8 @@ def test_every_command_and_snippet_runs(workplace):
     assert (workplace / "out").is_dir() and (workplace / "photo.npz").is_file()
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    for page in (README, *(page.read_text() for page in (ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page):
-            assert (ROOT / target).exists() or (ROOT / "docs" / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_to_a_file_leads_somewhere(page):
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
