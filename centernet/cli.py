@@ -105,6 +105,12 @@ def run_and_exit(command: Callable[[], int | None], package: str = "centernet") 
         if not remedy:
             raise
         sys.exit(f"error: {remedy}")
+    except OSError as error:
+        # Of files and folders, where nothing nearer has said it better.
+        if not error.strerror:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        sys.exit(f"error: {where}{error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -15,9 +15,11 @@ def whole(path: str | Path) -> Iterator[Path]:
     link.
 
     Raises:
-        InputError: the folder or file cannot be written.
+        InputError: the folder or file cannot be written, or ``path`` names no file.
     """
     path = Path(path)
+    if not path.name:
+        raise InputError(f"cannot write {path}: it is a folder, give a file")
     unfinished = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -125,6 +125,8 @@ def test_detect_from_the_command_line_to_the_pictures(tmp_path, capsys):
         (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
             "error: OpenCV does not load, the system lacks libGL.so.1; on Debian or Ubuntu: "
             "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"),
+        (PermissionError(13, "Permission denied", "a/b"), "error: a/b: Permission denied"),
+        (BrokenPipeError(32, "Broken pipe"), "error: Broken pipe"),
         (KeyboardInterrupt(), 130),
     ],
 )  # fmt: skip
@@ -144,6 +146,7 @@ def test_errors_that_a_person_can_mend(error, said):
         ImportError("libcudnn.so.9: cannot open shared object file"),
         ModuleNotFoundError("No module named 'centernet.x'", name="centernet.x"),
         ZeroDivisionError(),
+        ConnectionError("of\nmany lines"),
     ],
 )
 def test_errors_of_the_program_keep_their_traceback(error):

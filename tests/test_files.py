@@ -31,6 +31,12 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert (tmp_path / "link.txt").read_text() == "new"
 
 
+@pytest.mark.parametrize("path", [".", "", "/"])
+def test_a_folder_is_no_file(path):
+    with pytest.raises(InputError, match=r"cannot write [./]: it is a folder"), whole(path):
+        pass
+
+
 def test_a_place_that_cannot_be_written_to_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with (
