@@ -62,7 +62,7 @@ def train(arguments: list[str] | None = None) -> NoReturn:
 
         fit_or_validate(arguments)
 
-    run_and_exit(command, "centernet[train]")
+    run_and_exit(command, ".[train]")
 
 
 def detect() -> NoReturn:
@@ -86,15 +86,15 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
         command.add_arguments(parser)
         return command.run(parser.parse_args(arguments))
 
-    run_and_exit(parse_and_run, getattr(command, "PACKAGE", "centernet"))
+    run_and_exit(parse_and_run, getattr(command, "PACKAGE", "."))
 
 
-def run_and_exit(command: Callable[[], int | None], package: str = "centernet") -> NoReturn:
+def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoReturn:
     """Run a command and exit with its status; what a person can mend is told in one line.
 
     Args:
         command: imports what it needs when it is called.
-        package: what to install when a library is missing.
+        package: what to install from a checkout when a library is missing.
     """
     try:
         sys.exit(command())
@@ -124,5 +124,5 @@ def _remedy(error: ImportError, package: str) -> str | None:
             "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
         )
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
-        return f"{error.name or error} is missing: pip install '{package}'"
+        return f"{error.name or error} is missing: in the checkout, pip install -e '{package}'"
     return None

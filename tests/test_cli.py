@@ -119,9 +119,10 @@ def test_detect_from_the_command_line_to_the_pictures(tmp_path, capsys):
     [
         (InputError("bad value"), "error: bad value"),
         (ModuleNotFoundError("No module named 'rich'", name="rich"),
-            "error: rich is missing: pip install 'centernet[train]'"),
+            "error: rich is missing: in the checkout, pip install -e '.[train]'"),
         (ModuleNotFoundError("`tensorboard` is not available"),
-            "error: `tensorboard` is not available is missing: pip install 'centernet[train]'"),
+            "error: `tensorboard` is not available is missing: in the checkout, "
+            "pip install -e '.[train]'"),
         (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
             "error: OpenCV does not load, the system lacks libGL.so.1; on Debian or Ubuntu: "
             "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"),
@@ -135,7 +136,7 @@ def test_errors_that_a_person_can_mend(error, said):
         raise error
 
     with pytest.raises(SystemExit) as end:
-        cli.run_and_exit(command, "centernet[train]")
+        cli.run_and_exit(command, ".[train]")
     assert end.value.code == said
 
 
@@ -185,11 +186,17 @@ def test_fit_help_lists_its_options(capsys, monkeypatch):
         assert option in said
 
 
-def test_fit_without_its_libraries_says_what_to_install(capsys, monkeypatch):
+@pytest.mark.parametrize("command", ["fit", "inspect", "report", "oracle"])
+def test_without_its_libraries_a_command_says_what_to_install(
+    tmp_path, capsys, monkeypatch, command
+):
     for name in [name for name in sys.modules if name.split(".")[0] == "lightning"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("centernet.training", "centernet.callbacks", "centernet.task"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("training", "callbacks", "task", "datamodule"):
+        monkeypatch.delitem(sys.modules, f"centernet.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "lightning", None)
-    message, _, _ = centernet_(["fit"], capsys)
-    assert message.startswith("error: lightning") and "pip install 'centernet[train]'" in message
+    torch.save(checkpoint(), tmp_path / "best.ckpt")
+    options = ["--weights", tmp_path / "best.ckpt", "--config", "a.yaml"]
+    arguments = {"fit": [], "inspect": options, "oracle": options, "report": [tmp_path]}
+    message, _, _ = centernet_([command, *arguments[command]], capsys)
+    assert message.startswith("error: lightning") and "pip install -e '.[train]'" in message

@@ -15,6 +15,7 @@ are missed and boxes are false. The page is one file: no server, no network.
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet inspect --weights best.ckpt --images mine/test --annotations mine/test.json
 """
+PACKAGE = ".[train]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

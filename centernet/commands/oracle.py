@@ -19,7 +19,7 @@ Size and offset are known at the centres of objects: every cell takes those of t
 
 DATASET is a folder or annotation file of any format that check and convert know.
 """
-PACKAGE = "centernet[train]"
+PACKAGE = ".[train]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ thresholds are written into best.ckpt, for --threshold best.
 
   centernet report runs/custom
 """
-PACKAGE = "centernet[train]"
+PACKAGE = ".[train]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
