@@ -24,7 +24,7 @@ from centernet.errors import InputError
 from centernet.heatmaps import Heatmaps
 from centernet.sinks import VideoFile, require_screen, show, write_picture
 from centernet.sources import Video, find_images
-from centernet.thresholds import BEST, USUAL
+from centernet.thresholds import USUAL
 
 # Up to this many images, what was found is printed for each.
 _FEW = 20
@@ -241,8 +241,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
     """
-    if options.threshold != BEST and not 0 <= options.threshold <= 1:
-        raise InputError(f"threshold must be between 0 and 1, got {options.threshold}")
     if options.show:
         require_screen()
     paths = find_images(options.source)
@@ -258,8 +256,8 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.heatmaps:
         detector.require_heatmaps("--heatmaps")
-    _make_folder(options.output)
     threshold = detector.thresholds(options.threshold)
+    _make_folder(options.output)
     how = {"threshold": threshold, "heatmaps": options.heatmaps, "window": options.show}
     status = 0
     with _json_lines(options.output / "detections.jsonl" if options.json else None) as lines:

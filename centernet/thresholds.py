@@ -27,7 +27,7 @@ def by_label(
         (C,) float64.
 
     Raises:
-        InputError: ``best`` is not known, or it is not a number or one per class.
+        InputError: ``best`` is not known, or it is not a number from 0 to 1 or one per class.
     """
     if isinstance(threshold, str):
         if threshold != BEST:
@@ -41,4 +41,7 @@ def by_label(
     values = np.asarray(threshold, np.float64)
     if values.shape not in ((), (classes,)):
         raise InputError(f"threshold must be one number or {classes}, got {values.size}")
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
+        raise InputError(f"threshold must be between 0 and 1, got {wrong[0]}")
     return np.broadcast_to(values, (classes,))

@@ -14,6 +14,7 @@ from doubles import TINY_CONFIG
 
 from centernet import Detector, cli
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.errors import InputError
 from centernet.inspector.look import Example, Findings
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, explain
 from centernet.report import plots, write_report
@@ -182,14 +183,24 @@ def test_the_command_writes_report_inspector_and_thresholds(run, capsys):
 
 
 def test_links_lead_to_what_the_inspector_shows(run):
-    write_report(run, limit=1, device="cpu", progress=False)
+    write_report(run, limit=2, device="cpu", progress=False)
     page = (run / "report.html").read_text()
     text = (run / "inspect.html").read_text()
     about = json.loads(re.search(r'id="about">(.*?)</script>', text, re.DOTALL)[1])
-    assert len(about["images"]) == 1 and about["seen"] == 3 and about["threshold"] == "best"
-    links = re.findall(r"inspect.html#image=(\d+)&amp;(object|peak)=(\d+)", page)
-    for image, kind, index in links:
-        assert image == "0" and int(index) < len(about["images"][0][f"{kind}s"])
+    assert len(about["images"]) == 2 and about["seen"] == 3 and about["threshold"] == "best"
+    link = r'"inspect.html#image=(\d+)&amp;(object|peak)=(\d+)"'
+    caption = r"<b>(\w+)[^<]*</b><small[^<]*</small><small>([^<]*)</small>"
+    links = re.findall(f"<a href={link}><img[^<]*>{caption}", page)
+    assert {image for image, *_ in links} == {"0", "1"}
+    for image, kind, index, name, file in links:
+        shown = about["images"][int(image)]
+        label = shown[f"{kind}s"][int(index)]["label"]
+        assert (about["classes"][label]["name"], shown["name"]) == (name, file)
+
+
+def test_a_wrong_limit_is_named(tmp_path):
+    with pytest.raises(InputError, match="limit must be at least 0, got -1"):
+        write_report(tmp_path, limit=-1)
 
 
 def test_data_that_moved_is_named(run, tmp_path):

@@ -20,7 +20,13 @@ def test_best_is_each_classs_own_and_the_usual_one_where_it_is_not_known():
 
 @pytest.mark.parametrize(
     ("threshold", "said"),
-    [("best", "centernet report RUN"), ("most", "'most'"), ([0.1, 0.2], "one number or 3, got 2")],
+    [
+        ("best", "centernet report RUN"),
+        ("most", "'most'"),
+        ([0.1, 0.2], "one number or 3, got 2"),
+        (-0.5, "between 0 and 1, got -0.5"),
+        ([0.1, np.nan, 2], "between 0 and 1, got nan"),
+    ],
 )
 def test_what_is_no_threshold_is_said(threshold, said):
     with pytest.raises(InputError, match=said):

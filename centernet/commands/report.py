@@ -19,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="folder of a training, as runs/custom")
     add("--data.root", dest="root", help="where the data is, if not where it was in training")
-    add("--limit", type=int, default=100, help="most images in inspect.html (%(default)s)")
+    add(
+        "--limit",
+        type=int,
+        default=100,
+        help="most images in inspect.html, 0 for all (%(default)s)",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
 
 

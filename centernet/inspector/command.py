@@ -10,12 +10,11 @@ from tqdm import tqdm
 from centernet.annotations import Split
 from centernet.data import CocoDetection
 from centernet.detector import Detector
-from centernet.errors import InputError
+from centernet.errors import InputError, require_at_least
 from centernet.formats.reading import read_dataset, recognise
 from centernet.inspector.look import Example, examples, look
 from centernet.inspector.page import Page
 from centernet.sources import find_images
-from centernet.thresholds import BEST
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,12 +26,11 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
     """
-    if options.threshold != BEST and not 0 <= options.threshold <= 1:
-        raise InputError(f"threshold must be between 0 and 1, got {options.threshold}")
-    if options.limit < 0:
-        raise InputError(f"limit must be 0, for all images, or more, got {options.limit}")
+    require_at_least(0, limit=options.limit)
     if not 0 < options.iou <= 1:
         raise InputError(f"iou must be above 0 and at most 1, got {options.iou}")
+    if options.output.is_dir():
+        raise InputError(f"output {options.output} is a folder: give a file")
     detector = Detector.load(options.weights, device=options.device, resolution=options.resolution)
     detector.require_heatmaps("inspect")
     chosen = _examples(options, detector.class_names)

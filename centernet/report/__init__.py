@@ -15,7 +15,7 @@ from centernet.checkpoints import DESCRIPTION, read_checkpoint, save_file
 from centernet.collected import Collected
 from centernet.data import CocoDetection
 from centernet.detector import Detector
-from centernet.errors import InputError
+from centernet.errors import InputError, require_at_least
 from centernet.evaluate import Evaluation, evaluate
 from centernet.files import whole
 from centernet.inspector import Page, look
@@ -58,6 +58,7 @@ def write_report(
     Raises:
         InputError: there is no such run, or its data or weights cannot be read.
     """
+    require_at_least(0, limit=limit)
     run = Path(run)
     weights = run / "best.ckpt"
     if not weights.is_file():
