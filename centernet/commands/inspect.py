@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit",
         type=int,
         default=100,
-        help="most images on the page, 0 for all: of annotated ones the worst (%(default)s)",
+        help="most images on the page, 0 for all: of annotated ones the worst, of others the first "
+        "by name (%(default)s)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--resolution", default="auto", help="as for detect (%(default)s)")
