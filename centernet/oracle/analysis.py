@@ -39,7 +39,6 @@ def analyse(
     device: str | torch.device = "cpu",
     batch_size: int = 16,
     top_k: int = 100,
-    workers: int = 0,
     progress: bool = False,
 ) -> list[Row]:
     """Evaluate with every choice of outputs replaced, from none to all.
@@ -50,7 +49,6 @@ def analyse(
         device: where the network runs.
         batch_size: images at a time.
         top_k: most detections per image.
-        workers: processes that prepare images.
         progress: show a bar.
 
     Raises:
@@ -59,7 +57,7 @@ def analyse(
     if not network.has_heatmaps:
         raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
     network = network.eval().to(device)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    loader = DataLoader(dataset, batch_size, collate_fn=collate)
     collected: dict[tuple[str, ...], Collected] = {}
     for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
         outputs = network(images.to(device))
