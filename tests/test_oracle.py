@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from centernet.checkpoints import DESCRIPTION
 from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.model import CenterNet
+from centernet.oracle import command
+from centernet.oracle.analysis import Row
 from centernet.oracle.ideal import (
     at_centers,
     ideal_heatmap,
@@ -22,6 +25,7 @@ from centernet.oracle.ideal import (
 from centernet.retinanet import RetinaNet
 from centernet.shapes import make_shapes
 from centernet.targets import encode_targets
+from centernet.weights import load_weights
 
 
 def encoded(boxes, labels=None, *, shape=(1, 2, 8, 8)):
@@ -204,6 +208,15 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["nowhere"], "dataset nowhere does not exist"),
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
         (["shapes", "--image-size", "50"], "multiple of 32, or two as 288x384, got '50'"),
+        (
+            ["shapes", "--data.root", "x"],
+            "--data.root goes with --config: with a DATASET, leave it out",
+        ),
+        (["shapes", "--data.val_annotations", "x"], "--data.val_annotations goes with --config"),
+        (["--config", "tiny.yaml", "--split", "val"], "--split goes with a DATASET"),
+        (["shapes", "--top-k", "0"], "top_k must be at least 1, got 0"),
+        (["shapes", "--batch-size", "-1"], "batch_size must be at least 1, got -1"),
+        (["shapes", "--batch-size", "0"], "batch_size must be at least 1, got 0"),
         (["--config", "tiny.yaml"], "data/coco"),
         (["--config", "none.yaml"], "cannot read none.yaml: No such file"),
     ],
@@ -212,6 +225,39 @@ def test_what_is_wrong_is_said_in_one_line(workplace, capsys, monkeypatch, argum
     monkeypatch.chdir(workplace)
     message, _, _ = centernet_(["oracle", *arguments, "--weights", "w.ckpt"], capsys)
     assert message.startswith("error: ") and said in message and "\n" not in message
+
+
+def test_a_size_that_is_not_the_networks_is_named(workplace, capsys, monkeypatch):
+    """An hourglass wants multiples of 128, which a config of another network has not."""
+
+    def load(path):
+        network, size = load_weights(path)
+        network.size_multiple = 128
+        return network, size
+
+    monkeypatch.setattr(command, "load_weights", load)
+    monkeypatch.chdir(workplace)
+    arguments = ["--config", "tiny.yaml", "--data.root", "shapes", "--weights", "w.ckpt"]
+    message, _, _ = centernet_(["oracle", *arguments], capsys)
+    assert message == (
+        "error: the network of these weights takes multiples of 128, not 64x64: give --image-size"
+    )
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "size", "said"),
+    [
+        (0.4, 0.6, "a perfect size alone would give +0.100 AP, more than any other output"),
+        (0.5, 0.5, "no output alone, however perfect, would raise the AP"),
+        (0.4, 0.3, "no output alone, however perfect, would raise the AP"),
+        (np.nan, np.nan, "no output alone, however perfect, would raise the AP"),
+    ],
+)
+def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
+    base = np.nan if np.isnan(size) else 0.5
+    gained = {(): base, ("heatmap",): heatmap, ("size",): size, ("heatmap", "size"): 1.0}
+    rows = [Row(true, SimpleNamespace(metrics={"AP": ap})) for true, ap in gained.items()]
+    assert command._advice(rows) == said
 
 
 def test_a_detector_without_heatmaps_is_refused():

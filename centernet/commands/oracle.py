@@ -15,7 +15,8 @@ what to work on. It is the error analysis of the paper, on your images.
 """
 EPILOG = """\
 With nothing replaced it is what validate prints; with all replaced, the ceiling that check prints.
-Size and offset are known at the centres of objects: every cell takes those of the nearest centre.
+The truth is known at the centres of objects; every other cell goes by the nearest: its size, the
+point of the cell nearest to it as the offset, and the distances to its box as the sides.
 
 DATASET is a folder or annotation file of any format that check and convert know.
 """
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
     add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
-    add("--split", default="val", help="of DATASET (%(default)s)")
+    add("--split", help="of DATASET (val)")
     add("--config", type=Path, help="a YAML of fit: its validation images, at its image_size")
     for name in ("root", "val_images", "val_annotations"):
         add(f"--data.{name}", help="instead of the config's", metavar=name.upper())

@@ -10,7 +10,7 @@ import numpy as np
 from centernet.canvas import canvas_size
 from centernet.data import CocoDetection
 from centernet.detector import choose_device
-from centernet.errors import InputError
+from centernet.errors import InputError, require_at_least
 from centernet.files import whole
 from centernet.formats import read_dataset
 from centernet.network import Network
@@ -20,6 +20,8 @@ from centernet.weights import has_names, load_weights
 # Beyond so many classes a column for each would not fit a terminal.
 _MOST_COLUMNS = 6
 _DEFAULT_BATCH = 16
+# The options of its data that can be changed.
+_OF_CONFIG = ("root", "val_images", "val_annotations")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,10 +32,17 @@ def run(options: argparse.Namespace) -> None:
     """
     if (options.dataset is None) == (options.config is None):
         raise InputError("oracle needs either a DATASET or --config, which names one")
+    require_at_least(1, batch_size=options.batch_size, top_k=options.top_k)
+    _refuse_ignored(options)
     network, trained_for = load_weights(options.weights)
     make = _of_config if options.config else _of_dataset
     dataset, batch_size = make(options, network, trained_for)
     size = dataset.canvas_size
+    if any(side % network.size_multiple for side in size):
+        raise InputError(
+            f"the network of these weights takes multiples of {network.size_multiple}, "
+            f"not {size[0]}x{size[1]}: give --image-size"
+        )
     rows = analyse(
         network,
         dataset,
@@ -80,7 +89,18 @@ def _advice(rows: Sequence[Row]) -> str:
     base = rows[0].evaluation.metrics["AP"]
     alone = {row.true[0]: row.evaluation.metrics["AP"] - base for row in rows if len(row.true) == 1}
     name = max(alone, key=alone.__getitem__)
+    if not alone[name] > 0:
+        return "no output alone, however perfect, would raise the AP"
     return f"a perfect {name} alone would give {alone[name]:+.3f} AP, more than any other output"
+
+
+def _refuse_ignored(options: argparse.Namespace) -> None:
+    """Options that mean nothing beside the DATASET or the configuration that is given."""
+    if options.config and options.split:
+        raise InputError("--split goes with a DATASET: with --config, give --data.val_annotations")
+    for name in () if options.config else _OF_CONFIG:
+        if getattr(options, f"data.{name}") is not None:
+            raise InputError(f"--data.{name} goes with --config: with a DATASET, leave it out")
 
 
 def _of_dataset(
@@ -88,12 +108,12 @@ def _of_dataset(
 ) -> tuple[CocoDetection, int]:
     """The images of a split, and how many to take at a time."""
     splits = read_dataset(options.dataset)
-    if options.split not in splits and len(splits) > 1:
+    name = options.split or "val"
+    if name not in splits and len(splits) > 1:
         raise InputError(
-            f"{options.dataset} has no split {options.split!r}: give --split, "
-            f"one of {', '.join(splits)}"
+            f"{options.dataset} has no split {name!r}: give --split, one of {', '.join(splits)}"
         )
-    split = splits.get(options.split) or next(iter(splits.values()))
+    split = splits.get(name) or next(iter(splits.values()))
     size = canvas_size(options.image_size, network.size_multiple) if options.image_size else None
     dataset = CocoDetection(
         split.images,
@@ -111,7 +131,7 @@ def _of_config(
     """The validation images of a config of fit, as validate sees them, and its batch size."""
     from centernet.datamodule import data_of_config
 
-    given = {n: getattr(options, f"data.{n}") for n in ("root", "val_images", "val_annotations")}
+    given = {name: getattr(options, f"data.{name}") for name in _OF_CONFIG}
     given["class_names"] = _names(network)
     if options.image_size:
         given["image_size"] = canvas_size(options.image_size, network.size_multiple)
