@@ -10,8 +10,9 @@ shall not be the command's, the number of epochs.
       plain: {config: configs/bccd_resnet18.yaml}
       deconv: {config: configs/bccd_resnet18.yaml, options: [--model.neck=deconv]}
 
-There are bccd_recipes.yaml, what makes a CenterNet learn faster, and bccd_losses.yaml, the same
-detector with each loss, and a RetinaNet.
+There are bccd_recipes.yaml, what makes a CenterNet learn faster, one thing added after the other,
+bccd_levers.yaml, each of them alone, and bccd_losses.yaml, the same detector with each loss, and a
+RetinaNet.
 
 Every row of the table is one `train.py fit`, with the same data, seed and number of epochs (or
 minutes, see below), and one `train.py validate` of its best checkpoint, chosen by AP on the
