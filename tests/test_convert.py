@@ -198,6 +198,19 @@ def test_names_of_images_stay_apart_and_inside(tmp_path):
     }
 
 
+def test_folders_named_images_do_not_lead_yolo_to_other_labels(tmp_path):
+    # Label Studio writes images/ before each name.
+    root, files = tmp_path / "in", ["images/a.png", "a.png", "x/images/b.png"]
+    boxes = [{"image_id": i, "bbox": [1, 2, 3 + i, 4]} for i in (1, 2, 3)]
+    write_coco(root / "train.json", root, files, boxes)
+    convert(root, tmp_path / "yolo", format="yolo")
+    assert tree(tmp_path / "yolo" / "images") == ["train/a-2.png", "train/a.png", "train/x/b.png"]
+    found = read_dataset(tmp_path / "yolo")["train"].coco
+    width = {found["images"][a["image_id"] - 1]["file_name"]: round(a["bbox"][2])
+             for a in found["annotations"]}  # fmt: skip
+    assert width == {"a.png": 4, "a-2.png": 5, "x/b.png": 6}
+
+
 def test_one_folder_for_the_images_of_all_splits(coco, tmp_path):
     convert(coco, tmp_path / "out", image_folder="images")
     assert tree(tmp_path / "out" / "images") == ["a.png", "b.png", "c.png"]

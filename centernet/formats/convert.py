@@ -135,7 +135,9 @@ def _write(
         folder = Path(scratch, "new")
         folder.mkdir()
         keep_names = images == "none" and format == "coco"
-        renamed = splits if keep_names else _with_file_names(splits, flat="{}" not in place)
+        flat = "{}" not in place
+        without = ("images",) if format == "yolo" else ()
+        renamed = splits if keep_names else _with_file_names(splits, flat=flat, without=without)
         messages = WRITERS[format](renamed, folder)
         if images == "none":
             messages.append(f"no images are written; they are in {_folders(splits)}")
@@ -176,12 +178,16 @@ def _place_images(
     return []
 
 
-def _with_file_names(splits: Sequence[Split], *, flat: bool) -> list[Split]:
+def _with_file_names(
+    splits: Sequence[Split], *, flat: bool, without: Sequence[str] = ()
+) -> list[Split]:
     """The splits with names of images that are safe, and unique without their suffix.
 
     Args:
         splits: to rename in.
         flat: whether all images go to one folder.
+        without: folders to leave out of the names; YOLO finds the labels of an image by replacing
+            the last ``images`` of its path.
     """
     renamed, taken = [], set()
     for split in splits:
@@ -191,6 +197,7 @@ def _with_file_names(splits: Sequence[Split], *, flat: bool) -> list[Split]:
         for image in split.coco["images"]:
             path = PurePosixPath(image["file_name"])
             parts = [part for part in path.parts if part not in ("..", path.anchor)]
+            parts = [*(part for part in parts[:-1] if part not in without), *parts[-1:]]
             choices = _flat_names(parts, split.name) if flat else _names(parts)
             name = next(n for n in choices if _stem(n) not in taken)
             taken.add(_stem(name))
