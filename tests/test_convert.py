@@ -361,6 +361,9 @@ def test_the_command_says_what_came_out_and_what_next(coco, tmp_path, capsys):
     assert run(coco, tmp_path / "x", "--rename", "cat")[0] == 2
     only_train = coco / "annotations" / "instances_train.json"
     assert "--val-fraction 0.2 makes one" in run(only_train, tmp_path / "y")[1]
+    only_val = coco / "annotations" / "instances_val.json"
+    status, printed = run(only_val, tmp_path / "v", "--images", "none")
+    assert not status and "no training split is there, which training needs, only val" in printed
     status, printed = run(only_train, tmp_path / "z", "--val-fraction", "0.5", "--format", "yolo")
     assert (
         not status
@@ -407,10 +410,6 @@ def test_real_coco_survives_yolo(test_data_root, tmp_path):
             )
             left.remove(near)
         assert not left
-
-
-def near(row, other):
-    return row[:2] == other[:2] and np.abs(np.subtract(row[2:], other[2:])).max() < 0.5
 
 
 def rows(path):

@@ -22,11 +22,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _advice(conversion: Conversion, *, with_images: bool) -> str:
     folders = {split.name: split.images for split in conversion.splits}
+    if "train" not in folders:
+        return f"no training split is there, which training needs, only {', '.join(folders)}"
     if "val" not in folders:
         return "no validation split is there, which training needs: --val-fraction 0.2 makes one"
     words = ["python", "train.py", "fit", "--config", "configs/custom.yaml", "--data.root"]
     words.append(str(conversion.output))
     if conversion.format == "coco" and not with_images:
         for part in ("train", "val"):
-            words += [f"--data.{part}_images", str(folders.get(part, "").resolve())]
+            words += [f"--data.{part}_images", str(folders[part].resolve())]
     return f"next: {shlex.join(words)}"
