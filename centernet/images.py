@@ -21,6 +21,9 @@ _JPEG_SEGMENT = re.compile(rb"\xff([^\x00\xff])(..)", re.DOTALL)
 _JPEG_SCAN = b"\xda"
 _EXIF_ORIENTATION = 0x0112
 _TURNED = range(5, 9)  # orientations that lay a standing image down
+# Formats that OpenCV turns and whose size Pillow gives before turning. It gives TIFF's after, and
+# OpenCV leaves AVIF as it is.
+_TURNED_LATER = ("JPEG", "MPO", "PNG", "WEBP")
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
@@ -69,8 +72,11 @@ def image_size(path: str | Path) -> tuple[int, int]:
             with Image.open(path) as image:
                 width, height = image.size
                 turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _TURNED
+                known = not turned or image.format in _TURNED_LATER
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         # PIL knows other formats than OpenCV, and balks at very large images.
+        known = False
+    if not known:
         return read_image(path).shape[:2]
     return (width, height) if turned else (height, width)
 

@@ -65,6 +65,19 @@ def test_exif_orientation_is_applied(tmp_path, orientation, suffix):
     assert image_size(path) == (48, 64)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+def test_a_size_is_that_of_the_pixels_in_every_format(tmp_path, suffix, orientation):
+    exif, path = Image.Exif(), tmp_path / f"a.{suffix}"
+    exif[0x0112] = orientation
+    try:
+        Image.fromarray(picture()).save(path, exif=exif)
+        found = read_image(path)
+    except (InputError, KeyError, OSError, ValueError):
+        pytest.skip(f"{suffix} is unknown here")
+    assert image_size(path) == found.shape[:2]
+
+
 def test_a_size_is_seen_where_pillow_balks(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(KINDS["png"])
