@@ -99,6 +99,26 @@ def test_folders_alone_will_do(tmp_path, layout):
     assert found.notes == []
 
 
+def test_an_empty_line_keeps_the_numbers_of_the_classes_after_it(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", LABEL)
+    text(tmp_path / "classes.txt", "\ncat\n\n \n")
+    found = read_dataset(tmp_path)["train"].coco
+    assert found["categories"] == [{"id": 1, "name": "0"}, {"id": 2, "name": "cat"}]
+    assert found["annotations"][0]["category_id"] == 2
+
+
+def test_text_of_another_encoding_is_refused_and_a_mark_before_it_is_not(yolo):
+    text(yolo / "data.yaml", "train: train.txt\n" + NAMES)
+    (yolo / "train.txt").write_bytes(b"\xef\xbb\xbfimages/train/a.jpg\nimages/train/b.jpg\n")
+    files = [i["file_name"] for i in read_dataset(yolo)["train"].coco["images"]]
+    assert files == ["a.jpg", "b.jpg"]
+    (yolo / "train.txt").write_bytes("images/train/ä.jpg\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.txt is not UTF-8") as error:
+        read_dataset(yolo)
+    assert "\n" not in str(error.value)
+
+
 def test_one_folder_of_images_is_for_training(tmp_path):
     picture(tmp_path / "images" / "a.png")
     text(tmp_path / "labels" / "a.txt", LABEL)

@@ -1,10 +1,11 @@
-"""What files, folders and splits are called in the wild."""
+"""Files, folders and splits as they are found in the wild."""
 
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from centernet.errors import InputError
 from centernet.images import SUFFIXES
 
 USUAL = ("train", "val", "test")  # splits
@@ -25,9 +26,29 @@ def split_name(text: str) -> str:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders of a folder in order, quick also where there are very many files."""
-    with os.scandir(folder) as found:
-        return sorted(Path(entry) for entry in found if entry.is_dir())
+    """Folders of a folder in order, quick also where there are very many files.
+
+    One that may not be read, as ``lost+found``, has none.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted(Path(entry) for entry in found if entry.is_dir())
+    except PermissionError:
+        return []
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a text file.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}): save it in that encoding") from None
 
 
 def first_folder(root: Path, names: Iterable[str]) -> Path | None:

@@ -11,7 +11,15 @@ from tqdm import tqdm
 
 from centernet.annotations import Split
 from centernet.errors import InputError
-from centernet.formats.names import USUAL, first_folder, folders_in, images_in, split_name
+from centernet.formats.names import (
+    USUAL,
+    first_folder,
+    folders_in,
+    images_in,
+    lines_of,
+    split_name,
+)
+from centernet.formats.preparing import join
 from centernet.images import image_size
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
@@ -80,7 +88,7 @@ def _lists(root: Path, chosen: Sequence[str] | None) -> dict[str, tuple[list[str
     """Ids of the images by split, each with notes."""
     lists: dict[str, tuple[list[str], list[str]]] = {}
     for path in sorted((root / _LISTS).glob("*.txt")):
-        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        lines = [line.strip() for line in lines_of(path) if line.strip()]
         if lines and not all(_OF_ONE_CLASS.search(line) for line in lines):
             ids = list(dict.fromkeys(lines))
             twice = len(lines) - len(ids)
@@ -137,7 +145,8 @@ class _Part:
             path = xml_folder / f"{stem}.xml"
             try:
                 root = ElementTree.parse(path).getroot()
-            except (OSError, ElementTree.ParseError) as error:
+            except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+                # The last two are of an encoding that is not supported.
                 reason = getattr(error, "strerror", None) or error
                 self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
                 continue

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from centernet.annotations import Split
 from centernet.errors import InputError
-from centernet.formats.names import first_folder, images_in, split_name
+from centernet.formats.names import first_folder, images_in, lines_of, split_name
 from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
@@ -99,7 +99,7 @@ def _images(entry: Any, base: Path, path: Path, notes: list[str]) -> tuple[Path,
         if place.is_dir():
             files += images_in(place, deep=True)
         else:
-            lines = [line.strip() for line in place.read_text().splitlines() if line.strip()]
+            lines = [line.strip() for line in lines_of(place) if line.strip()]
             files += [_listed(line, place, base) for line in lines]
     files = [Path(os.path.normpath(file)) for file in files]
     unique = list(dict.fromkeys(files))
@@ -150,8 +150,11 @@ def _listed_names(root: Path) -> dict[int, str] | None:
     lists = [root / name for name in _CLASS_LISTS if (root / name).is_file()]
     if not lists:
         return None
-    lines = lists[0].read_text(encoding="utf-8-sig").splitlines()
-    return dict(enumerate(line.strip() for line in lines if line.strip()))
+    names = [line.strip() for line in lines_of(lists[0])]
+    while names and not names[-1]:
+        names.pop()
+    # A class of an empty line keeps its number.
+    return {number: name or str(number) for number, name in enumerate(names)}
 
 
 def _number_classes(splits: Sequence[Split], path: Path) -> None:
