@@ -1,8 +1,11 @@
+import os
+from pathlib import Path
+
 import pytest
 from layouts import picture, text, voc_xml, write_voc
 
 from centernet.errors import InputError
-from centernet.formats import read_dataset, voc
+from centernet.formats import names, read_dataset, voc
 
 CAT = ("cat", (10, 5, 30, 25), 0)
 
@@ -77,6 +80,63 @@ def test_folders_may_name_the_splits(tmp_path):
     assert {name: s.images for name, s in read_dataset(tmp_path).items()} == {
         "train": tmp_path / "train", "val": tmp_path / "valid",
     }  # fmt: skip
+
+
+def test_folders_of_one_split_are_joined_and_others_keep_their_names(tmp_path):
+    for folder in ("part1", "part2"):
+        picture(tmp_path / folder / "a.jpg")
+        text(tmp_path / folder / "a.xml", voc_xml("a.jpg", [CAT]))
+    found = only_split(tmp_path)
+    assert (found.name, found.images) == ("train", tmp_path)
+    assert [i["file_name"] for i in found.coco["images"]] == ["part1/a.jpg", "part2/a.jpg"]
+    assert [a["image_id"] for a in found.coco["annotations"]] == [1, 2]
+    (tmp_path / "part2").rename(tmp_path / "val")
+    assert {name: s.images.name for name, s in read_dataset(tmp_path).items()} == {
+        "val": "val", "part1": "part1",
+    }  # fmt: skip
+
+
+def test_lists_of_one_split_are_joined(tmp_path):
+    write_voc(tmp_path, {"train": ["a", "b"], "train2012": ["b", "c"]}, c=[CAT])
+    found = only_split(tmp_path)
+    assert [i["file_name"] for i in found.coco["images"]] == ["a.jpg", "b.jpg", "c.jpg"]
+    more = tmp_path / "ImageSets" / "Main" / "train2012.txt"
+    assert found.notes == [f"{more}: joined with the other lists of 'train'"]
+
+
+def test_the_image_of_the_files_own_name_goes_before_the_one_that_it_names(tmp_path):
+    for name in ("1", "2"):
+        picture(tmp_path / f"{name}.jpg")
+        text(tmp_path / f"{name}.xml", voc_xml("2.jpg", [CAT]))
+    files = [i["file_name"] for i in only_split(tmp_path).coco["images"]]
+    assert files == ["1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "no-such"])
+def test_xml_of_an_unsupported_encoding_is_left_out_and_noted(tmp_path, encoding):
+    write_voc(tmp_path, {"train": ["a", "b"]}, a=[CAT])
+    file = tmp_path / "Annotations" / "b.xml"
+    file.write_text(f'<?xml version="1.0" encoding="{encoding}"?>' + voc_xml("b.jpg"))
+    found = only_split(tmp_path)
+    assert len(found.coco["images"]) == 1
+    assert found.notes[0].startswith(f"{file}: left out the image, its XML is unreadable: ")
+
+
+def test_folders_that_may_not_be_read_are_passed_over(tmp_path, monkeypatch):
+    picture(tmp_path / "train" / "a.jpg")
+    text(tmp_path / "train" / "a.xml", voc_xml("a.jpg", [CAT]))
+    text(tmp_path / "lost+found" / "a.xml", voc_xml("a.jpg"))
+    scandir, read_bytes = os.scandir, Path.read_bytes
+
+    def refuse(read, path):
+        if "lost+found" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(os, "scandir", lambda path: refuse(scandir, path))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: refuse(read_bytes, path))
+    assert names.folders_in(tmp_path / "lost+found") == []
+    assert list(read_dataset(tmp_path)) == ["train"]
 
 
 def test_difficult_objects_are_ignore_regions(tmp_path):

@@ -67,20 +67,26 @@ def read(
         several = ", ".join(str(folder.relative_to(source)) for folder in folders)
         raise InputError(f"{source} holds several VOC datasets ({several}): name one of them")
     else:
-        parts = [_whole(folder, source) for folder in folders]
+        parts = _whole(folders, source)
     for part in parts:
         part.read()
     found = {o["name"] for part in parts for o in part.objects}
     names = [*(names or ()), *sorted(found.difference(names or ()))]
-    return [part.split(names) for part in parts]
+    splits: dict[str, list[Split]] = {}
+    for part in parts:
+        splits.setdefault(part.name, []).append(part.split(names))
+    return [own[0] if len(own) == 1 else join(name, own) for name, own in splits.items()]
 
 
 def _xml_folder(folder: Path) -> Path | None:
     for name in _XML_FOLDERS:
         # Other programs' XML has another root, as CVAT's <annotations>.
-        first = next((folder / name).glob("*.xml"), None)
-        if first and re.search(rb"<annotation[\s>]", first.read_bytes()[:500]):
-            return folder / name
+        try:
+            first = next((folder / name).glob("*.xml"), None)
+            if first and re.search(rb"<annotation[\s>]", first.read_bytes()[:500]):
+                return folder / name
+        except PermissionError:
+            continue  # as lost+found
     return None
 
 
@@ -93,7 +99,12 @@ def _lists(root: Path, chosen: Sequence[str] | None) -> dict[str, tuple[list[str
             ids = list(dict.fromkeys(lines))
             twice = len(lines) - len(ids)
             notes = [f"{path}: {twice} images are listed twice"] if twice else []
-            lists[split_name(path.stem) or path.stem] = ids, notes
+            name = split_name(path.stem) or path.stem
+            if name in lists:
+                others, earlier = lists[name]
+                ids = list(dict.fromkeys([*others, *ids]))
+                notes = [*earlier, *notes, f"{path}: joined with the other lists of {name!r}"]
+            lists[name] = ids, notes
     if missing := [name for name in chosen or () if name not in lists]:
         raise InputError(f"{root / _LISTS} has no list {missing[0]}.txt of images")
     if not lists:
@@ -114,13 +125,20 @@ def _is_union(name: str, lists: dict[str, tuple[list[str], list[str]]]) -> bool:
     return bool(parts) and set.union(*parts) == whole
 
 
-def _whole(folder: Path, source: Path) -> "_Part":
-    name = split_name(folder.name) if folder != source else ""
-    ids = sorted(path.stem for path in _xml_folder(folder).glob("*.xml"))
-    if name in USUAL:
-        return _Part(folder, name, ids, [], all_images=True)
-    note = f"{folder}: nothing divides it into splits, so all of it is taken as 'train'"
-    return _Part(folder, "train", ids, [note], all_images=True)
+def _whole(folders: Sequence[Path], source: Path) -> "list[_Part]":
+    """All of each folder; several may be of one split."""
+    names = [split_name(folder.name) if folder != source else "" for folder in folders]
+    divided = not set(names).isdisjoint(USUAL)
+    parts = []
+    for folder, name in zip(folders, names, strict=True):
+        ids = sorted(path.stem for path in _xml_folder(folder).glob("*.xml"))
+        if divided:
+            # Beside train and val, an extra or val_old is neither.
+            parts.append(_Part(folder, name or folder.name, ids, [], all_images=True))
+            continue
+        note = f"{folder}: nothing divides it into splits, so all of it is taken as 'train'"
+        parts.append(_Part(folder, "train", ids, [note], all_images=True))
+    return parts
 
 
 @dataclass
@@ -151,7 +169,9 @@ class _Part:
                 self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
                 continue
             named = _text(root, "filename") or f"{stem}.jpg"
-            file = named if named in files else there.get(stem, named)
+            # A name that the image had elsewhere may be another image's here.
+            is_own = named in files and Path(named).stem == stem
+            file = named if is_own else there.get(stem, named)
             if file not in files:
                 missing.append(file)
             image = {"id": len(self.images) + 1, "file_name": file} | self._size(path, root, file)
