@@ -67,6 +67,12 @@ def test_other_tasks_of_coco_are_left_alone(tmp_path):
     assert [s.source.name for s in read_dataset(tmp_path).values()] == ["instances_val2017.json"]
 
 
+def test_no_file_of_a_split_is_forgotten(tmp_path):
+    for folder in "abc":
+        write_coco(tmp_path / folder / "train.json", tmp_path / folder, [f"{folder}.png"])
+    assert list(read_dataset(tmp_path)) == ["train", "b_train", "c_train"]
+
+
 def test_a_single_file_names_its_split_or_is_for_training(tmp_path):
     file = write_coco(tmp_path / "labels.json", tmp_path / "images", ["a.png"])
     (found,) = read_dataset(file).values()

@@ -39,7 +39,9 @@ def read(source: Path) -> list[Split]:
         split = read_file(path, root=None if source.is_file() else source)
         if split.name in splits:
             # Two files of one split, as instances_train.json and more_train.json.
-            split = Split(path.stem, split.images, split.coco, path, split.notes)
+            parts = path.relative_to(source).with_suffix("").parts
+            name = path.stem if path.stem not in splits else "_".join(parts)
+            split = Split(name, split.images, split.coco, path, split.notes)
         splits[split.name] = split
     return _without_placeholders(list(splits.values()))
 
