@@ -85,6 +85,18 @@ def test_several_folders_make_one_split(yolo):
     assert f"{yolo / 'data.yaml'}: 1 images are named twice" in train.notes
 
 
+def test_a_test_split_that_is_not_there_is_left_out_but_no_other(yolo):
+    description = "train: images/train\nval: images/val\n" + NAMES
+    file = text(yolo / "data.yaml", description + "test: ../test/images\n")
+    splits = read_dataset(yolo)
+    assert list(splits) == ["train", "val"]
+    note = splits["train"].notes[-1]
+    assert note.startswith(f"{file} names ../test/images") and note.endswith("left out 'test'")
+    text(file, "test: ../test/images\n" + NAMES)
+    with pytest.raises(InputError, match=r"names \.\./test/images"):
+        read_dataset(yolo)
+
+
 @pytest.mark.parametrize("layout", ["train/{}", "{}/train"])
 def test_folders_alone_will_do(tmp_path, layout):
     picture(tmp_path / layout.format("images") / "a.png")

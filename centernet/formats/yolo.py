@@ -48,7 +48,15 @@ def read(source: Path) -> list[Split]:
     splits = []
     for name, entry in entries.items():
         reader = _Reader(name, names, keypoints, notes if not splits else [])
-        splits.append(reader.read(_images(entry, base, path, reader.notes), path))
+        try:
+            files = _images(entry, base, path, reader.notes)
+        except InputError as error:
+            # Roboflow names a test split whether or not there is one.
+            if name != "test" or not splits:
+                raise
+            notes.append(f"{error}: left out 'test'")
+            continue
+        splits.append(reader.read(files, path))
     if names is None:
         _number_classes(splits, path)
     return splits
