@@ -47,7 +47,7 @@ def read_dataset(
     if not formats:
         raise InputError(
             f"{source} is no dataset that is known: it should hold COCO JSON files, Pascal VOC XML "
-            "files, or YOLO label files with a data.yaml (data/README.md shows each)"
+            "files, or YOLO label files with a data.yaml (docs/data.md shows each)"
         )
     splits = FORMATS[formats[0]].read(source)
     if len(formats) > 1:
