@@ -151,7 +151,7 @@ class DetectionData(LightningDataModule):
     def _source(self, part: str) -> tuple[Path, Path | Split]:
         """The images of "train" or "val", and their annotations."""
         images, annotations = self.paths[part]
-        if not annotations.exists():
+        if not annotations.is_file():
             split = self._recognised_split(part)
         elif self.only or self.rename:
             split = read_file(annotations, images=images)

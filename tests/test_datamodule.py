@@ -52,6 +52,13 @@ def test_options_name_the_split_of_another_format(voc):
     )
 
 
+def test_a_split_is_named_also_where_its_folder_is_there(tmp_path):
+    for name in ("train", "test"):
+        write_coco(tmp_path / name / "_annotations.coco.json", tmp_path / name, ["a.png"], [BOX])
+    data = DetectionData(str(tmp_path), train_annotations="train", val_annotations="test")
+    assert data.val_set.paths == [tmp_path / "test" / "a.png"]
+
+
 def test_the_image_size_can_go_by_a_dataset_of_another_format(voc, caplog):
     with caplog.at_level(logging.INFO):
         data = DetectionData(str(voc), image_size="auto")
