@@ -145,8 +145,7 @@ class CocoDetection(Dataset):
     ) -> dict[str, Any]:
         height, width = self.canvas_size
         boxes = geometry.transform_boxes(self._boxes[index], matrix)
-        boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-        seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        boxes, seen = geometry.cut_to_canvas(boxes, self.canvas_size)
         cells = (height // self.stride, width // self.stride)
         regions = [
             (

@@ -82,6 +82,19 @@ def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
     return corners.reshape(-1, 4).astype(np.float32)
 
 
+def cut_to_canvas(
+    boxes: NDArray[np.float32], canvas_size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Cut xyxy boxes (n, 4) at the edges of a canvas.
+
+    Returns:
+        The boxes (n, 4), and of which something is left (n,).
+    """
+    height, width = canvas_size
+    cut = boxes.clip(0, np.array([width, height, width, height], np.float32))
+    return cut, (cut[:, 2:] > cut[:, :2]).all(1)
+
+
 def place_image(
     image: NDArray, matrix: Matrix, canvas_size: tuple[int, int]
 ) -> tuple[NDArray, Matrix]:

@@ -9,6 +9,13 @@ def matrix(sx: float, sy: float, tx: float, ty: float) -> geometry.Matrix:
     return np.array([[sx, 0, tx], [0, sy, ty]], float)
 
 
+def test_boxes_are_cut_at_the_edges_and_what_is_beyond_leaves_nothing():
+    boxes = np.float32([[-5, 2, 7, 99], [1, 2, 3, 4], [10, 0, 12, 3], [2, 8, 4, 9]])
+    cut, seen = geometry.cut_to_canvas(boxes, (8, 10))
+    assert cut.tolist() == [[0, 2, 7, 8], [1, 2, 3, 4], [10, 0, 10, 3], [2, 8, 4, 8]]
+    assert seen.tolist() == [True, True, False, False]
+
+
 def block(size: tuple[int, int], x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
     image = np.zeros((*size, 3), np.uint8)
     image[y1:y2, x1:x2] = 255

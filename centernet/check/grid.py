@@ -65,8 +65,7 @@ def lay_out(
     boxes[:, 2:] += boxes[:, :2]
     scale, shift = matrices[image][:, [0, 1], [0, 1]], matrices[image][:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
-    boxes = boxes.astype(np.float32).clip(0, np.array([width, height, width, height], np.float32))
-    seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), canvas_size)
     objects, image, label, boxes = objects[seen], image[seen], label[seen], boxes[seen]
 
     columns, rows = width // stride, height // stride

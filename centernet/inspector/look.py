@@ -172,10 +172,8 @@ def _objects(
     example: Example, view: View, shape: tuple[int, int, int], stride: int
 ) -> tuple[Objects, NDArray]:
     """The objects on the canvas, and the heatmap that a perfect network would give."""
-    height, width = view.canvas.shape[:2]
     boxes = geometry.transform_boxes(example.boxes, view.matrix)
-    boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-    seen = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes, seen = geometry.cut_to_canvas(boxes, view.canvas.shape[:2])
     labels = example.labels[seen]
     targets = encode_targets(
         [{"boxes": torch.from_numpy(boxes[seen]), "labels": torch.from_numpy(labels)}],
