@@ -171,17 +171,19 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     if not found and part != "annotations":
         raise InputError(f"{path} is empty: it lists no {part}")
     for number, entry in enumerate(found):
-        for key, kind in _NEEDED[part].items():
-            if not isinstance(entry, dict) or key not in entry:
-                fault = f"has no {key!r}"
-            elif not isinstance(entry[key], kind):
-                fault = (
-                    f"has {key} {entry[key]!r}, which should be {getattr(kind, '__name__', kind)}"
-                )
-            else:
-                continue
+        if fault := entry_fault(part, entry):
             raise InputError(f"{path} is not in COCO's format: entry {number} of {part!r} {fault}")
     return found
+
+
+def entry_fault(part: str, entry: Any) -> str | None:
+    """What an entry of ``images``, ``categories`` or ``annotations`` lacks; None for nothing."""
+    for key, kind in _NEEDED[part].items():
+        if not isinstance(entry, dict) or key not in entry:
+            return f"has no {key!r}"
+        if not isinstance(entry[key], kind):
+            return f"has {key} {entry[key]!r}, which should be {getattr(kind, '__name__', kind)}"
+    return None
 
 
 def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:
@@ -215,10 +217,10 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
                 "image_id": annotation["image_id"],
                 "category_id": annotation["category_id"],
                 "bbox": box,
-                "area": annotation.get("area") or box[2] * box[3],
+                "area": annotation_area(annotation, box),
                 "iscrowd": int(region),
             }
-            | ({"segmentation": _segmentation(path, annotation)} if region else {})
+            | ({"segmentation": annotation_region(path, annotation)} if region else {})
         )
     if dropped:
         reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
@@ -238,13 +240,8 @@ def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
     Raises:
         InputError: it has none, or not four numbers.
     """
-    box = annotation.get("bbox")
-    if (
-        box is None
-        and annotation.get("iscrowd")
-        and isinstance(annotation.get("segmentation"), dict)
-    ):
-        segmentation = annotation["segmentation"]
+    box, segmentation = annotation.get("bbox"), annotation.get("segmentation")
+    if box is None and annotation.get("iscrowd") and _is_rle(segmentation):
         if isinstance(segmentation["counts"], list):
             segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
         box = coco_mask.toBbox(segmentation)
@@ -260,18 +257,33 @@ def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
     return [x, y, w, h]
 
 
-def _segmentation(path: str | Path, annotation: dict[str, Any]) -> dict | list | None:
+def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
+    """The area of an annotation in pixels; that of its box where it gives no positive number."""
+    area = annotation.get("area")
+    is_area = isinstance(area, int | float) and math.isfinite(area) and area > 0
+    return area if is_area else box[2] * box[3]
+
+
+def annotation_region(path: str | Path, annotation: dict[str, Any]) -> dict | list | None:
+    """The segmentation of an ignore region: an RLE or polygons; None where its box stands for it.
+
+    Raises:
+        InputError: it is neither.
+    """
     shape = annotation.get("segmentation") or None
-    is_rle = isinstance(shape, dict) and {"counts", "size"} <= shape.keys()
     is_polygons = isinstance(shape, list) and all(
         isinstance(polygon, list) and len(polygon) >= 6 for polygon in shape
     )
-    if not (shape is None or is_rle or is_polygons):
+    if not (shape is None or _is_rle(shape) or is_polygons):
         raise InputError(
             f"{path}: the region of annotation {annotation.get('id', '?')} is neither an RLE with "
             "counts and size nor a list of polygons of three points or more"
         )
     return shape
+
+
+def _is_rle(shape: Any) -> bool:
+    return isinstance(shape, dict) and {"counts", "size"} <= shape.keys()
 
 
 def image_sides(image: dict[str, Any]) -> tuple[float, float]:

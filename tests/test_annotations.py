@@ -76,6 +76,11 @@ def test_annotations_become_regular(write):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("area", ["400", None, 0, -1, float("nan"), [9]])
+def test_an_area_that_is_no_positive_number_is_the_boxs(write, area):
+    assert read_coco(write([BOX | {"area": area}]))["annotations"][0]["area"] == 12
+
+
 def test_bad_boxes_are_dropped_and_counted_in_one_line(write, caplog):
     nan = float("nan")
     boxes = {
@@ -118,6 +123,14 @@ def test_nothing_to_drop_is_not_mentioned(write, caplog, annotations):
         ({"annotations": [BOX | {"bbox": [1, 2, 3]}]}, r"annotation 1 has bbox \[1, 2, 3\].*four"),
         ({"annotations": [BOX | {"bbox": ["x", 2, 3, 4]}]}, r"annotation 1 has bbox \['x', 2"),
         ({"annotations": [BOX | {"bbox": None}]}, "annotation 1 has bbox None"),
+        (
+            {
+                "annotations": [
+                    BOX | {"bbox": None, "iscrowd": 1, "segmentation": {"counts": [1, 2]}}
+                ]
+            },
+            "annotation 1 has bbox None",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_in_one_line(write, changes, message):

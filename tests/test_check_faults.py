@@ -139,6 +139,19 @@ def malformed_entry(data):
     del data.image["file_name"]
 
 
+def category_id_of_text(data):
+    for category in data.train["categories"]:
+        category["id"] = str(category["id"])
+
+
+def region_of_two_points(data):
+    data.annotate(iscrowd=1, segmentation=[[1, 2, 3, 4]])
+
+
+def crowd_without_box_and_size(data):
+    data.annotate(iscrowd=1, bbox=None, segmentation={"counts": [1, 2]})
+
+
 def image_id_twice(data):
     data.train["images"][1]["id"] = data.image["id"]
 
@@ -255,6 +268,9 @@ FAULTS = [
     (outlier, "image-outlier", "huge.png", None),
     (without_objects, "image-without-objects", "empty.png", None),
     (malformed_entry, "entry-malformed", None, None),
+    (category_id_of_text, "entry-malformed", None, None),
+    (region_of_two_points, "region-malformed", True, 9001),
+    (crowd_without_box_and_size, "box-malformed", True, 9001),
     (image_id_twice, "image-id-duplicate", True, None),
     (category_twice, "category-duplicate", None, None),
     (annotation_id_twice, "annotation-id-duplicate", True, "first"),

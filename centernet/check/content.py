@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.annotations import Split, annotation_box
+from centernet.annotations import (
+    Split,
+    annotation_area,
+    annotation_box,
+    annotation_region,
+    entry_fault,
+)
 from centernet.check.findings import Finding
 from centernet.errors import InputError
 
@@ -125,9 +131,9 @@ def _unknown_to_train(contents: Sequence[Content]) -> None:
 
 def _read(split: Split, names: tuple[str, ...]) -> Content:
     findings: list[Finding] = []
-    images = list(_needed(split, "images", ("id", "file_name"), findings))
-    categories = list(_needed(split, "categories", ("id", "name"), findings))
-    annotations = list(_needed(split, "annotations", ("image_id", "category_id"), findings))
+    images = list(_needed(split, "images", findings))
+    categories = list(_needed(split, "categories", findings))
+    annotations = list(_needed(split, "annotations", findings))
     position = {image["id"]: i for i, image in reversed(list(enumerate(images)))}
     label = {c["id"]: names.index(str(c["name"])) for c in reversed(categories)}
     boxes, faults = _boxes(split, annotations)
@@ -135,7 +141,7 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
         split=split,
         names=names,
         image_ids=[image["id"] for image in images],
-        files=[str(image["file_name"]) for image in images],
+        files=[image["file_name"] for image in images],
         sizes=np.array(
             [[_side(image.get("height")), _side(image.get("width"))] for image in images]
         ).reshape(-1, 2),
@@ -143,7 +149,9 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
         image=_lookup(position, [a["image_id"] for a in annotations]),
         label=_lookup(label, [a["category_id"] for a in annotations]),
         boxes=boxes,
-        areas=_areas(annotations, boxes),
+        areas=np.array(
+            [annotation_area(a, box) for a, box in zip(annotations, boxes, strict=True)], float
+        ),
         malformed=np.isin(np.arange(len(annotations)), list(faults)),
         region=np.array([bool(a.get("iscrowd") or a.get("ignore")) for a in annotations], bool),
         usable=np.zeros(len(annotations), bool),
@@ -151,6 +159,13 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
     )
     for i, what in faults.items():
         content.add("box-malformed", what, annotation=i)
+    for i in np.flatnonzero(content.region):
+        try:
+            annotation_region(split.source, annotations[i])
+        except InputError:
+            content.add("region-malformed", content.name(i), annotation=i)
+    for note in split.notes:
+        content.add("reading", note)
     _check_ids(content, categories)
     for i in np.flatnonzero(content.image < 0):
         content.add("annotation-without-image", f"image_id {annotations[i]['image_id']!r}",
@@ -165,24 +180,20 @@ def _entries(split: Split, part: str) -> Iterator[dict[str, Any]]:
     return (entry for entry in split.coco.get(part) or () if isinstance(entry, dict))
 
 
-def _needed(
-    split: Split, part: str, keys: Sequence[str], findings: list[Finding]
-) -> Iterator[dict[str, Any]]:
-    """The entries that have all ``keys``, with values that can be looked up."""
+def _needed(split: Split, part: str, findings: list[Finding]) -> Iterator[dict[str, Any]]:
+    """The entries that training would take."""
     for number, entry in enumerate(split.coco.get(part) or ()):
-        is_dict = isinstance(entry, dict)
-        bad = [key for key in keys if not is_dict or not isinstance(entry.get(key), str | int)]
-        if not bad:
+        fault = entry_fault(part, entry)
+        if not fault:
             yield entry
             continue
-        value = entry.get(bad[0]) if is_dict else entry
-        what = f"entry {number} of {part!r} has {bad[0]} {value!r}"
+        of_annotation = isinstance(entry, dict) and part == "annotations"
         findings.append(
             Finding(
                 "entry-malformed",
                 split.name,
-                what,
-                annotation_id=entry.get("id") if is_dict and part == "annotations" else None,
+                f"entry {number} of {part!r} {fault}",
+                annotation_id=entry.get("id") if of_annotation else None,
             )
         )
 

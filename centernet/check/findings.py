@@ -125,6 +125,12 @@ KINDS = {
         "boxes more than 8 times as long as wide",
         "They are hard to fit: an error of few pixels across is much of their area.",
     ),
+    "region-malformed": Kind(
+        ERROR,
+        "ignore regions that are no region",
+        "Their segmentation must be an RLE with counts and size, or polygons of three points or "
+        "more: mend it, or leave it out, and the box stands for it.",
+    ),
     # Classes and splits
     "split-without-objects": Kind(
         ERROR, "splits without a usable box", "There is nothing to learn, or to measure."

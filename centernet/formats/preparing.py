@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from centernet.annotations import Split, annotation_box, box_fault, check_coco, image_sides
+from centernet.annotations import (
+    Split,
+    annotation_area,
+    annotation_box,
+    box_fault,
+    check_coco,
+    image_sides,
+)
 from centernet.errors import InputError
 from centernet.images import image_size
 
@@ -42,9 +49,7 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
                 f"[{shown}], it is {fault}"
             )
             continue
-        area = annotation.get("area")
-        is_area = isinstance(area, int | float) and np.isfinite(area) and area > 0
-        more = {"bbox": box, "area": area if is_area else box[2] * box[3]}
+        more = {"bbox": box, "area": annotation_area(annotation, box)}
         kept.append({"iscrowd": 0} | annotation | more)
     ids = {annotation.get("id") for annotation in kept}
     if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
