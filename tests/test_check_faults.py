@@ -317,15 +317,24 @@ def test_what_is_planted_is_found(good, tmp_path, plant, kind, file, annotation)
 
 
 def test_every_kind_that_costs_something_is_planted():
-    planted = {kind for _, kind, *_ in FAULTS} | {"split-absent"}
+    planted = {kind for _, kind, *_ in FAULTS} | {"split-absent", "reading"}
     grave = {kind for kind in KINDS if KINDS[kind].severity in (ERROR, WARNING)}
     assert grave <= planted and len(planted) >= 15
 
 
-def test_a_dataset_of_one_split_lacks_one(good):
-    root, _ = good
-    report = check(root / "annotations/instances_train.json", canvas_size=SIZE)
-    assert "split-absent" in {finding.kind for finding in report.findings}
+@pytest.mark.parametrize("absent", ["train", "val"])
+def test_a_dataset_without_a_split_that_training_needs_cannot_be_trained_on(good, tmp_path, absent):
+    annotations = good[0] / "annotations"
+    for old, new in (("val" if absent == "train" else "train", None), ("val", "test")):
+        shutil.copyfile(
+            annotations / f"instances_{old}.json", tmp_path / f"instances_{new or old}.json"
+        )
+    report = check(tmp_path, canvas_size=SIZE, read_images=False)
+    (found,) = [finding for finding in report.findings if finding.kind == "split-absent"]
+    assert f"there is no split {absent!r}, only" in found.what and not report.works
+    # A file alone is looked at for itself.
+    report = check(annotations / "instances_train.json", canvas_size=SIZE, read_images=False)
+    assert report.works
 
 
 def test_a_good_dataset_has_no_error_and_no_warning_about_files(good):

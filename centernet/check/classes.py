@@ -17,8 +17,13 @@ def counts(content: Content) -> NDArray[np.int64]:
     return np.bincount(content.label[content.objects], minlength=len(content.names))
 
 
-def check_splits(contents: Sequence[Content]) -> None:
-    """Note splits, classes and images without objects."""
+def check_splits(contents: Sequence[Content], *, needed: Sequence[str] = ()) -> None:
+    """Note splits that are absent; splits, classes and images without objects.
+
+    Args:
+        contents: of the splits.
+        needed: names of the splits that there must be.
+    """
     for content in contents:
         if not content.objects.any():
             what = f"{len(content.files)} images, {len(content.ids)} annotations, no usable box"
@@ -28,9 +33,10 @@ def check_splits(contents: Sequence[Content]) -> None:
         own = np.bincount(content.image[content.usable], minlength=len(content.files))
         for image in np.flatnonzero(own == 0):
             content.add("image-without-objects", "", image=int(image))
-    if len(contents) == 1:
-        only = contents[0]
-        only.add("split-absent", f"the dataset has {only.split.name!r} alone")
+    there = [content.split.name for content in contents]
+    for name in needed:
+        if name not in there:
+            contents[0].add("split-absent", f"there is no split {name!r}, only {', '.join(there)}")
 
 
 def _check_classes(content: Content) -> None:
