@@ -64,6 +64,12 @@ KINDS = {
         "Welcome as background, unless their objects were just not labelled.",
     ),
     # Entries
+    "reading": Kind(
+        WARNING,
+        "remarks on reading the dataset",
+        "What was left out, changed or guessed; docs/data.md says what becomes of what. Labels "
+        "left out are not learned.",
+    ),
     "entry-malformed": Kind(
         ERROR, "entries that lack what is needed", "Add the fields that data/README.md shows."
     ),

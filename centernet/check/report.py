@@ -59,7 +59,6 @@ class Report:
         compared: name of the split that ``steps`` are about.
         steps: the resolutions, ascending.
         findings: of all splits.
-        notes: what reading the dataset had to guess.
     """
 
     dataset: Path
@@ -71,7 +70,6 @@ class Report:
     compared: str
     steps: list[Step]
     findings: list[Finding]
-    notes: list[str]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,7 +144,6 @@ def check(
         compared=compared.split.name if compared else "",
         steps=_steps(compared, canvas_size, top_k) if compared else [],
         findings=gathered(contents),
-        notes=[note for split in splits.values() for note in split.notes],
     )
 
 
@@ -200,7 +197,6 @@ def as_dict(report: Report) -> dict[str, Any]:
             "steps": [vars(step) | {"canvas_size": list(step.canvas_size)}
                       for step in report.steps],
         },
-        "notes": report.notes,
         "findings": [finding.as_dict() for finding in report.findings],
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The report as one page of text."""
 
+import os
 import textwrap
 from collections.abc import Sequence
 from itertools import islice
@@ -24,7 +25,6 @@ def page(report: Report) -> str:
         f"{report.dataset}: {advice.verdict(report)}",
         f"canvas {height}x{width}, {height // stride}x{width // stride} cells",
         *_wrapped(report.why_this_size),
-        *(f"note: {note}" for note in report.notes[:5]),
     ]
     parts = [head, _findings(report), _classes(report), _ceilings(report), _steps(report)]
     lines = [line for part in parts if part for line in [*part, ""]]
@@ -38,7 +38,8 @@ def _findings(report: Report) -> list[str]:
         severity, title, _ = KINDS[kind]
         lines.append(f"{severity:<8} {len(found):>6,}  {title} ({splits})")
         for finding in islice(found, _MOST_EXAMPLES if severity != "note" else 1):
-            lines.append(_cut(f"{'':17}{_where(finding)}{finding.what}".rstrip(": ")))
+            what = finding.what.replace(f"{report.dataset}{os.sep}", "")
+            lines.append(_cut(f"{'':17}{_where(finding)}{what}".rstrip(": ")))
     return lines or ["nothing was found to be wrong"]
 
 
