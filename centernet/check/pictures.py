@@ -1,11 +1,9 @@
-"""Images and crops for the page, as JPEG inside it, with boxes to draw over them."""
+"""Images and crops inside the page, with boxes to draw over them."""
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from centernet.check.report import Report
 from centernet.drawing import CLASS_COLORS
 from centernet.errors import InputError
 from centernet.images import read_image
+from centernet.inspector.encode import picture_uri
 
 _SAMPLES_PER_CLASS, _MOST_SAMPLES = 2, 16
 _SAMPLE_SIDE, _CROP_SIDE = 560, 240
@@ -37,7 +36,7 @@ class Picture:
     """A picture in the page.
 
     Attributes:
-        data: URI of its JPEG.
+        data: URI that holds it.
         size: (height, width) of what it shows, in which the boxes are given.
         outlines: the boxes.
         caption: below it.
@@ -60,7 +59,7 @@ def samples(report: Report) -> list[Picture]:
         caption = f"{content.split.name}: {content.files[image]}"
         pictures.append(
             Picture(
-                _jpeg(pixels, _SAMPLE_SIDE),
+                picture_uri(pixels, _SAMPLE_SIDE),
                 pixels.shape[:2],
                 [_outline(content, a) for a in own],
                 caption,
@@ -88,7 +87,7 @@ def crop(report: Report, finding: Finding) -> Picture | None:
             pixels = pixels[top:bottom, left:right]
             box = (x - left, y - top, max(w, 1), max(h, 1))
             outlines = [Outline(box, "", CLASS_COLORS[0])]
-    return Picture(_jpeg(pixels, _CROP_SIDE), pixels.shape[:2], outlines, finding.what)
+    return Picture(picture_uri(pixels, _CROP_SIDE), pixels.shape[:2], outlines, finding.what)
 
 
 def _chosen(report: Report) -> Iterable[tuple[Content, int]]:
@@ -122,14 +121,6 @@ def _pixels(content: Content, image: int) -> NDArray[np.uint8] | None:
         return read_image(Path(content.split.images) / content.files[image])
     except InputError:
         return None
-
-
-def _jpeg(pixels: NDArray[np.uint8], side: int) -> str:
-    scale = side / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
 def class_colors(names: Sequence[str]) -> dict[str, str]:
