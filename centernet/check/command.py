@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
         read_images=not options.no_images,
         progress=sys.stderr.isatty(),
     )
-    path = options.output or Path("runs/check") / f"{report.dataset.resolve().stem}.html"
+    dataset = report.dataset.resolve()
+    name = dataset.name if dataset.is_dir() else dataset.stem
+    path = options.output or Path("runs/check") / f"{name}.html"
     with whole(path) as unfinished:
         unfinished.write_text(html(report), encoding="utf-8")
     numbers = path.with_suffix(".json")

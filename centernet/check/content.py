@@ -238,8 +238,3 @@ def _side(value: Any) -> float:
 
 def _lookup(position: dict[Any, int], keys: Sequence[Any]) -> NDArray[np.int64]:
     return np.array([position.get(key, -1) for key in keys], np.int64)
-
-
-def _areas(annotations: Sequence[dict[str, Any]], boxes: NDArray) -> NDArray[np.float64]:
-    given = np.array([_side(a.get("area")) for a in annotations])
-    return np.where(np.isnan(given), boxes[:, 2] * boxes[:, 3], given)

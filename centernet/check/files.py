@@ -93,13 +93,12 @@ def _compare_size(content: Content, image: int, size: tuple[int, int]) -> None:
 
 def check_orphans(contents: Sequence[Content]) -> None:
     """Note image files in the splits' folders that none of them lists."""
-    listed = {_plain(path) for content in contents for path in paths_of(content)}
-    seen: set[str] = set()
+    seen = {_plain(path) for content in contents for path in paths_of(content)}
     for content in contents:
         if not content.split.images.is_dir():
             continue
         for path in images_in(content.split.images, deep=True):
-            if _plain(path) not in listed | seen:
+            if _plain(path) not in seen:
                 seen.add(_plain(path))
                 content.add("image-orphan", str(path.relative_to(content.split.images)))
 

@@ -79,10 +79,12 @@ def sizes(report: Report) -> tuple[np.ndarray, np.ndarray]:
     )
     cells = np.concatenate([np.sqrt(grid.size_cells.prod(1)) for grid in report.grids])
     below = np.concatenate([grid.below_cell for grid in report.grids])
-    chosen = [label == i for i in range(len(report.names))]
+    order = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[order], np.arange(1, len(report.names)))
+    chosen = np.split(order, starts)
     return (
-        np.array([np.median(cells[own]) if own.any() else np.nan for own in chosen]),
-        np.array([below[own].mean() if own.any() else 0.0 for own in chosen]),
+        np.array([np.median(cells[own]) if len(own) else np.nan for own in chosen]),
+        np.array([below[own].mean() if len(own) else 0.0 for own in chosen]),
     )
 
 
