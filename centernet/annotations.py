@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -224,14 +225,15 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
         )
     if dropped:
         reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
-        log.warning(
-            "%s: dropped %d of %d boxes: %s",
-            path,
-            dropped.total(),
-            len(coco["annotations"]),
-            reasons,
-        )
+        count = f"{dropped.total()} of {len(coco['annotations'])}"
+        _warn_once(f"{path}: dropped {count} boxes: {reasons}")
     return kept
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Each evaluation reads the same file again."""
+    log.warning("%s", message)
 
 
 def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:

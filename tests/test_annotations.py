@@ -92,6 +92,7 @@ def test_bad_boxes_are_dropped_and_counted_in_one_line(write, caplog):
     annotations = [BOX | {"bbox": box} for group in boxes.values() for box in group]
     with caplog.at_level(logging.WARNING):
         coco = read_coco(path := write(annotations))
+        read_coco(path)
     assert [a["bbox"] for a in coco["annotations"]] == boxes[""]
     assert [a["id"] for a in coco["annotations"]] == [1, 2]
     assert caplog.messages == [
