@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
-name=shapes_resnet18
+name=shapes_resnet10t
 
 step() { printf '\n$ %s\n' "$*"; "$@"; }
 
