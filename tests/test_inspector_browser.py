@@ -228,6 +228,30 @@ def test_zoom_pan_and_the_way_to_a_problem(page):
     assert width() > fitted and page.all("#marks .lit")
 
 
+def test_zoom_stays_when_sizes_change(page):
+    def width():
+        return page.one("#world").size["width"]
+
+    page.browser.set_window_size(970, 900)
+    page.settle()
+    stage, fitted = page.one("#stage"), width()
+    stage.send_keys("+++")
+    zoomed, height = width(), stage.size["height"]
+    page.hover(stage)
+    assert page.text("#readout") and stage.size["height"] == height
+    assert width() == zoomed > 3 * fitted
+    middle = "return (stage.clientWidth / 2 - view.x) / view.scale"
+    before = page.browser.execute_script(middle)
+    page.browser.set_window_size(1100, 800)
+    page.settle()
+    assert width() == zoomed and page.browser.execute_script(middle) == pytest.approx(before)
+    stage.send_keys("0")
+    fitted = width()
+    page.browser.set_window_size(1300, 900)
+    page.settle()
+    assert width() > fitted  # what is fitted stays so
+
+
 def test_images_are_walked_through_sorted_and_chosen_by_reason(page):
     page.press("j")
     assert page.text("#name") == "fine.png" and page.text("#problems") == "All is well."
@@ -245,6 +269,9 @@ def test_a_link_leads_to_an_object(browser, drawn):
     WebDriverWait(browser, 20).until(lambda b: b.find_elements("css selector", "#marks .lit"))
     assert browser.find_element("id", "name").text == "worse.png"
     assert "missed" in browser.find_element("css selector", "#marks .lit").get_attribute("class")
+    # Also after the browser has told the size of the picture for the first time.
+    browser.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert browser.execute_script("return view.scale > view.fitted")
 
 
 def test_it_fits_a_phone(page):

@@ -9,7 +9,7 @@ const marks = document.getElementById("marks");
 const tip = document.getElementById("tip");
 
 const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
-const view = { scale: 1, x: 0, y: 0, fitted: 1 };
+const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
 let maps = null; // of the image that is shown: {prediction, target} by label, and cells
 
 // ---- heat
@@ -186,10 +186,24 @@ function spotlight(image, thing) {
 
 // ---- zoom and pan: pixel (px, py) of the image is at (x + scale * px, y + scale * py)
 
+function measure(image) {
+  [view.width, view.height] = [stage.clientWidth, stage.clientHeight];
+  view.fitted = Math.min(view.width / image.width, view.height / image.height);
+}
+
 function fit(image) {
-  const { clientWidth, clientHeight } = stage;
-  view.fitted = Math.min(clientWidth / image.width, clientHeight / image.height);
+  measure(image);
   zoomTo(view.fitted, image.width / 2, image.height / 2);
+}
+
+const zoomed = () => view.scale > 1.01 * view.fitted;
+
+// Where the stage has a new size: zoomed in, the scale and what is in the middle stay.
+function refit(image) {
+  if (!zoomed()) return fit(image);
+  const middle = [view.width / 2 - view.x, view.height / 2 - view.y].map((at) => at / view.scale);
+  measure(image);
+  zoomTo(Math.max(view.scale, view.fitted), ...middle);
 }
 
 // So that a pixel of the image is in the middle.
@@ -225,5 +239,5 @@ function placeWorld() {
     { left: `${view.x}px`, top: `${view.y}px`, width: `${width}px`, height: `${height}px` });
   marks.style.setProperty("--scale", view.scale);
   // At rest a finger scrolls the page; zoomed in it moves the picture.
-  stage.classList.toggle("zoomed", view.scale > 1.01 * view.fitted);
+  stage.classList.toggle("zoomed", zoomed());
 }

@@ -65,7 +65,7 @@ function listenToPointers() {
     if (factor) zoomBy(factor);
     else fit(current());
   });
-  new ResizeObserver(() => fit(current())).observe(stage);
+  new ResizeObserver(() => refit(current())).observe(stage);
 }
 
 // ---- keys
