@@ -164,7 +164,7 @@ def _entry(findings: Findings, maps: Maps) -> dict[str, Any]:
         "matrix": [_round(v, 4) for v in (scale[0], shift[0], scale[1], shift[1])],
         "thumbnail": picture_uri(maps.pixels, _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY),
         "peaks": [
-            {"label": label, "score": _round(score, 4), "cell": cell, "box": box}
+            {"label": label, "score": _round(score), "cell": cell, "box": box}
             for label, score, cell, box in zip(
                 peaks.labels.tolist(),
                 peaks.scores,
@@ -229,5 +229,5 @@ def _boxes(boxes: NDArray) -> list[list[float]]:
     return [[_round(value, 1) for value in box] for box in np.nan_to_num(boxes)]
 
 
-def _round(value: Any, digits: int = 3) -> float:
+def _round(value: Any, digits: int = 6) -> float:
     return round(float(value), digits)
