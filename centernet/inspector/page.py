@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from centernet.drawing import HEAT_COLORS, class_color
 from centernet.errors import InputError
@@ -45,7 +45,7 @@ class Page:
         class_names: Sequence[str],
         *,
         title: str = "",
-        threshold: ArrayLike = 0.3,
+        threshold: float | str = 0.3,
         best: Sequence[float | None] | None = None,
         iou: float = 0.5,
         limit: int | None = None,
@@ -55,7 +55,7 @@ class Page:
         Args:
             class_names: by label.
             title: says what is looked at.
-            threshold: that the page opens with, see :func:`centernet.thresholds.by_label`.
+            threshold: that the page opens with: a number, or ``best`` for each class's own.
             best: each class's best threshold, where they are known.
             iou: that was given to :func:`centernet.inspector.look`.
             limit: most images; None for all.
@@ -120,14 +120,13 @@ class Page:
 
     def _about(self) -> dict[str, Any]:
         best, classes = self.best, len(self.class_names)
-        by_class = isinstance(self.threshold, str)
         return {
             "title": self.title,
             "classes": [
                 {"name": name, "color": class_color(i)} for i, name in enumerate(self.class_names)
             ],
             "heat_colors": HEAT_COLORS.tolist(),
-            "threshold": self.threshold if by_class else _round(self.thresholds[0]),
+            "threshold": BEST if self.threshold == BEST else _round(self.threshold),
             "best": best and [_round(t) for t in by_label(BEST, best, classes)],
             "iou": self.iou,
             "floor": FLOOR,
