@@ -131,6 +131,7 @@ def test_the_page_holds_what_was_seen(tmp_path):
     assert pictures["cells"] == [32, 32]
     assert set(pictures["prediction"]) == {"0"} and set(pictures["target"]) == {"0", "1"}
     assert decoded(pictures["prediction"]["0"])[15, 10] == 255
+    assert all(f"about.{name}" in text for name in seen)  # the scripts use all of it
 
 
 def test_of_more_images_than_the_limit_the_worst_are_kept(tmp_path):

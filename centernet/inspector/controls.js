@@ -54,6 +54,7 @@ function build() {
   $("legend").append(...legend());
   $("best-row").hidden = !about.best;
   $("best").checked = state.best;
+  $("threshold").min = about.floor;
   $("threshold").value = state.threshold;
   $("here").hidden = $("everywhere").hidden = !annotated;
 }

@@ -121,7 +121,6 @@ class Page:
     def _about(self) -> dict[str, Any]:
         best, classes = self.best, len(self.class_names)
         return {
-            "title": self.title,
             "classes": [
                 {"name": name, "color": class_color(i)} for i, name in enumerate(self.class_names)
             ],
