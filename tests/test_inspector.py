@@ -80,6 +80,15 @@ def test_badness_counts_misses_and_false_boxes_and_then_looks_closer(tmp_path):
     assert ignored.false[0].reason == Reason.IGNORED and ignored.badness(thresholds) == 0
 
 
+def test_badness_counts_misses_at_every_threshold_and_false_boxes_from_theirs(tmp_path):
+    boxes = [BOX, (90, 90, 120, 120)]
+    missed = look(spot_detector(), example(tmp_path / "a.png", boxes=boxes, labels=[0, 0]))[0]
+    assert missed.badness(np.zeros(3)) == pytest.approx(1.001, abs=1e-5)
+    false = look(spot_detector(), example(tmp_path / "a.png", boxes=[]))[0]
+    assert false.badness(np.full(3, 0.9)) == pytest.approx(1.001, abs=1e-5)
+    assert false.badness(np.ones(3)) == 0
+
+
 def test_examples_are_the_images_of_a_dataset(tiny_coco):
     crowd = {"bbox": [0, 0, 9, 9], "iscrowd": 1}
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}, crowd], sizes=[(40, 60)] * 2)

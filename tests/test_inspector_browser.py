@@ -274,6 +274,22 @@ def test_a_link_leads_to_an_object(browser, drawn):
     assert browser.execute_script("return view.scale > view.fitted")
 
 
+def test_the_page_finds_images_as_bad_as_they_were_found_when_it_was_made(browser, drawn, tmp_path):
+    page, found = Page(tuple(COLORS)), []
+    for boxes in ([], [(34, 58, 50, 66), (94, 98, 110, 106), (4, 4, 30, 30)]):
+        truth = np.array(boxes, np.float32).reshape(-1, 4), np.zeros(len(boxes), np.int64)
+        seen = look(spot_detector(), Example(drawn.parent / "worse.png", "worse.png", *truth))
+        page.add(*seen)
+        found.append(seen[0])
+    page.save(tmp_path / "two.html")
+    Open(browser, tmp_path / "two.html")
+    for threshold in (0, 0.3, 0.9, 1):  # one of the boxes scores 0.73
+        shown = browser.execute_script(
+            "state.threshold = arguments[0]; return about.images.map(badness)", threshold
+        )
+        assert shown == pytest.approx([f.badness(np.full(3, threshold)) for f in found], abs=1e-6)
+
+
 def test_it_fits_a_phone(page):
     page.browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",

@@ -72,6 +72,8 @@ class Findings:
     def badness(self, thresholds: NDArray) -> float:
         """How badly the image went: objects missed and boxes false, then by how far.
 
+        The page's own ``badness`` (``verdicts.js``) says the same when its thresholds change.
+
         Args:
             thresholds: by label.
         """
@@ -80,10 +82,11 @@ class Findings:
         scores, wrong = self.peaks.scores, 0.0
         for verdict, label in zip(self.missed, self.objects.labels, strict=True):
             score = 0.0 if verdict.match is None else scores[verdict.match]
-            wrong += (score < thresholds[label]) + 1e-3 * (1 - score)
+            wrong += bool(verdict.at(thresholds[label], scores)) + 1e-3 * (1 - score)
         for verdict, score, label in zip(self.false, scores, self.peaks.labels, strict=True):
-            if verdict.match is None and verdict.reason != Reason.IGNORED:
-                wrong += (score >= thresholds[label]) + 1e-3 * score
+            false = verdict.reason not in (None, Reason.IGNORED)
+            if false and score >= thresholds[label]:
+                wrong += 1 + 1e-3 * score
         return float(wrong)
 
 
