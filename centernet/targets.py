@@ -77,6 +77,18 @@ def gaussian_radius(
     return torch.stack(radii).amin(0)
 
 
+def target_radius(size: Tensor) -> Tensor:
+    """Radius (N,) int64 of the Gaussians in a target heatmap, in cells.
+
+    :func:`gaussian_radius` of the boxes in whole cells, truncated.
+
+    Args:
+        size: (N, 2) width and height of the boxes in cells.
+    """
+    width, height = size.ceil().unbind(1)
+    return gaussian_radius(height, width).long().clamp_(min=0)
+
+
 def encode_targets(
     targets: Sequence[dict],
     shape: tuple[int, int, int, int],
@@ -87,11 +99,11 @@ def encode_targets(
 ) -> Targets:
     """Turn the boxes of a batch into training maps, in one vectorised pass.
 
-    Centre cells are found by truncation; the Gaussian's radius is :func:`gaussian_radius` of the
-    box in whole cells, truncated, and its standard deviation (2 r + 1) / 6; where Gaussians of
-    a class meet, the larger value stays. A cell is ignored for a class when its centre, canvas
-    pixel (stride * x + stride / 2, stride * y + stride / 2), lies in an ignore region of that
-    class, unless it holds a real centre of that class.
+    Centre cells are found by truncation; the Gaussian's radius r is :func:`target_radius`, its
+    standard deviation (2 r + 1) / 6; where Gaussians of a class meet, the larger value stays. A
+    cell is ignored for a class when its centre, canvas pixel (stride * x + stride / 2,
+    stride * y + stride / 2), lies in an ignore region of that class, unless it holds a real centre
+    of that class.
 
     Args:
         targets: B dicts with ``boxes`` (n, 4) float xyxy in canvas pixels, cut to the canvas and
@@ -125,7 +137,7 @@ def encode_targets(
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     # A box that ends at the last cell's border may have its centre rounded onto that border.
     cell = center.long().clamp_(max=torch.tensor([columns - 1, rows - 1]))
-    radius = gaussian_radius(size[:, 1].ceil(), size[:, 0].ceil()).long().clamp_(min=0)
+    radius = target_radius(size)
     plane = batch_index * classes + label
 
     heatmap = _cleared(out, shape, device)

@@ -18,7 +18,7 @@ from centernet.heatmaps import peak_cells
 from centernet.inference import View
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.network import Network
-from centernet.targets import encode_targets, gaussian_radius
+from centernet.targets import encode_targets, target_radius
 
 # Fainter local maxima are no peaks, and of more than so many the faintest are left out.
 FLOOR, MOST_PEAKS = 0.05, 200
@@ -183,9 +183,8 @@ def _objects(
         (1, *shape),
         stride=stride,
     )
-    cell, size = targets.cell_index.numpy(), targets.size.ceil()
+    cell, radius = targets.cell_index.numpy(), target_radius(targets.size).numpy()
     cells = np.column_stack([cell % shape[2], cell // shape[2]])
-    radius = gaussian_radius(size[:, 1], size[:, 0]).long().numpy()
     return Objects(example.boxes[seen], labels, cells, radius), targets.heatmap[0].numpy()
 
 
