@@ -116,6 +116,12 @@ class RunFolder(Checkpoint):
         """Restore the best AP so far."""
         self.best = state_dict["best"]
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See that resuming begins with the next epoch, with ``max_steps`` too."""
+        # Else the trainer ends the last epoch once more, without a step or with a few that are not
+        # its own, and counts it twice.
+        trainer.fit_loop._iteration_based_training = lambda: False
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
         if self.new and trainer.is_global_zero:

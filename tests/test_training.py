@@ -166,6 +166,20 @@ def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss):
     assert rows_of(runs / "tiny") == rows_of(runs / "tiny-2")
 
 
+def test_resuming_a_run_with_max_steps_goes_on_with_the_next_epoch(train):
+    """Also where they broke an epoch off; and the last of ``max_epochs`` is run and validated."""
+    options = [
+        "--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=3",
+        "--trainer.callbacks+=GradientShare",
+    ]  # fmt: skip
+    train("fit", *options, "--trainer.max_steps=2")
+    train("fit", *options, "--trainer.max_steps=3", "--ckpt_path=last")
+    runs = train("fit", *options, "--trainer.max_steps=99", "--ckpt_path=last") / "runs"
+    rows = rows_of(runs / "tiny")
+    assert [(row["epoch"], row["step"]) for row in rows] == [("0", "2"), ("1", "3"), ("2", "5")]
+    assert all(row["loss"] and row["gradient/easy"] for row in rows) and rows[-1]["AP"]
+
+
 def test_weights_to_start_from(train, capsys):
     run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
     weights = f"--model.weights={run / 'best.ckpt'}"
