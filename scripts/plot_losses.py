@@ -23,18 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from centernet.architectures import make_loss
 from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.cli import run_and_exit
 from centernet.data import CocoDetection, collate
-from centernet.errors import InputError
+from centernet.detector import choose_device
+from centernet.errors import InputError, require_at_least
 from centernet.losses import (
-    CenterNetLoss,
     focal_loss_star,
     ghm_classification_loss,
     gradient_shares,
     sigmoid_focal_loss,
 )
-from centernet.targets import encode_targets
+from centernet.network import Network
 
 BINS = 10
 # What is compared on a heatmap: name, loss, its options. Cross-entropy is the yardstick.
@@ -114,6 +115,8 @@ def measure_shares(
     Returns:
         By name of the loss (BINS,); under "all cells" the share of the cells themselves.
     """
+    require_at_least(1, limit=limit, batch_size=batch_size)
+    device = choose_device(device)
     checkpoint = read_checkpoint(weights)
     description = checkpoint[DESCRIPTION]
     network = build_network(checkpoint).to(device)
@@ -132,23 +135,23 @@ def measure_shares(
         canvases, targets = collate([dataset[i] for i in indices])
         with torch.no_grad():
             outputs = network(canvases.to(device))
-        for name, shares in shares_of_batch(outputs, targets, network.stride).items():
+        for name, shares in shares_of_batch(network, outputs, targets).items():
             sums[name] = sums.get(name, 0) + len(indices) * shares
     return {name: (total / total.sum()).cpu().numpy() for name, total in sums.items()}
 
 
 def shares_of_batch(
-    outputs: dict[str, Tensor], targets: list[dict], stride: int
+    network: Network, outputs: dict[str, Tensor], targets: list[dict]
 ) -> dict[str, Tensor]:
     """Shares of one batch's gradient, under every loss, and of its cells."""
     logits = outputs["heatmap"].requires_grad_()
-    wanted = encode_targets(targets, tuple(logits.shape), stride=stride, device=logits.device)
+    wanted = network.encode(targets, outputs)
     positive = wanted.heatmap == 1
     edges = [i / BINS for i in range(1, BINS)]
     seen = torch.ones_like(logits) if wanted.mask is None else wanted.mask
     shares = {"all cells": gradient_shares(seen, logits, positive, edges)}
     for name, heatmap_loss, options in COMPARED:
-        loss = CenterNetLoss(heatmap_loss=heatmap_loss, heatmap_loss_options=options)
+        loss = make_loss(network, heatmap_loss, heatmap_loss_options=options)
         (gradient,) = torch.autograd.grad(loss([outputs], wanted)["heatmap"], logits)
         shares[name] = gradient_shares(gradient, logits, positive, edges)
     return shares
@@ -183,7 +186,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--annotations", help="COCO JSON of the images")
     parser.add_argument("--limit", type=int, default=64, help="images looked at (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=8, help="of ghm's density (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, ... (%(default)s)")
     options = parser.parse_args(arguments)
     if options.weights and not (options.images and options.annotations):
         parser.error("--weights needs --images and --annotations")

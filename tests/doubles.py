@@ -81,7 +81,11 @@ def blob(size: tuple[int, int], x: float, y: float, sigma: float) -> np.ndarray:
     return np.repeat((160 * bump[..., None]).round().astype(np.uint8), 3, axis=2)
 
 
-def checkpoint(class_names: Iterable[str] = ("cat", "dog"), image_size: tuple[int, int] = (64, 96)):
+def checkpoint(
+    class_names: Iterable[str] = ("cat", "dog"),
+    image_size: tuple[int, int] = (64, 96),
+    box_head: str = "size",
+):
     """What train.py fit writes, of a network as small as they come."""
     names = list(class_names)
     architecture = {
@@ -89,6 +93,7 @@ def checkpoint(class_names: Iterable[str] = ("cat", "dog"), image_size: tuple[in
         "backbone": "test_efficientnet",
         "neck_channels": [8, 8, 8],
         "head_channels": 8,
+        "box_head": box_head,
     }
     torch.manual_seed(0)
     state = CenterNet(**architecture).state_dict()

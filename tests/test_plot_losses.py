@@ -9,6 +9,8 @@ import pytest
 import torch
 from doubles import checkpoint
 
+from centernet.errors import InputError
+
 SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "plot_losses.py"))
 
 
@@ -18,10 +20,11 @@ def test_curves_need_no_network(tmp_path):
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
-def test_shares_of_a_network(tmp_path, tiny_coco, capsys):
+@pytest.mark.parametrize("box_head", ["size", "sides"])
+def test_shares_of_a_network(tmp_path, tiny_coco, capsys, box_head):
     boxes = [{"bbox": [2, 3, 30, 20]}, {"bbox": [5, 5, 9, 9], "category_id": 7}]
     files = tiny_coco(boxes, sizes=((40, 60),) * 3)
-    torch.save(checkpoint(), tmp_path / "best.ckpt")
+    torch.save(checkpoint(box_head=box_head), tmp_path / "best.ckpt")
     given = ["--weights", str(tmp_path / "best.ckpt"), "--annotations", str(files.annotations)]
     SCRIPT["main"](
         [*given, "--images", str(files.images), "--batch-size=2", f"--output={tmp_path}"]
@@ -35,6 +38,20 @@ def test_shares_of_a_network(tmp_path, tiny_coco, capsys):
     # Head bias: p is about 0.1 everywhere, so nearly all cells are easy and the centres hard.
     assert shares["all cells"][:2].sum() > 0.99
     assert shares["ghm"][5:].sum() > shares["cross-entropy"][5:].sum()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--limit=0", "limit must be at least 1, got 0"),
+        ("--batch-size=0", "batch_size must be at least 1, got 0"),
+        ("--device=tpu", "device 'tpu' cannot be used"),
+    ],
+)
+def test_a_wrong_option_is_named(tmp_path, wrong, said):
+    given = ["--weights=best.ckpt", "--images=.", "--annotations=a.json", f"--output={tmp_path}"]
+    with pytest.raises(InputError, match=said):
+        SCRIPT["main"]([*given, wrong])
 
 
 def test_weights_need_images(tmp_path, capsys):
