@@ -21,7 +21,9 @@ import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
 from centernet import CenterNet, layers
+from centernet.cli import run_and_exit
 from centernet.decode import decode
+from centernet.errors import require_at_least
 from centernet.losses import CenterNetLoss, penalty_reduced_focal_loss
 from centernet.targets import encode_targets, gaussian_radius
 
@@ -174,6 +176,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10, help="runs of each side (%(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
+    require_at_least(1, repeats=options.repeats, threads=options.threads)
     torch.set_num_threads(options.threads)
     unknown = set(options.parts) - MEASURES.keys()
     if unknown:
@@ -183,4 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

@@ -1,5 +1,6 @@
 """How an image is looked at (size, mirrored too, several scales), and how all that is joined."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry
-from centernet.errors import InputError
+from centernet.errors import InputError, require_at_least
 from centernet.suppression import suppress
 
 
@@ -42,10 +43,11 @@ class Modes:
             raise InputError(
                 f"resolution must be auto, keep or a number of pixels, got {self.resolution!r}"
             )
-        if not self.scales or not all(scale > 0 for scale in self.scales):
-            raise InputError(f"scales must be one or more positive numbers, got {self.scales}")
-        if self.top_k < 1:
-            raise InputError(f"top_k must be at least 1, got {self.top_k}")
+        if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
+            raise InputError(
+                f"scales must be one or more positive, finite numbers, got {self.scales}"
+            )
+        require_at_least(1, top_k=self.top_k)
         number = isinstance(self.nms, int | float) and 0 <= self.nms <= 1
         if self.nms not in (None, "soft") and not number:
             raise InputError(f"nms must be soft or an IoU from 0 to 1, got {self.nms!r}")

@@ -14,6 +14,7 @@ from centernet.inference import Modes, forward, join, view
         ({"resolution": 0}, "0"),
         ({"scales": ()}, r"\(\)"),
         ({"scales": (1, -0.5)}, "-0.5"),
+        ({"scales": (1, np.inf)}, "inf"),
         ({"top_k": 0}, "0"),
         ({"nms": "hard"}, "hard"),
         ({"nms": 1.5}, "1.5"),
