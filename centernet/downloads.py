@@ -15,6 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
 # Seconds to wait before going on after a cut-off; a byte more than before starts them anew.
 _RETRY_AFTER = (1.0, 2.0, 4.0, 8.0)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Archive:
     Attributes:
         url: where it is.
         name: of the file here; by default the last part of the URL.
-        md5: what is published of it, if anything; without, an archive is checked by the sums that
-            it carries itself.
+        md5: what is published of it, if anything; without, it must be a zip, which is checked by
+            the sums that it carries itself.
     """
 
     url: str
@@ -122,7 +124,7 @@ def unpacked(
         for path in archives:
             try:
                 _unpack(path, folder, wanted)
-            except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            except _DAMAGED as error:
                 raise InputError(f"{path} cannot be unpacked, fetch it anew: {error}") from None
             except OSError as error:
                 raise InputError(
@@ -200,7 +202,8 @@ def _download_once(archive: Archive, part: Path, target: Path) -> bool:
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        with _network():
+            response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             # Nothing lies beyond: all is here, or it is another file, and the check will tell.
@@ -221,11 +224,27 @@ def _download_once(archive: Archive, part: Path, target: Path) -> bool:
             part.open("ab" if resumes else "wb") as file,
             _bar(target.name, total, have) as bar,
         ):
-            while chunk := response.read(_CHUNK):
+            while chunk := _read(response):
                 file.write(chunk)
                 have += len(chunk)
                 bar.update(len(chunk))
     return total is None or have >= total
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    with _network():
+        return response.read(_CHUNK)
+
+
+@contextlib.contextmanager
+def _network() -> Iterator[None]:
+    """Raises ConnectionError for what the system says of the network, and not of the disk."""
+    try:
+        yield
+    except urllib.error.URLError:
+        raise
+    except OSError as error:
+        raise ConnectionError(error.strerror or str(error)) from None
 
 
 def _check(archive: Archive, path: Path, remedy: str) -> None:
@@ -243,7 +262,7 @@ def _check(archive: Archive, path: Path, remedy: str) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
-    except zipfile.BadZipFile as error:
+    except _DAMAGED as error:
         broken = str(error)
     if broken:
         raise InputError(f"{path} is damaged ({broken}): {remedy}")
@@ -259,7 +278,13 @@ def _unpack(path: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
     with tarfile.open(path) as file:
         for member in tqdm(file, path.name, unit="file", disable=None):
             if member.isfile() and wanted(member.name):
-                file.extract(member, folder, filter="data")
+                target = (folder / member.name).resolve()
+                if not target.is_relative_to(folder.resolve()):
+                    raise tarfile.TarError(f"{member.name!r} would lie outside of it")
+                # Not by extract: its filter came with Python 3.11.4.
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with file.extractfile(member) as content, target.open("wb") as copy:
+                    shutil.copyfileobj(content, copy)
 
 
 def _bar(name: str, total: int | None, done: int = 0) -> tqdm:
