@@ -48,8 +48,9 @@ class CenterNet(Network):
 
         Args:
             num_classes: number of classes, the channels of the heatmap.
-            backbone: any timm model that offers features at stride 32, as ``resnet18`` or
-                ``mobilenetv4_conv_small``; or ``hourglass104``, which has no use for a neck.
+            backbone: any timm model that offers features at stride 32 and takes images of any size,
+                as ``resnet18`` or ``mobilenetv4_conv_small``; or ``hourglass104``, which has no use
+                for a neck.
             neck: ``deconv``, the paper's for ResNets; ``dla``, the paper's for DLA-34; or ``fpn``,
                 which learns fastest; see :mod:`centernet.necks`.
             neck_channels: widths of the neck's three steps; the original's ``res_*`` networks have

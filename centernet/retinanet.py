@@ -37,8 +37,8 @@ class RetinaNet(Network):
 
         Args:
             num_classes: number of classes.
-            backbone: any timm model that offers features at strides 8, 16 and 32: ``resnet18`` to
-                ``resnet152``, ...
+            backbone: any timm model that offers features at strides 8, 16 and 32 and takes images
+                of any size: ``resnet18`` to ``resnet152``, ...
             pretrained: start from timm's ImageNet weights (fetched on first use).
 
         Raises:

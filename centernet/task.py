@@ -14,6 +14,7 @@ from torch import Tensor
 
 from centernet.annotations import shortened
 from centernet.architectures import make_loss, make_network
+from centernet.backbones import require_size
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.checkpoints import DESCRIPTION, description
 from centernet.collected import Collected, Found, in_image_pixels
@@ -75,8 +76,9 @@ class CenterNetTask(LightningModule):
             class_names: names by label; comes from the data.
             detector: centernet, or retinanet, the anchor-based one to compare with, which has no
                 use for neck options and head_channels.
-            backbone: any timm model with stride-32 features: resnet18, dla34, convnext_tiny,
-                mobilenetv4_conv_small, ...; or hourglass104, which has no use for a neck.
+            backbone: any timm model with stride-32 features that takes images of any size:
+                resnet18, dla34, convnext_tiny, mobilenetv4_conv_small, ...; or hourglass104, which
+                has no use for a neck.
             neck: what brings the features back to stride 4: deconv (the paper's for ResNets), dla
                 (the paper's for DLA-34), or fpn, which learns fastest.
             neck_channels: widths of the neck's three steps; the original's plain ResNets have 256,
@@ -166,6 +168,7 @@ class CenterNetTask(LightningModule):
                 f"data.image_size must be multiples of {multiple} for this network, "
                 f"got {size[0]}x{size[1]}"
             )
+        require_size(self.model.backbone, self.model.architecture["backbone"], size)
         if stage == "fit":
             self._check_batch(size)
 

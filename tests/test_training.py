@@ -390,6 +390,7 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--model.test.scales=[]"], "scales"),
         (["--model.test.nms=2"], "nms"),
         (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
+        (["--model.backbone=efficientformerv2_s0"], "takes no images of 64x64"),
         (["--model.ema_decay=1"], "ema_decay"),
         (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
         (["--model.heatmap_loss=hinge"], "hinge"),
