@@ -330,7 +330,7 @@ def test_histograms_and_sizes_of_classes_count_every_object():
     [
         (["nowhere"], "dataset nowhere does not exist"),
         (["SHAPES", "--image-size", "100"], "multiple of 32"),
-        (["SHAPES", "--top-k", "0"], "--top-k must be at least 1"),
+        (["SHAPES", "--top-k", "0"], "top_k must be at least 1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(shapes, capsys, arguments, named):

@@ -9,7 +9,7 @@ from centernet.canvas import canvas_size
 from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
-from centernet.errors import InputError
+from centernet.errors import require_at_least
 from centernet.files import whole
 from centernet.network import Network
 
@@ -20,11 +20,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: there is no dataset, or an option is wrong.
     """
-    if options.top_k < 1 or options.sample < 0:
-        raise InputError(
-            f"--top-k must be at least 1 and --sample at least 0, got {options.top_k} and "
-            f"{options.sample}"
-        )
+    require_at_least(1, top_k=options.top_k)
+    require_at_least(0, sample=options.sample)
     size = options.image_size
     report = check(
         options.dataset,

@@ -10,9 +10,10 @@ from centernet.check import advice
 from centernet.check.classes import counts
 from centernet.check.findings import KINDS, by_kind
 from centernet.check.histograms import histograms
-from centernet.check.pictures import class_colors, crop, samples
+from centernet.check.pictures import crop, samples
 from centernet.check.report import Report
 from centernet.check.text import sizes
+from centernet.drawing import class_color
 
 # Of each kind of finding, how many are shown as pictures, and how many are listed.
 _MOST_CROPS, _MOST_LISTED = 4, 50
@@ -67,14 +68,14 @@ def _classes(report: Report) -> list[dict]:
     """One row per class, the most frequent first."""
     per_split = np.stack([counts(content) for content in report.contents])
     cells, below = sizes(report)
-    total, colors = per_split.sum(0), class_colors(report.names)
+    total = per_split.sum(0)
     best = dict(zip((c.split.name for c in report.contents), report.ceilings, strict=True))
     best = best.get(report.compared)
     most = max(1, total.max(initial=0))
     return [
         {
             "name": report.names[label],
-            "color": colors[report.names[label]],
+            "color": class_color(label),
             "counts": per_split[:, label].tolist(),
             "share": float(total[label] / most),
             "cells": float(cells[label]),

@@ -1,6 +1,6 @@
 """Images and crops inside the page, with boxes to draw over them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from centernet.check.content import Content
 from centernet.check.findings import Finding
 from centernet.check.grid import Grid
 from centernet.check.report import Report
-from centernet.drawing import CLASS_COLORS
+from centernet.drawing import class_color
 from centernet.errors import InputError
 from centernet.images import read_image
 from centernet.inspector.encode import picture_uri
@@ -86,7 +86,7 @@ def crop(report: Report, finding: Finding) -> Picture | None:
         if right - left > 1 and bottom - top > 1:
             pixels = pixels[top:bottom, left:right]
             box = (x - left, y - top, max(w, 1), max(h, 1))
-            outlines = [Outline(box, "", CLASS_COLORS[0])]
+            outlines = [Outline(box, "", class_color(0))]
     return Picture(picture_uri(pixels, _CROP_SIDE), pixels.shape[:2], outlines, finding.what)
 
 
@@ -111,7 +111,7 @@ def _labels(content: Content, grid: Grid) -> NDArray[np.int64]:
 
 
 def _outline(content: Content, annotation: int) -> Outline:
-    color = CLASS_COLORS[int(content.label[annotation]) % len(CLASS_COLORS)]
+    color = class_color(int(content.label[annotation]))
     name = content.name(annotation) + " (region)" * int(content.region[annotation])
     return Outline(tuple(content.boxes[annotation].tolist()), name, color)
 
@@ -121,8 +121,3 @@ def _pixels(content: Content, image: int) -> NDArray[np.uint8] | None:
         return read_image(Path(content.split.images) / content.files[image])
     except InputError:
         return None
-
-
-def class_colors(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each class's boxes."""
-    return {name: CLASS_COLORS[i % len(CLASS_COLORS)] for i, name in enumerate(names)}
