@@ -32,7 +32,7 @@ GENERATOR, VERSION = "centernet.shapes", 1  # a new version wherever the images 
 def draw_image(
     rng: np.random.Generator, size: int = 128, *, crowd_rate: float = CROWD_RATES["train"]
 ) -> tuple[np.ndarray, list[dict]]:
-    """Draws one image: 1 to 7 objects, with probability `crowd_rate` a crowd, or nothing at all.
+    """Draws one image: up to 6 objects, with probability `crowd_rate` a crowd, or nothing at all.
 
     Returns:
         The image, RGB uint8 `(size, size, 3)`, and COCO annotations without ids: `category_id`,

@@ -36,8 +36,8 @@ def ghm_classification_loss(
     Args:
         logits: any shape; one number per example and class.
         targets: of the same shape, bool, or numbers that are 0 or 1.
-        mask: bool, broadcasts to the logits; examples where it is False are not counted and add
-            neither loss nor gradient.
+        mask: bool, broadcasts to the logits; examples where it is False are not counted and, if
+            their logits are finite, add neither loss nor gradient.
         bins: number of regions.
         density: (bins,) the share of the examples in each region, to be used instead of this
             batch's; times the number of examples here, and at least one example per region.
