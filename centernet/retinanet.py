@@ -65,6 +65,8 @@ class RetinaNet(Network):
             _CHANNELS,
             LastLevelP6P7(channels[32], _CHANNELS),
         )
+        # Else backbones that end as wide as the pyramid would be treated differently.
+        self.pyramid.extra_blocks.use_P5 = False
         self._anchors = anchor_generator(_STRIDES)
         # Every anchor starts as an object with probability 0.01.
         self.head = RetinaNetHead(

@@ -41,6 +41,15 @@ def test_shapes_and_the_number_of_anchors(backbone):
     assert outputs["classification"].sigmoid().mean().item() == pytest.approx(0.01, rel=0.1)
 
 
+@pytest.mark.parametrize("backbone", ["dla46_c", SMALL])  # the first ends as wide as the pyramid
+def test_p6_is_made_of_the_backbone_s_last_features(backbone):
+    network, seen = RetinaNet(1, backbone).eval(), []
+    network.pyramid.extra_blocks.p6.register_forward_pre_hook(lambda _, x: seen.append(*x))
+    images = torch.rand(1, 3, 64, 64)
+    network(images)
+    assert torch.equal(seen[0], network.backbone(network.normalize(images))[-1])
+
+
 def test_everything_learns_batch_norms_too():
     network = RetinaNet(3, SMALL)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
