@@ -13,6 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou
 
 from centernet.suppression import nms_by_class
+from centernet.targets import check_labels
 
 # An anchor is an object's from the first IoU on, and background below the second; in between it is
 # left alone. So that few objects are without, an object's best anchor is one of the object that it
@@ -73,7 +74,7 @@ def encode_anchors(
     column, row = ((anchors[:, :2] + anchors[:, 2:]) / (2 * stride)).long().unbind(1)
     indices, boxes = [], []
     for image, target in enumerate(targets):
-        _check_labels(target["labels"], num_classes)
+        check_labels(target["labels"], num_classes)
         for label, region in target.get("ignore") or ():
             where = slice(None) if label is None else slice(label, label + 1)
             mask[image, :, where] &= ~region.to(device)[row, column][:, None]
@@ -99,13 +100,6 @@ def _match(boxes: Tensor, anchors: Tensor) -> Tensor:
     if not len(boxes):
         return anchors.new_full((len(anchors),), Matcher.BELOW_LOW_THRESHOLD, dtype=torch.long)
     return _MATCHER(box_iou(boxes, anchors))
-
-
-def _check_labels(labels: Tensor, num_classes: int) -> None:
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(
-            f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
-        )
 
 
 def decode_anchors(

@@ -129,8 +129,7 @@ def encode_targets(
     # The few numbers per object are worked out on the CPU and sent in one piece each.
     boxes = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride
     label = torch.cat([t["labels"] for t in targets]).cpu()
-    if len(label) and not 0 <= int(label.min()) <= int(label.max()) < classes:
-        raise ValueError(f"labels must be in 0..{classes - 1}, got {label.min()}..{label.max()}")
+    check_labels(label, classes)
     counts = torch.tensor([len(t["boxes"]) for t in targets])
     batch_index = torch.repeat_interleave(torch.arange(batch), counts)
     size = boxes[:, 2:] - boxes[:, :2]
@@ -155,6 +154,14 @@ def encode_targets(
         written_by=written_by,
         written_value=written_value,
     )
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Raise ValueError if a label is not one of the classes."""
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(
+            f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
+        )
 
 
 def render_heatmap(
