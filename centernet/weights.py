@@ -1,5 +1,6 @@
 """A trained network out of any file of weights, and its tensors as the start of a training."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -20,11 +21,13 @@ from centernet.errors import InputError
 from centernet.model import CenterNet
 from centernet.network import Network
 
+log = logging.getLogger(__name__)
+
 
 def load_weights(path: str | Path) -> tuple[Network, tuple[int, int] | None]:
     """The network of a checkpoint of ``train.py fit`` or of the original release, in eval mode.
 
-    Nothing in the file is executed.
+    Nothing in the file is executed. Numbers that are not finite are said in a warning.
 
     Returns:
         The network with its ``class_names``, and the canvas (height, width) that it was trained
@@ -36,11 +39,17 @@ def load_weights(path: str | Path) -> tuple[Network, tuple[int, int] | None]:
     content = read_file(path)
     if is_checkpoint(content):
         size = content[DESCRIPTION]["image_size"]
-        return build_network(content), size and tuple(size)
-    try:
-        return official.convert(official.state_dict_of(content)), None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        network, size = build_network(content), size and tuple(size)
+    else:
+        try:
+            network, size = official.convert(official.state_dict_of(content)), None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    if not all(value.isfinite().all() for value in network.state_dict().values()):
+        log.warning(
+            "%s holds weights that are not finite (NaN), which find nothing: train anew", path
+        )
+    return network, size
 
 
 def import_weights(

@@ -35,6 +35,17 @@ def test_other_classes_leave_the_last_layer_new(names):
     assert "heads.heatmap 2" in str(start) and "2 other classes (cat, dog)" in str(start)
 
 
+def test_weights_that_went_to_nan_are_said(tmp_path, caplog):
+    content = checkpoint()
+    torch.save(content, tmp_path / "w.ckpt")
+    Detector.load(tmp_path / "w.ckpt", device="cpu")
+    assert not caplog.text
+    content["state_dict"]["model.heads.size.2.bias"][0] = torch.nan
+    torch.save(content, tmp_path / "w.ckpt")
+    Detector.load(tmp_path / "w.ckpt", device="cpu")
+    assert f"{tmp_path / 'w.ckpt'} holds weights that are not finite" in caplog.text
+
+
 def test_weights_without_names_are_of_the_data_s_classes_if_there_are_as_many():
     assert not start_from(network("cat", "dog"), CenterNet(2, **SMALL)).new
     assert start_from(network("cat"), CenterNet(2, **SMALL)).new
