@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from typing import Literal
 
 import timm
-import torch
 from torch import nn
 
 from centernet.errors import InputError
@@ -68,24 +67,6 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
     if last != _LAST_STRIDE:
         raise InputError(f"backbone {name!r} ends at stride {last}, not {_LAST_STRIDE}")
     return backbone
-
-
-def require_size(backbone: nn.Module, name: str, size: tuple[int, int]) -> None:
-    """Raise InputError if the backbone of that name takes no images of a size (height, width)."""
-    tensors = dict(backbone.named_parameters()) | dict(backbone.named_buffers())
-    # On the meta device, where shapes are worked out and nothing else.
-    tensors = {key: tensor.to("meta") for key, tensor in tensors.items()}
-    images = torch.empty(2, 3, *size, device="meta")
-    try:
-        torch.func.functional_call(backbone, tensors, (images,))
-    except NotImplementedError:  # of the device: the first step will tell
-        return
-    except (AssertionError, RuntimeError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(
-            f"backbone {name!r} takes no images of {size[0]}x{size[1]} ({reason}): give another "
-            "data.image_size, or a backbone that takes any, as resnet18"
-        ) from None
 
 
 def channels_by_stride(backbone: nn.Module) -> dict[int, int]:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from centernet.annotations import shortened
 from centernet.architectures import make_loss, make_network
-from centernet.backbones import require_size
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.checkpoints import DESCRIPTION, description
 from centernet.collected import Collected, Found, in_image_pixels
@@ -22,6 +21,7 @@ from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
 from centernet.inference import Modes
+from centernet.preflight import require_batch, require_canvas
 from centernet.schedules import SCHEDULES, rate_factor
 from centernet.weights import load_weights, start_from
 
@@ -161,26 +161,12 @@ class CenterNetTask(LightningModule):
         self._unchecked: list[tuple[Tensor, list[str]]] = []
 
     def setup(self, stage: str) -> None:
-        """See that the network takes images of the data's size."""
-        size, multiple = self.trainer.datamodule.canvas_size, self.model.size_multiple
-        if any(side % multiple for side in size):
-            raise InputError(
-                f"data.image_size must be multiples of {multiple} for this network, "
-                f"got {size[0]}x{size[1]}"
-            )
-        require_size(self.model.backbone, self.model.architecture["backbone"], size)
-        if stage == "fit":
-            self._check_batch(size)
-
-    def _check_batch(self, size: tuple[int, int]) -> None:
-        """See that batch norm has more than one value per channel where features are coarsest."""
+        """See that the network takes images, and batches, of the data's size."""
         data = self.trainer.datamodule
-        images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
-        if images * math.prod(size) <= self.model.size_multiple**2:
-            raise InputError(
-                f"data.image_size {size[0]}x{size[1]} is too small to train on {images} image at a "
-                "time: give a larger one, or a larger data.batch_size"
-            )
+        require_canvas(self.model, data.canvas_size)
+        if stage == "fit":
+            images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
+            require_batch(self.model, data.canvas_size, images)
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """The loss of one batch."""

@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -28,6 +27,7 @@ from centernet.evaluate import Evaluation
 from centernet.files import whole
 from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
+from centernet.preflight import require_precision
 from centernet.recipe import epochs_for
 from centernet.runs import changed_options, new_run, newest_run
 from centernet.task import CenterNetTask
@@ -114,7 +114,7 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that is meant; in validation it decides network and classes."""
-        _check_precision(self.options.trainer)
+        require_precision(self.options.trainer)
         # As given, before a checkpoint decides some of them.
         self.given = self._parser(self.subcommand).dump(self.options, skip_unset=False)
         checkpoint = self.options.ckpt_path
@@ -312,23 +312,6 @@ def _resumable(path: str) -> dict[str, Any]:
     # Fails in one line where the tensors are not those of the network.
     build_network(content)
     return content
-
-
-def _check_precision(trainer: Any) -> None:
-    precision = str(trainer.precision)
-    if precision in ("16-true", "bf16-true"):
-        raise InputError(
-            f"precision {precision} is too coarse for boxes: choose {precision[:-4]}mixed"
-        )
-    on_cpu = trainer.accelerator == "cpu" or not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    )
-    # On a CPU, 16-mixed means bf16-mixed to the trainer.
-    if on_cpu and "16" in precision and not torch.cpu._is_avx512_bf16_supported():
-        raise InputError(
-            f"precision {precision} is about 100 times slower on this CPU, which has no bf16 "
-            "instructions: give --trainer.precision 32-true"
-        )
 
 
 def _as_list(given: Any) -> list[Any]:
