@@ -258,3 +258,21 @@ def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
     }
     # What only a training needs is left alone.
     return DetectionData(**given | {"augment": None, "workers": 0})
+
+
+def validation_set(
+    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
+) -> CocoDetection:
+    """The validation images of a configuration, to be looked at at any size.
+
+    Args:
+        config: YAML, of ``configs/`` or of a run.
+        class_names: of the detector, by label.
+        root: where the data is, if not where the configuration says.
+
+    Raises:
+        InputError: the configuration or its data cannot be read or used.
+    """
+    # The canvas plays no part; auto would read the training images for it.
+    known = {"class_names": list(class_names), "image_size": 512}
+    return data_of_config(config, root=root, **known).val_set

@@ -12,7 +12,7 @@ from centernet.data import CocoDetection
 from centernet.detector import Detector
 from centernet.errors import InputError, require_at_least
 from centernet.formats.reading import read_dataset, recognise
-from centernet.inspector.look import Example, examples, look, validation_set
+from centernet.inspector.look import Example, examples, look
 from centernet.inspector.page import Page
 from centernet.sources import find_images
 
@@ -88,6 +88,8 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
     if options.root and not options.config:
         raise InputError("--data.root says where a configuration's data is: give --config, too")
     if options.config:
+        from centernet.datamodule import validation_set
+
         return validation_set(options.config, class_names, root=options.root)
     if bool(options.images) != bool(options.annotations):
         missing = "annotations" if options.images else "images"

@@ -107,26 +107,6 @@ class Maps:
     matrix: geometry.Matrix
 
 
-def validation_set(
-    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
-) -> CocoDetection:
-    """The validation images of a configuration, for :func:`examples`.
-
-    Args:
-        config: YAML, of ``configs/`` or of a run.
-        class_names: of the detector, by label.
-        root: where the data is, if not where the configuration says.
-
-    Raises:
-        InputError: the configuration or its data cannot be read or used.
-    """
-    from centernet.datamodule import data_of_config
-
-    # Its canvas plays no part.
-    known = {"class_names": list(class_names), "image_size": 512}
-    return data_of_config(config, root=root, **known).val_set
-
-
 def examples(dataset: CocoDetection) -> Iterator[Example]:
     """The images of a dataset with their annotations."""
     for index, path in enumerate(dataset.paths):

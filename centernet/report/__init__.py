@@ -19,7 +19,7 @@ from centernet.errors import InputError, require_at_least
 from centernet.evaluate import Evaluation, evaluate
 from centernet.files import whole
 from centernet.inspector import Page, look
-from centernet.inspector.look import Findings, examples, validation_set
+from centernet.inspector.look import Findings, examples
 from centernet.report.page import Report, render
 from centernet.report.scores import best_thresholds
 from centernet.thresholds import BEST
@@ -66,6 +66,8 @@ def write_report(
     detector = Detector.load(weights, device=device)
     names = detector.class_names
     if dataset is None:
+        from centernet.datamodule import validation_set
+
         dataset = validation_set(run / "config.yaml", names, root=root)
     inspector = Page(names, title=run.name, limit=limit or None)
     findings, evaluation = _look_at_all(detector, dataset, inspector, progress)
