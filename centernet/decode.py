@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Most detections per image where nothing else is known; as many as COCO's evaluation counts.
+DEFAULT_TOP_K = 100
+
 
 def decode(
-    outputs: Mapping[str, Tensor], *, stride: int = 4, top_k: int = 100
+    outputs: Mapping[str, Tensor], *, stride: int = 4, top_k: int = DEFAULT_TOP_K
 ) -> list[dict[str, Tensor]]:
     """The best peaks of each image: cells no smaller than their eight neighbours in their class.
 
@@ -73,6 +76,24 @@ def _read(values: Tensor, cell: Tensor) -> Tensor:
     return values.flatten(2).gather(2, index).transpose(1, 2).float()
 
 
+def peaks_above(heatmap: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """All peaks of one image's heatmap that are at least ``floor``, as :func:`decode` finds them.
+
+    Peaks are found among logits: probabilities near 1 would be equal where logits differ.
+
+    Args:
+        heatmap: (C, h, w) logits.
+        floor: least logit.
+
+    Returns:
+        Logits (K,), best first, and the indices (K,) of their cells in the flat heatmap.
+    """
+    values, index = _candidates(heatmap.float(), floor)
+    kept = (values >= floor) & (values > -torch.inf)
+    values, order = values[kept].sort(descending=True, stable=True)
+    return values, index[kept][order]
+
+
 def _peaks_everywhere(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Logits (-inf where there are too few) and flat indices (B, K) of the best peaks."""
     peak = heatmap == F.max_pool2d(heatmap, 3, stride=1, padding=1)
@@ -80,34 +101,42 @@ def _peaks_everywhere(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _peaks_by_row(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The same peaks, looking closely only at the few rows that can hold one of the best.
+    """The same peaks, from the few rows that can hold one of the best.
 
-    A row whose maximum is no smaller than its neighbour rows' surely holds a peak of that value. So
-    the K-th largest such maximum is a lower bound of the K-th best peak, and rows that stay below
-    it cannot matter.
+    A row whose maximum is no smaller than its neighbor rows' surely holds a peak of that value. So
+    the K-th largest such maximum is a lower bound of the K-th best peak.
     """
     found = [_peaks_of_image(image, count) for image in heatmap]
     return torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found])
 
 
 def _peaks_of_image(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    _, rows, columns = heatmap.shape
     highest = heatmap.amax(2)
     padded = F.pad(highest, (1, 1), value=-torch.inf)
     sure = (highest >= padded[:, :-2]) & (highest >= padded[:, 2:])
     bounds = highest[sure]
-    bound = bounds.topk(count).values[-1] if len(bounds) >= count else -torch.inf
-    # Not ">=": should the network have gone to NaN, its rows are looked at rather than lost.
-    plane, row = (~(highest < bound)).nonzero(as_tuple=True)
+    bound = bounds.topk(count).values[-1].item() if len(bounds) >= count else -torch.inf
+    values, index = _candidates(heatmap, bound)
+    values, order = values.topk(count)
+    return values, index[order]
 
+
+def _candidates(heatmap: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    """The cells of all rows of (C, h, w) logits that reach ``bound``.
+
+    Returns:
+        Their logits, -inf where a neighbor is larger, and their indices in the flat heatmap.
+    """
+    _, rows, columns = heatmap.shape
+    # Not ">=": rows of NaN shall be searched rather than lost.
+    plane, row = (~(heatmap.amax(2) < bound)).nonzero(as_tuple=True)
     center = heatmap[plane, row]
     around = center
     for step in (-1, 1):
-        neighbour = heatmap[plane, (row + step).clamp(0, rows - 1)]
-        around = torch.maximum(around, neighbour)
+        neighbor = heatmap[plane, (row + step).clamp(0, rows - 1)]
+        around = torch.maximum(around, neighbor)
     padded = F.pad(around, (1, 1), value=-torch.inf)
     around = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), around)
-    candidates = center.masked_fill(center < around, -torch.inf).flatten()
-    values, order = candidates.topk(count)
-    kept, column = torch.div(order, columns, rounding_mode="floor"), order % columns
-    return values, (plane[kept] * rows + row[kept]) * columns + column
+    values = center.masked_fill(center < around, -torch.inf)
+    cell = (plane * rows + row)[:, None] * columns + torch.arange(columns, device=row.device)
+    return values.flatten(), cell.flatten()

@@ -1,26 +1,21 @@
-"""COCO's average precision, by pycocotools."""
+"""COCO's average precision, by faster-coco-eval."""
 
-import contextlib
 import csv
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from centernet.annotations import Split, read_coco
+from centernet.decode import DEFAULT_TOP_K
 from centernet.files import whole
 
-METRICS = (
-    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
-    "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
-)  # fmt: skip
+_AREAS = ("small", "medium", "large")
 
 
 @dataclass(frozen=True)
@@ -28,21 +23,33 @@ class Evaluation:
     """How good detections are.
 
     Attributes:
-        metrics: COCO's twelve numbers by name, in [0, 1]; NaN where there is no such object.
-        per_class: one row per class with ``class``, ``objects`` (in the images looked at, not
-            counting crowds), ``AP``, ``AP50``, ``AP75``, ``AR_100``.
-        summary: the table that pycocotools prints.
+        metrics: COCO's twelve numbers by name, in [0, 1]; NaN where there is no such object. See
+            :func:`metric_names`.
+        per_class: one row per class with ``class``, ``objects`` (in the evaluated images, without
+            crowds), ``AP``, ``AP50``, ``AP75``, and the average recall at ``max_detections``.
+        max_detections: detections per image and class that were evaluated.
         precision: (101, C) at IoU 0.5 by recall (0, 0.01, ..., 1) and class, in the order of
             ``per_class``; -1 for a class without objects.
     """
 
     metrics: dict[str, float]
     per_class: list[dict[str, Any]]
-    summary: str
+    max_detections: int
     precision: NDArray
 
+    @property
+    def summary(self) -> str:
+        """The twelve numbers as the table that COCO's tools print."""
+        lines = zip(self.metrics.items(), _conditions(self.max_detections), strict=True)
+        return "\n".join(
+            f" {'Average Precision' if name.startswith('AP') else 'Average Recall':<18} "
+            f"({name[:2]}) @[ IoU={iou:<9} | area={area:>6s} | maxDets={limit:>3d} ] = "
+            f"{-1 if np.isnan(value) else value:0.3f}"
+            for (name, value), (iou, area, limit) in lines
+        )
+
     def save(self, folder: Path) -> None:
-        """Write ``metrics.json`` and ``per_class.csv``, each whole or not at all."""
+        """Write ``metrics.json`` and ``per_class.csv``, each atomically."""
         numbers = {name: None if np.isnan(value) else value for name, value in self.metrics.items()}
         with whole(folder / "metrics.json") as unfinished:
             unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
@@ -51,6 +58,104 @@ class Evaluation:
             writer = csv.DictWriter(file, self.per_class[0])
             writer.writeheader()
             writer.writerows(self.per_class)
+
+
+class GroundTruth:
+    """The annotations of a split, indexed once for any number of evaluations.
+
+    Image ids may be any mix of numbers and strings.
+
+    Attributes:
+        categories: of the annotation file, by ascending id.
+        annotations: of the annotation file.
+    """
+
+    def __init__(self, coco: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Index what :func:`centernet.annotations.read_coco` returned."""
+        self.categories, self.annotations = coco["categories"], coco["annotations"]
+        ids = [image["id"] for image in coco["images"]]
+        self._image = {image_id: i for i, image_id in enumerate(sorted(ids, key=image_order))}
+        self._category = {category["id"]: i for i, category in enumerate(self.categories)}
+        self._index = self._indexed(self.annotations)
+
+    def average_precision(
+        self,
+        results: Sequence[Mapping[str, Any]],
+        image_ids: Sequence[Any] | None,
+        limits: Sequence[int],
+        areas: bool = True,
+    ) -> COCOeval_faster:
+        """Match detections with the annotations.
+
+        Args:
+            results: detections in COCO's result format.
+            image_ids: the images to look at; None for all.
+            limits: numbers of detections per image and class to evaluate, ascending.
+            areas: also by COCO's three ranges of area.
+        """
+        found = self._indexed([{"iscrowd": 0, "area": _area(r["bbox"])} | r for r in results])
+        coco = COCOeval_faster(self._index, found, "bbox", print_function=_silent)
+        if image_ids is not None:
+            coco.params.imgIds = sorted(self._image[image_id] for image_id in image_ids)
+        if not areas:
+            coco.params.areaRng, coco.params.areaRngLbl = coco.params.areaRng[:1], ["all"]
+        coco.params.maxDets = list(limits)
+        coco.evaluate()
+        coco.accumulate()
+        return coco
+
+    def counts(self, image_ids: Sequence[Any] | None) -> NDArray[np.int64]:
+        """Objects by category, in some images or all; crowds are not counted."""
+        wanted = self._image if image_ids is None else set(image_ids)
+        labels = [
+            self._category[a["category_id"]]
+            for a in self.annotations
+            if not a["iscrowd"] and a["image_id"] in wanted
+        ]
+        return np.bincount(labels, minlength=len(self.categories))
+
+    def _indexed(self, annotations: Sequence[Mapping[str, Any]]) -> COCO:
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": i} for i in self._image.values()],
+            "categories": [{"id": i, "name": str(i)} for i in self._category.values()],
+            "annotations": [
+                {
+                    "id": i,
+                    "image_id": self._image[a["image_id"]],
+                    "category_id": self._category[a["category_id"]],
+                    **{key: a[key] for key in ("bbox", "area", "iscrowd", "score") if key in a},
+                }
+                for i, a in enumerate(annotations, 1)
+            ],
+        }
+        coco.createIndex()
+        return coco
+
+
+def image_order(image_id: int | str) -> tuple[bool, int | str]:
+    """Sort key of image ids: numbers by value, then strings.
+
+    The order decides between equal scores of different images.
+    """
+    return isinstance(image_id, str), image_id
+
+
+def metric_names(max_detections: int = DEFAULT_TOP_K) -> tuple[str, ...]:
+    """Names of COCO's twelve numbers; the average recall at the limit is named by the limit."""
+    return (
+        "AP", "AP50", "AP75", *(f"AP_{area}" for area in _AREAS),
+        "AR_1", "AR_10", f"AR_{max_detections}", *(f"AR_{area}" for area in _AREAS),
+    )  # fmt: skip
+
+
+def _conditions(limit: int) -> list[tuple[str, str, int]]:
+    """IoU, area and detections per image of each of the twelve numbers."""
+    usual = "0.50:0.95"
+    by_area = [(usual, area, limit) for area in _AREAS]
+    precision = [(iou, "all", limit) for iou in (usual, "0.50", "0.75")]
+    recall = [(usual, "all", count) for count in (1, 10, limit)]
+    return [*precision, *by_area, *recall, *by_area]
 
 
 def coco_results(
@@ -85,105 +190,90 @@ def coco_results(
 
 
 def evaluate(
-    annotations: str | Path | Split,
-    results: Sequence[dict[str, Any]],
+    annotations: str | Path | Split | GroundTruth,
+    results: Sequence[Mapping[str, Any]],
     image_ids: Sequence[Any] | None = None,
+    *,
+    top_k: int = DEFAULT_TOP_K,
 ) -> Evaluation:
-    """Compare detections with an annotation file, as COCO does.
+    """Compare detections with annotations, as COCO does.
 
     Crowd and ignore regions are neither missed nor false. Nothing is rounded.
 
     Args:
-        annotations: COCO JSON, or a split of a dataset of another format.
+        annotations: COCO JSON, a split of a dataset of another format, or either read already.
         results: detections in COCO's result format (see :func:`coco_results`).
         image_ids: the images to look at; all by default.
+        top_k: most detections per image that the detector gives. COCO counts 100 per image and
+            class; where the detector gives more, as many are counted.
     """
-    truth = read_coco(annotations)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": _found(results)}), "bbox")
-        coco.params.imgIds = sorted(coco.params.imgIds if image_ids is None else image_ids)
-        coco.evaluate()
-        coco.accumulate()
-        printed.seek(0)
-        printed.truncate()
-        coco.summarize()
-    metrics = {name: _number(value) for name, value in zip(METRICS, coco.stats, strict=True)}
-    # (threshold, recall, class, area, detections)
-    precision = coco.eval["precision"][np.isclose(coco.params.iouThrs, 0.5), ..., 0, -1][0]
-    return Evaluation(metrics, _per_class(coco, truth), printed.getvalue(), precision)
+    truth = _ground_truth(annotations)
+    limit = max(DEFAULT_TOP_K, top_k)
+    coco = truth.average_precision(results, image_ids, (1, 10, limit))
+    # precision: (IoU, recall, class, area, limit); recall: (IoU, class, area, limit)
+    precision, recall = coco.eval["precision"], coco.eval["recall"]
+    at = [np.isclose(coco.params.iouThrs, iou) for iou in (0.5, 0.75)]
+    everywhere = precision[..., 0, -1]
+    values = [
+        *(everywhere, everywhere[at[0]], everywhere[at[1]]),
+        *(precision[..., area, -1] for area in (1, 2, 3)),
+        *(recall[..., 0, i] for i in range(3)),
+        *(recall[..., area, -1] for area in (1, 2, 3)),
+    ]
+    names = metric_names(limit)
+    metrics = {name: _mean(value) for name, value in zip(names, values, strict=True)}
+    per_class = [
+        {
+            "class": str(category["name"]),
+            "objects": int(count),
+            "AP": _mean(everywhere[:, :, i]),
+            "AP50": _mean(everywhere[at[0], :, i]),
+            "AP75": _mean(everywhere[at[1], :, i]),
+            f"AR_{limit}": _mean(recall[:, i, 0, -1]),
+        }
+        for i, (category, count) in enumerate(
+            zip(truth.categories, truth.counts(image_ids), strict=True)
+        )
+    ]
+    return Evaluation(metrics, per_class, limit, everywhere[at[0]][0])
 
 
 def average_precision(
-    annotations: str | Path | Split, results: Sequence[dict[str, Any]]
+    annotations: str | Path | Split | GroundTruth,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    top_k: int = DEFAULT_TOP_K,
 ) -> dict[str, Any]:
-    """AP, AP50 and AP75 of :func:`evaluate` alone, in a fraction of the time.
+    """AP, AP50 and AP75 of :func:`evaluate` alone, faster.
 
     Returns:
         The three by name, and ``per_class``, a list of AP by ascending category id; NaN where there
         is no object.
     """
-    truth = read_coco(annotations)
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCOeval(_indexed(truth), _indexed(truth | {"annotations": _found(results)}), "bbox")
-        coco.params.areaRng, coco.params.areaRngLbl = coco.params.areaRng[:1], ["all"]
-        coco.params.maxDets = coco.params.maxDets[-1:]
-        coco.evaluate()
-        coco.accumulate()
+    limits = (max(DEFAULT_TOP_K, top_k),)
+    coco = _ground_truth(annotations).average_precision(results, None, limits, areas=False)
     precision = coco.eval["precision"][..., 0, 0]
-    seen = precision[:, :, (precision > -1).all((0, 1))]
-    metrics = {"AP": seen, "AP50": seen[:1], "AP75": seen[5:6]}
+    metrics = {"AP": precision, "AP50": precision[:1], "AP75": precision[5:6]}
     return {name: _mean(values) for name, values in metrics.items()} | {
         "per_class": [_mean(precision[..., i]) for i in range(precision.shape[-1])]
     }
 
 
-def _found(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        result | {"id": i, "area": result["bbox"][2] * result["bbox"][3], "iscrowd": 0}
-        for i, result in enumerate(results, 1)
-    ]
+def _ground_truth(annotations: str | Path | Split | GroundTruth) -> GroundTruth:
+    if isinstance(annotations, GroundTruth):
+        return annotations
+    return GroundTruth(read_coco(annotations))
 
 
-def _indexed(content: dict[str, Any]) -> COCO:
-    coco = COCO()
-    coco.dataset = content
-    coco.createIndex()
-    return coco
-
-
-def _per_class(coco: COCOeval, truth: dict[str, Any]) -> list[dict[str, Any]]:
-    # precision (threshold, recall, class, area, detections); recall the same without its second
-    # axis
-    precision, recall = coco.eval["precision"][..., 0, -1], coco.eval["recall"][..., 0, -1]
-    thresholds, seen = coco.params.iouThrs, set(coco.params.imgIds)
-    rows = []
-    for i, category in enumerate(truth["categories"]):
-        at = {
-            name: precision[np.isclose(thresholds, t), :, i]
-            for name, t in (("AP50", 0.5), ("AP75", 0.75))
-        }
-        objects = [
-            a
-            for a in truth["annotations"]
-            if a["category_id"] == category["id"] and a["image_id"] in seen and not a["iscrowd"]
-        ]
-        rows.append(
-            {
-                "class": str(category["name"]),
-                "objects": len(objects),
-                "AP": _mean(precision[:, :, i]),
-                **{name: _mean(values) for name, values in at.items()},
-                "AR_100": _mean(recall[:, i]),
-            }
-        )
-    return rows
+def _area(box: Sequence[float]) -> float:
+    return box[2] * box[3]
 
 
 def _mean(values: NDArray) -> float:
-    return _number(values.mean()) if values.size and (values > -1).all() else float("nan")
+    """Over the classes that have an object; COCO marks the others with -1."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else float("nan")
 
 
-def _number(value: float) -> float:
-    """COCO's -1 means that there was nothing to find."""
-    return float("nan") if value < 0 else float(value)
+def _silent(*_: object) -> None:
+    pass

@@ -8,7 +8,14 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from centernet.evaluate import METRICS, coco_results, evaluate
+from centernet.annotations import read_coco
+from centernet.evaluate import (
+    GroundTruth,
+    average_precision,
+    coco_results,
+    evaluate,
+    metric_names,
+)
 
 CAT = {"bbox": [10, 5, 20, 30]}
 DOG = {"bbox": [30, 10, 25, 8], "category_id": 7}
@@ -20,26 +27,27 @@ def detection(annotation: dict, score: float, **changes) -> dict:
     return {key: found[key] for key in ("image_id", "category_id", "bbox", "score")}
 
 
-def by_pycocotools(annotations, results) -> np.ndarray:
+def by_pycocotools(annotations, results) -> tuple[np.ndarray, str]:
+    """The twelve numbers, and the table that it prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
         coco = COCOeval(truth, truth.loadRes(results), "bbox")
         coco.evaluate()
         coco.accumulate()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         coco.summarize()
-    return np.where(coco.stats < 0, np.nan, coco.stats)
+    return np.where(coco.stats < 0, np.nan, coco.stats), printed.getvalue()
 
 
 def test_perfect_detections_have_ap_one(tiny_coco):
     truth = [CAT, DOG, CAT | {"image_id": 20}]
     path = tiny_coco(truth, sizes=[(40, 60)] * 3).annotations
     found = evaluate(path, [detection(a, 0.5 + i / 10) for i, a in enumerate(truth)])
-    assert tuple(found.metrics) == METRICS
+    assert tuple(found.metrics) == metric_names()
     for name in ("AP", "AP50", "AP75", "AP_small", "AR_100"):
         assert found.metrics[name] == pytest.approx(1)
     assert np.isnan(found.metrics["AP_large"])  # there is no such object
-    assert "(AP) @[ IoU=0.50:0.95 | area=   all" in found.summary
-    assert len(found.summary.splitlines()) == 12
 
 
 def test_no_detections_have_ap_zero(tiny_coco):
@@ -107,6 +115,45 @@ def test_only_the_images_asked_for_count(tiny_coco):
         assert found.per_class[0]["objects"] == objects
 
 
+@pytest.mark.parametrize(("top_k", "limit"), [(50, 100), (100, 100), (300, 300)])
+def test_as_many_detections_count_as_the_detector_gives(tiny_coco, top_k, limit):
+    """300 perfect detections of 300 objects; COCO's own limit finds a third of them."""
+    boxes = [[10 * x, 10 * y, 8, 8] for x in range(20) for y in range(15)]
+    path = tiny_coco([{"bbox": box} for box in boxes], sizes=[(200, 200)]).annotations
+    results = [detection({"bbox": box}, 0.9 - i / 1000) for i, box in enumerate(boxes)]
+    found = evaluate(path, results, top_k=top_k)
+    recall = limit / 300
+    assert found.metrics["AP"] == pytest.approx(np.floor(101 * recall) / 101, abs=0.01)
+    assert found.metrics[f"AR_{limit}"] == found.per_class[0][f"AR_{limit}"]
+    assert found.metrics[f"AR_{limit}"] == pytest.approx(recall)
+    assert found.max_detections == limit and f"maxDets={limit:>3d}" in found.summary
+    quick = average_precision(path, results, top_k=top_k)
+    assert quick["AP"] == found.metrics["AP"]
+    assert (found.metrics["AP"] == 1) == (top_k == 300)
+
+
+def test_one_index_serves_many_evaluations(tiny_coco):
+    path = tiny_coco([CAT, DOG]).annotations
+    truth = GroundTruth(read_coco(path))
+    for results in ([detection(CAT, 0.9)], [], [detection(DOG, 0.9), detection(CAT, 0.1)]):
+        assert evaluate(truth, results).metrics == pytest.approx(
+            evaluate(path, results).metrics, abs=0, nan_ok=True
+        )
+
+
+def test_image_ids_may_be_numbers_and_strings(tiny_coco):
+    path = tiny_coco([CAT, CAT | {"image_id": 20}, DOG], sizes=[(40, 60)] * 2).annotations
+    text = path.read_text()
+    content = json.loads(text)
+    for entry in [*content["images"], *content["annotations"]]:
+        key = "image_id" if "image_id" in entry else "id"
+        entry[key] = "a" if entry[key] == 20 else entry[key]
+    path.write_text(json.dumps(content))
+    results = [detection(CAT, 0.9), detection(CAT, 0.8, image_id="a")]
+    assert evaluate(path, results, [10, "a"]).per_class[0]["AP"] == 1
+    assert evaluate(path, results, ["a"]).per_class[0]["objects"] == 1
+
+
 def test_detections_become_results_with_the_category_ids_of_the_file():
     boxes = np.float32([[10, 5, 30, 35], [1, 2, 3, 4], [30, 10, 55.25, 18]])
     results = coco_results(
@@ -150,18 +197,22 @@ def test_random_detections_score_exactly_as_in_pycocotools(tiny_coco):
     categories = {90: "c", 3: "a", 7: "b", 11: "none"}
     path = tiny_coco(truth, sizes=[(400, 400)] * 4, categories=categories).annotations
     results = jittered(truth, rng)
-    expected = by_pycocotools(path, results)
+    expected, summary = by_pycocotools(path, results)
     assert 0.05 < expected[0] < 0.9
-    np.testing.assert_array_equal(list(evaluate(path, results).metrics.values()), expected)
+    found = evaluate(path, results)
+    np.testing.assert_allclose(list(found.metrics.values()), expected, rtol=1e-14)
+    assert found.summary.splitlines() == summary.splitlines()
 
 
 def test_real_annotations_score_exactly_as_in_pycocotools(test_data_root):
     path = test_data_root / "coco_mini" / "annotations" / "instances_val2017.json"
     truth = json.loads(path.read_text())["annotations"]
     results = jittered(truth, np.random.default_rng(0))
-    expected = by_pycocotools(path, results)
+    expected, summary = by_pycocotools(path, results)
     assert 0.05 < expected[0] < 0.9
-    np.testing.assert_array_equal(list(evaluate(path, results).metrics.values()), expected)
+    found = evaluate(path, results)
+    np.testing.assert_allclose(list(found.metrics.values()), expected, rtol=1e-14)
+    assert found.summary.splitlines() == summary.splitlines()
 
 
 def test_saving_writes_both_tables(tiny_coco, tmp_path):
