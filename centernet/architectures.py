@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
+from centernet.backbones import HOURGLASS
 from centernet.errors import InputError
 from centernet.losses import CenterNetLoss, DetectionLoss, RetinaNetLoss
 from centernet.model import CenterNet
@@ -58,6 +59,28 @@ def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any)
     if "box_head" in network.architecture:
         options["box_head"] = network.architecture["box_head"]
     return _called(DETECTORS[detector_of(network.architecture)][1], options, losses)
+
+
+def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
+    """The options that a network and its loss have no use for, by name, each with the reason.
+
+    Args:
+        architecture: as :func:`make_network` takes it.
+    """
+    name = detector_of(architecture)
+    others = [cls for classes in DETECTORS.values() for cls in classes]
+    known = {option for cls in DETECTORS[name] for option in signature(cls).parameters}
+    unused = {
+        option: f"detector {name} does not use it"
+        for cls in others
+        for option in signature(cls).parameters.keys() - known
+    }
+    if architecture.get("backbone") == HOURGLASS:
+        neck = ("neck", "neck_channels", "deformable")
+        unused |= dict.fromkeys(neck, f"backbone {HOURGLASS} has no neck")
+    if architecture.get("box_head") == "size":
+        unused["box_cells"] = "box_head size is learned at the center cell alone"
+    return unused
 
 
 def _called(chosen: type, arguments: Mapping[str, Any], of: Sequence[type]) -> Any:

@@ -1,9 +1,11 @@
 """Run folders: where a training run keeps everything it writes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from centernet.errors import InputError
 
@@ -48,6 +50,24 @@ def newest_run(root: Path, name: str) -> Path:
             f"no run to resume: there is no last.ckpt in {root / name}; leave --ckpt_path out"
         )
     return numbered[max(numbered)]
+
+
+def given_options(
+    section: str, arguments: Sequence[str], configs: Iterable[str | Path]
+) -> set[str]:
+    """Names of the options of a section that somebody wrote down, rather than left at a default.
+
+    Args:
+        section: ``model`` for options as ``--model.neck``.
+        arguments: of the command line.
+        configs: YAML files, which can be read.
+    """
+    prefix = re.compile(rf"--{section}\.(\w+)")
+    names = {match[1] for word in arguments if (match := prefix.match(word))}
+    for config in configs:
+        content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+        names |= set(content.get(section) or ()) if isinstance(content, dict) else set()
+    return names
 
 
 def changed_options(

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
-from centernet.architectures import detector_of
+from centernet.architectures import detector_of, unused_options
 from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
 from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
@@ -29,7 +30,7 @@ from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.preflight import require_precision
 from centernet.recipe import epochs_for
-from centernet.runs import changed_options, new_run, newest_run
+from centernet.runs import changed_options, given_options, new_run, newest_run
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
 
@@ -62,6 +63,7 @@ class TrainCLI(LightningCLI):
 
     def __init__(self, args: list[str] | None = None) -> None:
         """Parse ``args``, by default the command line's, and do what they say."""
+        self._arguments = args
         self.run: Path | None = None
         self.given = ""
         self.results = Path()
@@ -115,8 +117,6 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that is meant; in validation it decides network and classes."""
         require_precision(self.options.trainer)
-        # As given, before a checkpoint decides some of them.
-        self.given = self._parser(self.subcommand).dump(self.options, skip_unset=False)
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -127,31 +127,68 @@ class TrainCLI(LightningCLI):
             checkpoint = str(self.run / "last.ckpt")
         elif checkpoint:
             self.run = Path(checkpoint).parent
-        if not checkpoint:
-            return
-        log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
-        if self.subcommand == "fit":
-            description = _resumable(checkpoint)[DESCRIPTION]
-            architecture, size = description["model"], description["image_size"]
-            self.options.ckpt_path = checkpoint
+        if checkpoint:
+            log.info("%s %s", "resuming" if self.subcommand == "fit" else "weights", checkpoint)
+        if self.subcommand == "validate":
+            self._validate_weights(checkpoint)
+        elif checkpoint:
+            self._resume(checkpoint)
         else:
-            network, size = load_weights(checkpoint)
-            architecture = network.architecture
-            if has_names(network):
-                self.options.data.class_names = list(network.class_names)
-            self.options.ckpt_path, self.options.verbose = None, False
-            # A loss plays no part here, and the configuration's may be another detector's.
-            for name in ("loss_weights", "heatmap_loss", "heatmap_loss_options"):
-                self.options.model[name] = None
-        if self.options.data.image_size == "auto" and size:
-            self.options.data.image_size = tuple(size)
+            if self.options.model.weights:
+                self._take_architecture(load_weights(self.options.model.weights)[0].architecture)
+            self._warn_of_unused_options()
+            self.given = self._dump()
+
+    def _validate_weights(self, path: str) -> None:
+        network, size = load_weights(path)
+        self._take_architecture(network.architecture)
+        if has_names(network):
+            self.options.data.class_names = list(network.class_names)
+        self._take_image_size(size)
+        # A loss plays no part here, and the configuration's may be another detector's.
+        for name in ("loss_weights", "heatmap_loss", "heatmap_loss_options"):
+            self.options.model[name] = None
+        # The trainer could not read released weights: validation starts from the file instead.
+        self.options.model.weights = path
+        self.options.ckpt_path, self.options.verbose = None, False
+
+    def _resume(self, path: str) -> None:
+        description = _resumable(path)[DESCRIPTION]
+        self._take_architecture(description["model"])
+        self._warn_of_unused_options()
+        # What the run's config.yaml is compared with holds these as they were given.
+        self.given = self._dump()
+        self._take_image_size(description["image_size"])
+        self.options.model.weights, self.options.ckpt_path = None, path
+
+    def _dump(self) -> str:
+        return self._parser(self.subcommand).dump(self.options, skip_unset=False)
+
+    def _take_architecture(self, architecture: Mapping[str, Any]) -> None:
+        """Let weights decide the network; say which options that overrules."""
         architecture = {"detector": detector_of(architecture)} | architecture
-        model = self.options.model
-        for name in architecture.keys() & model.keys():
+        model, overruled = self.options.model, []
+        for name in sorted(architecture.keys() & model.keys()):
+            if name in self._given_model_options() and model[name] != architecture[name]:
+                overruled.append(f"model.{name} {model[name]} by {architecture[name]}")
             model[name] = architecture[name]
         model.pretrained = False
-        # The trainer could not read released weights: validation starts from the file instead.
-        model.weights = checkpoint if self.subcommand == "validate" else None
+        if overruled:
+            log.warning("the weights decide the network, overruled: %s", ", ".join(overruled))
+
+    def _take_image_size(self, size: Sequence[int] | None) -> None:
+        """Let ``auto`` be the size that weights were trained for."""
+        if self.options.data.image_size == "auto" and size:
+            self.options.data.image_size = tuple(size)
+
+    def _warn_of_unused_options(self) -> None:
+        for name, reason in unused_options(self.options.model).items():
+            if name in self._given_model_options():
+                log.warning("model.%s is ignored: %s", name, reason)
+
+    def _given_model_options(self) -> set[str]:
+        arguments = sys.argv[1:] if self._arguments is None else self._arguments
+        return given_options("model", arguments, map(str, self.options.get("config") or []))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add to the trainer what keeps the run folder."""
