@@ -12,6 +12,7 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou
 
+from centernet.decode import DEFAULT_TOP_K
 from centernet.suppression import nms_by_class
 from centernet.targets import check_labels
 
@@ -103,7 +104,7 @@ def _match(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def decode_anchors(
-    logits: Tensor, boxes: Tensor, anchors: Sequence[Tensor], *, top_k: int = 100
+    logits: Tensor, boxes: Tensor, anchors: Sequence[Tensor], *, top_k: int = DEFAULT_TOP_K
 ) -> list[dict[str, Tensor]]:
     """The best objects of each image, and of several boxes for one object the best.
 

@@ -112,6 +112,12 @@ class Augment:
         return matrix.astype(np.float32)
 
 
+# Training images without random variation, only drawn at the training size.
+NONE = Augment(
+    flip=0, scale=(1, 1), shift=False, brightness=0, contrast=0, saturation=0, lighting=0
+)
+
+
 def _border(length: int) -> int:
     """How far a crop's centre stays from the edge: 128 pixels, halved until there is room."""
     border = 128

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,8 @@ class HeatmapPictures(Callback):
         wanted = encode_targets(targets, tuple(predicted.shape), stride=pl_module.model.stride)
         for image, target, *heat in zip(images, targets, wanted.heatmap, predicted, strict=True):
             strip = _strip(image.permute(1, 2, 0).cpu().numpy(), *heat)
-            name = f"image, target, prediction, difference/{Path(target['file']).name}"
+            file = os.path.relpath(target["file"], trainer.datamodule.val_set.folder)
+            name = f"image, target, prediction, difference/{file}"
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     logger.experiment.add_image(name, strip, trainer.global_step, dataformats="HWC")

@@ -16,8 +16,8 @@ from centernet.files import whole
 from centernet.network import Network
 
 # The entry of a checkpoint that says how to build its network: {"model": its architecture,
-# "class_names", "image_size": that it was trained for, or None for images of any size}; and, once
-# they were found, "thresholds" by label.
+# "class_names", "image_size": that it was trained for, or None for images of any size, "top_k": the
+# most detections per image}; and, once they were found, "thresholds" by label.
 DESCRIPTION = "centernet"
 # Training keeps the network as the member ``model`` of its task.
 _PREFIX = "model."
@@ -93,6 +93,7 @@ def description(network: Network, image_size: Sequence[int] | None) -> dict[str,
         "model": network.architecture,
         "class_names": list(network.class_names),
         "image_size": image_size and list(image_size),
+        "top_k": network.top_k,
     } | ({"thresholds": list(network.thresholds)} if network.thresholds else {})
 
 
@@ -127,6 +128,8 @@ def build_network(checkpoint: dict[str, Any]) -> Network:
             "was it made by another version?"
         ) from None
     network.class_names = tuple(checkpoint[DESCRIPTION]["class_names"])
+    # Checkpoints of earlier versions do not have it.
+    network.top_k = checkpoint[DESCRIPTION].get("top_k", network.top_k)
     thresholds = checkpoint[DESCRIPTION].get("thresholds")
     network.thresholds = thresholds and tuple(thresholds)
     return network.eval()

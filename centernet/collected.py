@@ -7,27 +7,24 @@ import torch.distributed
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet import geometry
 from centernet.evaluate import coco_results
+from centernet.inference import clip_to_image, to_image
 
-# Of one image: boxes (K, 4) in its pixels, scores (K,), labels (K,).
-Found = tuple[NDArray, NDArray, NDArray]
+# Of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,).
+Found = Mapping[str, NDArray]
 
 
 def in_image_pixels(
     results: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
 ) -> Iterator[Found]:
-    """What a network decoded on canvases, back in the images.
+    """Decoded detections of a batch, in pixels of their images and cut to them, best first.
 
     Args:
-        results: B dicts with ``boxes`` (K, 4) in canvas pixels, ``scores``, ``labels``.
-        targets: B dicts with ``matrix`` (2, 3) from image to canvas.
+        results: B dicts with ``boxes`` (K, 4) in input pixels, ``scores``, ``labels``.
+        targets: B dicts with ``matrix`` (2, 3) from image to input, and ``image_size``.
     """
     for result, target in zip(results, targets, strict=True):
-        boxes, scores, labels = (
-            result[name].cpu().numpy() for name in ("boxes", "scores", "labels")
-        )
-        yield geometry.transform_boxes(boxes, geometry.invert(target["matrix"])), scores, labels
+        yield clip_to_image(to_image(result, target["matrix"]), target["image_size"])
 
 
 class Collected:
@@ -53,18 +50,26 @@ class Collected:
 
         Args:
             image_id: of the annotation file.
-            found: boxes (K, 4) xyxy in image pixels, scores (K,), labels (K,).
+            found: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), ``labels`` (K,).
             category_ids: by label.
         """
         self.image_ids.append(image_id)
-        self.results += coco_results(image_id, *found, category_ids)
+        self.results += coco_results(
+            image_id, found["boxes"], found["scores"], found["labels"], category_ids
+        )
 
     def gather(self) -> None:
-        """Take in what the other processes have; images that filled up a process are left out."""
+        """Bring together on the first process what all have; the others keep their own.
+
+        Images that were repeated, so that each process has as many, count once.
+        """
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return
-        gathered: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(gathered, (self.results, self.image_ids))
+        world_size, first = torch.distributed.get_world_size(), torch.distributed.get_rank() == 0
+        gathered: list[Any] | None = [None] * world_size if first else None
+        torch.distributed.gather_object((self.results, self.image_ids), gathered)
+        if not first:
+            return
         self.results, seen = [], {}
         for results, image_ids in gathered:
             self.results += [result for result in results if result["image_id"] not in seen]

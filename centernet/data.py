@@ -1,9 +1,10 @@
-"""Any dataset in COCO's format as training samples: canvas, boxes, labels and ignore regions."""
+"""Any dataset in COCO's format as samples: network input, boxes, labels and ignore regions."""
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,26 @@ from centernet import geometry
 from centernet.annotations import Split, category_labels, names_by_label, read_coco, region_mask
 from centernet.augment import Augment
 from centernet.errors import InputError
-from centernet.images import read_image
+from centernet.evaluate import GroundTruth
+from centernet.images import image_size, read_image
+from centernet.preprocess import fit_input, make_view, same_size_batches
 
 
 class CocoDetection(Dataset):
-    """Images and boxes of a COCO annotation file, each image drawn on a canvas of fixed size.
+    """Images and boxes of a COCO annotation file.
+
+    With an augmentation, for training, every image is drawn at one size. Without, the input policy
+    of :mod:`centernet.preprocess` applies, and sizes differ with the images' proportions.
 
     Every image of the file is a sample, also those without objects. What sample i of epoch e looks
     like depends on (seed, e, i) alone, so neither workers nor processes nor a restart change the
     data.
 
     Attributes:
-        annotations: as given.
+        folder: of the images.
+        truth: the annotations for evaluation; None for training.
+        size_multiple: without augmentation, both sides of inputs are multiples of this; set it to
+            the network's.
         name: of the annotation file, without its suffix, or of the split.
         source: the file or folder that the annotations were read from.
         class_names: names by label.
@@ -53,8 +62,10 @@ class CocoDetection(Dataset):
         Args:
             images: folder of the images.
             annotations: COCO JSON, or a split of a dataset of another format.
-            canvas_size: (height, width) in pixels.
-            augment: random variation; None letterboxes each image, always the same.
+            canvas_size: (height, width) in pixels: of every training sample, or what images are
+                scaled to fit.
+            augment: random variation for training, perhaps :data:`centernet.augment.NONE`; None
+                for validation.
             class_names: labels are given in this order; by default in that of ascending category
                 ids.
             seed: of the random variation.
@@ -68,18 +79,21 @@ class CocoDetection(Dataset):
         # and workers share the cores anyway.
         cv2.setNumThreads(1)
         is_split = isinstance(annotations, Split)
-        self.annotations = annotations if is_split else Path(annotations)
-        self.name = annotations.name if is_split else self.annotations.stem
-        self.source = annotations.source if is_split else self.annotations
-        self.canvas_size, self.augment, self.seed, self.stride = canvas_size, augment, seed, stride
+        self.name = annotations.name if is_split else Path(annotations).stem
+        self.source = annotations.source if is_split else Path(annotations)
+        self.folder, self.canvas_size, self.seed, self.stride = (
+            Path(images), canvas_size, seed, stride,
+        )  # fmt: skip
+        self.augment, self.size_multiple = augment, 32
         coco = read_coco(annotations)
+        self.truth = None if augment else GroundTruth(coco)
         self.class_names = tuple(class_names or names_by_label(coco))
         label = category_labels(self.source, coco, self.class_names)
         id_of = {label: category for category, label in label.items()}
         self.category_ids = [id_of.get(i) for i in range(len(self.class_names))]
 
         self.image_ids = [image["id"] for image in coco["images"]]
-        self.paths = [Path(images) / image["file_name"] for image in coco["images"]]
+        self.paths = [self.folder / image["file_name"] for image in coco["images"]]
         _check_files(self.paths)
         of_image = defaultdict(list)
         for annotation in coco["annotations"]:
@@ -103,6 +117,20 @@ class CocoDetection(Dataset):
         """How many boxes there are to learn from."""
         return sum(map(len, self._boxes))
 
+    @cached_property
+    def input_sizes(self) -> list[tuple[int, int]]:
+        """(height, width) of each sample, for validation from the headers of the image files."""
+        if self.augment:
+            return [self.canvas_size] * len(self)
+        with ThreadPoolExecutor() as pool:
+            sizes = list(pool.map(image_size, self.paths))
+        return [fit_input(size, self.canvas_size, self.size_multiple)[1] for size in sizes]
+
+    @property
+    def labels(self) -> list[NDArray[np.int64]]:
+        """Of each image the labels (n,) of its objects."""
+        return self._labels
+
     def annotation(self, index: int) -> tuple[NDArray, NDArray, list[tuple[int, dict[str, Any]]]]:
         """Boxes (n, 4) xyxy in image pixels, labels (n,), and ignore regions of an image.
 
@@ -117,36 +145,44 @@ class CocoDetection(Dataset):
             key: (epoch, index), as :class:`EpochSampler` gives them, or an index of epoch 0.
 
         Returns:
-            The canvas (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in canvas pixels,
-            cut to the canvas, ``labels`` (n,), ``ignore``, a list of (label, bool mask (h, w) of
-            cells), ``image_id``, ``file``, and ``matrix`` (2, 3) from image to canvas.
+            The input (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in input pixels,
+            cut to the input, ``labels`` (n,), ``ignore``, a list of (label, bool mask (h, w) of
+            cells), ``image_id``, ``file``, ``image_size`` (height, width) in pixels, and ``matrix``
+            (2, 3) from image to input.
 
         Raises:
             InputError: the image cannot be read.
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        rng = np.random.default_rng([self.seed, epoch, index])
         image = read_image(self.paths[index])
-        size = image.shape[:2]
-        matrix = (
-            self.augment.geometry(rng, size, self.canvas_size)
-            if self.augment
-            else geometry.letterbox(size, self.canvas_size)
-        )
-        canvas, matrix = geometry.place_image(image, matrix, self.canvas_size)
         if self.augment:
-            color = self.augment.color(rng, np.array(cv2.mean(canvas)[:3]))
-            canvas = canvas if color is None else cv2.transform(canvas, color)
-        target = self._target(index, size, matrix)
-        return torch.from_numpy(canvas).permute(2, 0, 1), target
+            rng = np.random.default_rng([self.seed, epoch, index])
+            pixels, matrix = self._varied(image, rng)
+        else:
+            view = make_view(image, self.canvas_size, self.size_multiple)
+            pixels, matrix = view.pixels, view.matrix
+        target = self._target(index, image.shape[:2], pixels.shape[:2], matrix)
+        return torch.from_numpy(pixels).permute(2, 0, 1), target
+
+    def _varied(
+        self, image: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], geometry.Matrix]:
+        """A training sample of an image, and the matrix from the image to it."""
+        matrix = self.augment.geometry(rng, image.shape[:2], self.canvas_size)
+        pixels, matrix = geometry.place_image(image, matrix, self.canvas_size)
+        color = self.augment.color(rng, np.array(cv2.mean(pixels)[:3]))
+        return (pixels if color is None else cv2.transform(pixels, color)), matrix
 
     def _target(
-        self, index: int, image_size: tuple[int, int], matrix: geometry.Matrix
+        self,
+        index: int,
+        image_size: tuple[int, int],
+        input_size: tuple[int, int],
+        matrix: geometry.Matrix,
     ) -> dict[str, Any]:
-        height, width = self.canvas_size
         boxes = geometry.transform_boxes(self._boxes[index], matrix)
-        boxes, seen = geometry.cut_to_canvas(boxes, self.canvas_size)
-        cells = (height // self.stride, width // self.stride)
+        boxes, seen = geometry.cut_to_canvas(boxes, input_size)
+        cells = (input_size[0] // self.stride, input_size[1] // self.stride)
         regions = [
             (
                 label,
@@ -162,6 +198,7 @@ class CocoDetection(Dataset):
             "ignore": [(label, torch.from_numpy(mask)) for label, mask in regions if mask.any()],
             "image_id": self.image_ids[index],
             "file": str(self.paths[index]),
+            "image_size": image_size,
             "matrix": matrix,
         }
 
@@ -173,6 +210,33 @@ def collate(samples: Sequence[tuple[Tensor, dict]]) -> tuple[Tensor, list[dict]]
     # them around.
     images = torch.stack([canvas.permute(1, 2, 0) for canvas in canvases]).permute(0, 3, 1, 2)
     return images, list(targets)
+
+
+class SameSizeBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of samples whose inputs have one size; every sample comes once."""
+
+    def __init__(
+        self,
+        keys: Iterable[tuple[int, int]],
+        input_sizes: Sequence[tuple[int, int]],
+        batch_size: int,
+    ) -> None:
+        """Divide samples into batches.
+
+        Args:
+            keys: (epoch, index) of the samples.
+            input_sizes: by index, see :attr:`CocoDetection.input_sizes`.
+            batch_size: most samples in a batch.
+        """
+        keys = list(keys)
+        batches = same_size_batches([input_sizes[index] for _, index in keys], batch_size)
+        self._batches = [[keys[i] for i in batch] for batch in batches]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from centernet.annotations import Split, read_coco
-from centernet.augment import Augment
-from centernet.data import CocoDetection, EpochSampler, collate
+from centernet.augment import NONE, Augment
+from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
 from centernet.errors import InputError
 from centernet.formats.coco import read_file
 from centernet.formats.names import split_name
 from centernet.formats.reading import choose_classes, read_dataset, recognise
 from centernet.formats.writers import is_region
 from centernet.model import CenterNet
-from centernet.recipe import canvas_size_for
+from centernet.recipe import canvas_size_for, top_k_for
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,10 @@ class DetectionData(LightningDataModule):
             train_annotations: COCO JSON of the training images, or a split of another format.
             val_images: folder of the validation images.
             val_annotations: COCO JSON of the validation images, or a split of another format.
-            image_size: of the canvas that images are drawn on, in pixels: one number, or height and
-                width; multiples of 32; or auto, which goes by the training images and their boxes,
-                see :mod:`centernet.recipe`.
+            image_size: of the training samples, in pixels: one number, or height and width;
+                multiples of 32; or auto, which follows from the training images and their boxes,
+                see :mod:`centernet.recipe`. Validation scales images to fit this size and pads
+                each to the next multiples of 32.
             batch_size: images per step over all processes together.
             workers: processes that prepare samples, for each training process; by default one per
                 spare CPU core, at most 8.
@@ -94,7 +95,7 @@ class DetectionData(LightningDataModule):
         for name, value in (("workers", workers or 0), ("seed", seed)):
             if value < 0:
                 raise InputError(f"{name} must not be negative, got {value}")
-        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.batch_size, self.augment, self.seed = batch_size, augment or NONE, seed
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
         self._class_names, self.only, self.rename = class_names, only, rename
 
@@ -112,6 +113,15 @@ class DetectionData(LightningDataModule):
         log.info("image size %dx%d: %s", *size, why)
         return size
 
+    @cached_property
+    def top_k(self) -> int:
+        """Detections per image that the densest training image asks for."""
+        densest = max(map(len, self.train_set.labels))
+        count = top_k_for(densest)
+        if count > top_k_for(0):
+            log.info("top_k %d: the densest training image has %d objects", count, densest)
+        return count
+
     @property
     def class_names(self) -> list[str]:
         """Names by label: as given, or as the training annotations have them."""
@@ -120,7 +130,7 @@ class DetectionData(LightningDataModule):
     @cached_property
     def train_set(self) -> CocoDetection:
         """The training images; read when first asked for."""
-        dataset = self._dataset("train", self.augment, self._class_names)
+        dataset = self._dataset("train", self._class_names, augment=self.augment)
         if not dataset.num_objects:
             raise InputError(f"{dataset.source} holds no box: there is nothing to learn from")
         return dataset
@@ -128,24 +138,24 @@ class DetectionData(LightningDataModule):
     @cached_property
     def val_set(self) -> CocoDetection:
         """The validation images; read when first asked for."""
-        return self._dataset("val", None, self.class_names)
+        return self._dataset("val", self.class_names)
 
     def setup(self, stage: str) -> None:
         """Read now what the stage needs, so that a mistake shows at once."""
         _ = self.val_set, stage == "fit" and self.train_set
 
     def _dataset(
-        self, part: str, augment: Augment | None, class_names: Sequence[str] | None
+        self, part: str, class_names: Sequence[str] | None, **options: Any
     ) -> CocoDetection:
         images, annotations = self._source(part)
         return CocoDetection(
             images,
             annotations,
             canvas_size=self.canvas_size,
-            augment=augment,
             class_names=class_names,
             seed=self.seed,
             stride=CenterNet.stride,
+            **options,
         )
 
     def _source(self, part: str) -> tuple[Path, Path | Split]:
@@ -198,30 +208,42 @@ class DetectionData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled and augmented."""
-        return self._loader(self.train_set, shuffle=True)
+        sampler = self._sampler(self.train_set, shuffle=True)
+        return self._loader(self.train_set, batch_size=self._batch_size_of_process, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
-        """Every image once, in order."""
-        return self._loader(self.val_set, shuffle=False)
+        """Every image once, those of one input size together."""
+        self.val_set.size_multiple = self.trainer.lightning_module.model.size_multiple
+        batches = SameSizeBatches(
+            self._sampler(self.val_set, shuffle=False),
+            self.val_set.input_sizes,
+            self._batch_size_of_process,
+        )
+        return self._loader(self.val_set, batch_sampler=batches)
 
-    def _loader(self, dataset: CocoDetection, *, shuffle: bool) -> DataLoader:
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+    @property
+    def _batch_size_of_process(self) -> int:
+        world_size = self.trainer.world_size
         if self.batch_size % world_size:
             raise InputError(
                 f"batch_size {self.batch_size} cannot be split over {world_size} processes"
             )
-        sampler = EpochSampler(
+        return self.batch_size // world_size
+
+    def _sampler(self, dataset: CocoDetection, *, shuffle: bool) -> EpochSampler:
+        return EpochSampler(
             len(dataset),
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=self.seed,
-            rank=rank,
-            world_size=world_size,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
         )
+
+    def _loader(self, dataset: CocoDetection, **batches: Any) -> DataLoader:
         return DataLoader(
             dataset,
-            batch_size=self.batch_size // world_size,
-            sampler=sampler,
+            **batches,
             num_workers=self.workers,
             collate_fn=collate,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from centernet import geometry, inference
-from centernet.errors import InputError
+from centernet import geometry, inference, preprocess
+from centernet.errors import InputError, require_at_least
 from centernet.heatmaps import Heatmaps
 from centernet.images import as_rgb, read_image
-from centernet.inference import Modes, View
+from centernet.inference import Modes
 from centernet.network import Network
+from centernet.preprocess import InputView
 from centernet.thresholds import USUAL, by_label
 from centernet.weights import load_weights
 
@@ -36,7 +37,7 @@ class Prediction:
         detections: boxes in image pixels, best first.
         heatmaps: probabilities, and where their cells lie in the image; None where they were not
             asked for, or the network has none.
-        seconds: time spent by step: ``load`` (read, draw on the canvas), ``network``, ``decode``.
+        seconds: time spent by step: ``load`` (read and preprocess), ``network``, ``decode``.
     """
 
     image: NDArray[np.uint8]
@@ -55,7 +56,8 @@ class Detector:
     Attributes:
         class_names: by class id.
         device: where the network runs.
-        modes: how images are looked at.
+        modes: test-time augmentation and limits.
+        top_k: most detections per image.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Detector:
             class_names: by class id.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
             image_size: (height, width) that the network was trained for; None for none.
-            **modes: how images are looked at, see :class:`centernet.inference.Modes`.
+            **modes: test-time augmentation and limits, see :class:`centernet.inference.Modes`.
 
         Raises:
             InputError: the device cannot be used, or a mode is wrong or not one of this network.
@@ -86,6 +88,7 @@ class Detector:
         resolution = self.modes.resolution
         # (height, width) that images are scaled to fit in; None leaves them as they are.
         self._fit = sides[resolution] if resolution in sides else (int(resolution),) * 2
+        self.top_k = network.top_k if self.modes.top_k == "auto" else self.modes.top_k
         self._network = network.eval().to(self.device)
         if self.modes.flip:
             self.require_heatmaps("flip")
@@ -99,7 +102,7 @@ class Detector:
         resolution: int | str = "auto",
         flip: bool = False,
         scales: Sequence[float] = (1.0,),
-        top_k: int = 100,
+        top_k: int | str = "auto",
         nms: float | str | None = None,
     ) -> "Detector":
         """Make a detector of a checkpoint of ``train.py fit`` or of the original release.
@@ -114,7 +117,8 @@ class Detector:
                 ``auto`` means for released weights.
             flip: look at the mirrored image too; better, at twice the cost.
             scales: look at the image scaled by each of these; better still, and slower.
-            top_k: most detections per image.
+            top_k: most detections per image; ``auto`` for as many as the training data asked for,
+                at least 100.
             nms: ``soft``, or the IoU above which the weaker of two boxes of a class is dropped; by
                 default soft for several scales and none for one.
 
@@ -166,18 +170,27 @@ class Detector:
         self,
         images: "Iterable[ImageLike]",
         *,
+        batch_size: int = 8,
         threshold: ArrayLike = USUAL,
         bgr: bool = False,
         clip: bool = True,
     ) -> list[sv.Detections]:
-        """Detect in several images; those that share a canvas size go through together."""
+        """Detect in several images; further arguments are those of a call.
+
+        Args:
+            images: any number.
+            batch_size: most network inputs in one forward pass; those of one size share a pass.
+            threshold: least score.
+            bgr: whether the channels of arrays are in OpenCV's order.
+            clip: cut boxes to their image.
+        """
+        require_at_least(1, batch_size=batch_size)
         pixels = [_pixels(image, bgr) for image in images]
         views = [(i, view) for i, image in enumerate(pixels) for view in self._views(image)]
         found: list[list[Mapping[str, NDArray]]] = [[] for _ in pixels]
-        for shape in dict.fromkeys(view.canvas.shape for _, view in views):
-            owners, alike = zip(
-                *(pair for pair in views if pair[1].canvas.shape == shape), strict=True
-            )
+        sizes = [view.pixels.shape[:2] for _, view in views]
+        for batch in preprocess.same_size_batches(sizes, batch_size):
+            owners, alike = zip(*(views[number] for number in batch), strict=True)
             outputs = self._forward(alike)
             for owner, result in zip(owners, self._decode(outputs, alike), strict=True):
                 found[owner].append(result)
@@ -205,11 +218,11 @@ class Detector:
         """The threshold of each class, (C,); see :func:`centernet.thresholds.by_label`."""
         return by_label(threshold, self._network.thresholds, len(self.class_names))
 
-    def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], View, dict[str, Tensor]]:
-        """What the network says before it is decoded.
+    def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]:
+        """The network's raw outputs.
 
         Returns:
-            The image (H, W, 3) uint8 RGB, how it was laid on the canvas, and the network's outputs
+            The image (H, W, 3) uint8 RGB, the network input made of it, and the network's outputs
             for it, a batch of one; of several scales those of the nearest to 1.
         """
         pixels = _pixels(image, False)
@@ -254,39 +267,36 @@ class Detector:
             {"load": loaded - start, "network": computed - loaded, "decode": decoded - computed},
         )
 
-    def _heatmaps(self, outputs: Sequence[dict[str, Tensor]], views: Sequence[View]) -> Heatmaps:
-        probabilities = outputs[self._shown]["heatmap"][0].float().sigmoid().cpu().numpy()
+    def _heatmaps(
+        self, outputs: Sequence[dict[str, Tensor]], views: Sequence[InputView]
+    ) -> Heatmaps:
+        logits = outputs[self._shown]["heatmap"][0].float().cpu().numpy()
         stride = np.array([self._network.stride, self._network.stride, 1])
         matrix = geometry.invert(views[self._shown].matrix) * stride
-        return Heatmaps(probabilities, matrix, self.class_names)
+        return Heatmaps(logits, matrix, self.class_names)
 
-    def _views(self, pixels: NDArray[np.uint8]) -> list[View]:
+    def _views(self, pixels: NDArray[np.uint8]) -> list[InputView]:
         return [
-            inference.view(pixels, scale, self._fit, self._network.size_multiple)
+            preprocess.make_view(pixels, self._fit, self._network.size_multiple, scale)
             for scale in self.modes.scales
         ]
 
     @torch.inference_mode()
-    def _forward(self, views: Sequence[View]) -> dict[str, Tensor]:
-        """The maps of views whose canvases have one size."""
-        canvases = torch.from_numpy(np.stack([view.canvas for view in views]))
-        images = canvases.permute(0, 3, 1, 2).to(self.device)
+    def _forward(self, views: Sequence[InputView]) -> dict[str, Tensor]:
+        """The maps of views of one size."""
+        pixels = torch.from_numpy(np.stack([view.pixels for view in views]))
+        images = pixels.permute(0, 3, 1, 2).to(self.device)
         return inference.forward(self._network, images, flip=self.modes.flip)
 
     def _decode(
-        self, outputs: dict[str, Tensor], views: Sequence[View]
+        self, outputs: dict[str, Tensor], views: Sequence[InputView]
     ) -> list[dict[str, NDArray]]:
-        """The detections in each view, their boxes in pixels of the image."""
-        found = []
-        for result, view in zip(
-            self._network.decode(outputs, top_k=self.modes.top_k), views, strict=True
-        ):
-            values = {name: value.cpu().numpy() for name, value in result.items()}
-            values["boxes"] = geometry.transform_boxes(
-                values["boxes"], geometry.invert(view.matrix)
-            )
-            found.append(values)
-        return found
+        """The detections in each view, their boxes in image pixels."""
+        results = self._network.decode(outputs, top_k=self.top_k)
+        return [
+            inference.to_image(result, view.matrix)
+            for result, view in zip(results, views, strict=True)
+        ]
 
     def _detections(
         self,
@@ -296,18 +306,16 @@ class Detector:
         clip: bool,
     ) -> sv.Detections:
         """Of all views of one image."""
-        found = inference.join(views, self.modes)
-        boxes, scores, labels = (found[name] for name in ("boxes", "scores", "labels"))
+        found = inference.join(views, self.modes, self.top_k)
         if clip:
-            height, width = image_size
-            boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
-        kept = scores >= self.thresholds(threshold)[labels]
-        names = np.array(self.class_names, dtype=str)[labels[kept]]
+            found = inference.clip_to_image(found, image_size)
+        labels = found["labels"]
+        kept = found["scores"] >= self.thresholds(threshold)[labels]
         return sv.Detections(
-            xyxy=boxes[kept],
-            confidence=scores[kept],
+            xyxy=found["boxes"][kept],
+            confidence=found["scores"][kept],
             class_id=labels[kept],
-            data={"class_name": names},
+            data={"class_name": np.array(self.class_names, dtype=str)[labels[kept]]},
         )
 
 

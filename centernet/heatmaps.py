@@ -1,15 +1,17 @@
 """Heatmaps to look at and to take along: overlays on the image, peaks, and a file of both."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 
 from centernet import geometry
+from centernet.decode import peaks_above
 from centernet.drawing import HEAT_COLORS, legend, letter_size
 from centernet.files import whole
 
@@ -23,18 +25,25 @@ class Heatmaps:
     """What the network believes about each cell of one image.
 
     Attributes:
-        probabilities: (C, h, w) float32 in [0, 1].
+        logits: (C, h, w) float32.
         matrix: (2, 3) from cells to image pixels; the centre of the cell in column i and row j is
             (i + 0.5, j + 0.5).
         class_names: by channel.
     """
 
-    probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
     matrix: geometry.Matrix
     class_names: tuple[str, ...]
 
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(C, h, w) in [0, 1]."""
+        return torch.from_numpy(self.logits).sigmoid().numpy()
+
     def peaks(self, threshold: ArrayLike = 0.3) -> NDArray:
-        """Cells no smaller than their eight neighbours and at least ``threshold``, best first.
+        """Cells no smaller than their eight neighbors and at least ``threshold``, best first.
+
+        These are the cells at which detection reads its boxes.
 
         Args:
             threshold: one number, or one per class.
@@ -43,12 +52,12 @@ class Heatmaps:
             A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
             ``label``.
         """
-        label, row, column = peak_cells(self.probabilities, threshold)
+        label, row, column, score = peak_cells(self.logits, threshold)
         peaks = np.empty(len(label), PEAK)
         peaks["x"] = self.matrix[0, 0] * (column + 0.5) + self.matrix[0, 2]
         peaks["y"] = self.matrix[1, 1] * (row + 0.5) + self.matrix[1, 2]
-        peaks["score"], peaks["label"] = self.probabilities[label, row, column], label
-        return peaks[np.argsort(-peaks["score"], kind="stable")]
+        peaks["score"], peaks["label"] = score, label
+        return peaks
 
     def overlay(self, image: NDArray[np.uint8], label: int | None = None) -> NDArray[np.uint8]:
         """The image with the heatmap over it and a legend below.
@@ -84,14 +93,23 @@ class Heatmaps:
 
 
 def peak_cells(
-    probabilities: NDArray[np.float32], threshold: ArrayLike
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Label, row and column of the peaks in maps (C, h, w); see :meth:`Heatmaps.peaks`."""
-    maps = torch.from_numpy(probabilities)
-    highest = F.max_pool2d(maps, 3, stride=1, padding=1).numpy()
-    return np.nonzero(
-        (probabilities == highest) & (probabilities >= np.reshape(threshold, (-1, 1, 1)))
-    )
+    logits: NDArray[np.float32], threshold: ArrayLike
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Label, row, column and score of the peaks in maps (C, h, w), best first.
+
+    Args:
+        logits: (C, h, w).
+        threshold: least score; one number, or one per class.
+    """
+    thresholds = np.broadcast_to(np.asarray(threshold, np.float64), len(logits))
+    least = float(thresholds.min())
+    # A little lower, so that rounding decides nothing: scores are compared below.
+    floor = math.log(least / (1 - least)) - 1e-3 if 0 < least < 1 else -math.inf
+    values, index = peaks_above(torch.from_numpy(logits), floor)
+    scores = values.sigmoid().numpy()
+    label, row, column = np.unravel_index(index.numpy(), logits.shape)
+    kept = scores >= thresholds[label]
+    return label[kept], row[kept], column[kept], scores[kept]
 
 
 def blend_difference(

@@ -1,4 +1,4 @@
-"""How an image is looked at (size, mirrored too, several scales), and how all that is joined."""
+"""Test-time augmentation (flip, several scales), and merging of what it found."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry
-from centernet.errors import InputError, require_at_least
+from centernet.errors import InputError
 from centernet.suppression import suppress
 
 
@@ -24,7 +24,8 @@ class Modes:
             are filled up to multiples of 32, as the original does it.
         flip: look at the mirrored image too, and average heatmap and size.
         scales: look at the image scaled by each of these.
-        top_k: most detections per image.
+        top_k: most detections per image; ``auto`` for as many as the data that the network was
+            trained on ask for, at least 100.
         nms: ``soft`` (or True) for Gaussian soft-NMS, or the IoU above which the weaker of two
             boxes of a class is dropped, 0 for no suppression; None is soft for several scales and
             nothing for one.
@@ -33,7 +34,7 @@ class Modes:
     resolution: int | str = "auto"
     flip: bool = False
     scales: Sequence[float] = (1.0,)
-    top_k: int = 100
+    top_k: int | str = "auto"
     nms: float | str | None = None
 
     def __post_init__(self) -> None:
@@ -47,7 +48,8 @@ class Modes:
             raise InputError(
                 f"scales must be one or more positive, finite numbers, got {self.scales}"
             )
-        require_at_least(1, top_k=self.top_k)
+        if self.top_k != "auto" and not (isinstance(self.top_k, int) and self.top_k > 0):
+            raise InputError(f"top_k must be auto or a number from 1, got {self.top_k!r}")
         number = isinstance(self.nms, int | float) and 0 <= self.nms <= 1
         if self.nms not in (None, "soft") and not number:
             raise InputError(f"nms must be soft or an IoU from 0 to 1, got {self.nms!r}")
@@ -55,61 +57,14 @@ class Modes:
     @property
     def plain(self) -> bool:
         """Whether this is one look, at the size the network was trained for."""
-        return self == Modes(top_k=self.top_k)
+        one_look = not self.flip and self.scales == (1.0,) and not self.suppression
+        return one_look and self.resolution == "auto"
 
     @property
     def suppression(self) -> float | str | None:
         """How boxes of one class are suppressed; None for not at all."""
         several = self.nms is None and len(self.scales) > 1
         return "soft" if several or self.nms is True else self.nms
-
-
-@dataclass(frozen=True)
-class View:
-    """An image on the canvas that the network sees.
-
-    Attributes:
-        canvas: (height, width, 3) uint8 RGB.
-        matrix: from image to canvas.
-    """
-
-    canvas: NDArray[np.uint8]
-    matrix: geometry.Matrix
-
-
-def view(
-    pixels: NDArray[np.uint8], scale: float, fit: tuple[int, int] | None, multiple: int
-) -> View:
-    """Draw an image on a canvas.
-
-    Args:
-        pixels: (H, W, 3) uint8 RGB.
-        scale: how much larger than usual.
-        fit: (height, width) that the image fills as far as its proportions allow; None keeps its
-            own size.
-        multiple: the canvas's sides are multiples of this.
-    """
-    size = pixels.shape[:2]
-    if fit is None:
-        return _keep(pixels, scale, multiple)
-    scale *= min(most / side for most, side in zip(fit, size, strict=True))
-    canvas_size = tuple(multiple * max(1, -(-round(side * scale) // multiple)) for side in size)
-    return View(
-        *geometry.place_image(pixels, geometry.centered(scale, size, canvas_size), canvas_size)
-    )
-
-
-def _keep(pixels: NDArray[np.uint8], scale: float, multiple: int) -> View:
-    """As the original: scaled to whole pixels, then a canvas that is larger on every side."""
-    size = pixels.shape[:2]
-    scaled = tuple(max(1, int(side * scale)) for side in size)
-    canvas_size = tuple((side | (multiple - 1)) + 1 for side in scaled)
-    matrix = geometry.keep(size, canvas_size, scaled)
-    canvas, _ = geometry.place_image(pixels, matrix, canvas_size)
-    # Detections return by the scale that was asked for, not by that of the whole pixels, since that
-    # is what published multi-scale results did; they differ by about a pixel at most.
-    matrix[[0, 1], [0, 1]] = scale
-    return View(canvas, matrix)
 
 
 def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str, Tensor]:
@@ -135,11 +90,38 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
     return outputs | averaged | {"heatmap": probability.logit()}
 
 
-def join(views: Sequence[Mapping[str, NDArray]], modes: Modes) -> dict[str, NDArray]:
+def join(views: Sequence[Mapping[str, NDArray]], modes: Modes, top_k: int) -> dict[str, NDArray]:
     """The detections of all views of one image, boxes in image pixels, as one list, best first."""
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
     if modes.suppression:
         left, scores = suppress(**found, how=modes.suppression)
         found = {name: values[left] for name, values in found.items()} | {"scores": scores}
-    best = np.argsort(-found["scores"], kind="stable")[: modes.top_k]
+    best = np.argsort(-found["scores"], kind="stable")[:top_k]
     return {name: values[best] for name, values in found.items()}
+
+
+def to_image(found: Mapping[str, Tensor | NDArray], matrix: geometry.Matrix) -> dict[str, NDArray]:
+    """Decoded detections of a network input as arrays, their boxes in image pixels.
+
+    Args:
+        found: ``boxes`` (K, 4) xyxy in input pixels, ``scores`` (K,), ``labels`` (K,).
+        matrix: from image to input.
+    """
+    values = {name: np.asarray(value.cpu()) for name, value in found.items()}
+    boxes = geometry.transform_boxes(values["boxes"], geometry.invert(matrix))
+    return values | {"boxes": boxes}
+
+
+def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> dict[str, NDArray]:
+    """Cut boxes to their image.
+
+    Detections of which nothing is left, as those in the padding of the input, are dropped; so are
+    those of score 0, which only fill up the list.
+
+    Args:
+        found: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), and others by detection.
+        image_size: (height, width).
+    """
+    boxes, seen = geometry.cut_to_canvas(found["boxes"], image_size)
+    seen &= found["scores"] > 0
+    return {name: values[seen] for name, values in ({**found, "boxes": boxes}).items()}

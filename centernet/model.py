@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from centernet.backbones import channels_by_stride, make_backbone
-from centernet.decode import decode
+from centernet.decode import DEFAULT_TOP_K, decode
 from centernet.errors import InputError
 from centernet.hourglass import Hourglass
 from centernet.necks import NECKS
@@ -161,7 +161,9 @@ class CenterNet(Network):
             device=heatmap.device,
         )
 
-    def decode(self, outputs: Mapping[str, Tensor], *, top_k: int = 100) -> list[dict[str, Tensor]]:
+    def decode(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> list[dict[str, Tensor]]:
         """The objects of each image; see :func:`centernet.decode.decode`."""
         return decode(outputs, stride=self.stride, top_k=top_k)
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from centernet.decode import DEFAULT_TOP_K
+
 # Mean and standard deviation of ImageNet, RGB, on which timm's pretrained backbones were trained.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -22,6 +24,7 @@ class Network(nn.Module, ABC):
             CenterNet's leaves that out.
         class_names: by label; "0", "1", ... until they are known.
         thresholds: by label, the score at which F1 is best; None where that is not known.
+        top_k: most detections per image, as many as the data it was trained on ask for.
         mean: (3, 1, 1) RGB mean that is subtracted, in [0, 1].
         std: (3, 1, 1) RGB standard deviation that is divided by.
     """
@@ -39,6 +42,7 @@ class Network(nn.Module, ABC):
         self.num_classes = num_classes
         self.class_names = tuple(map(str, range(num_classes)))
         self.thresholds: tuple[float | None, ...] | None = None
+        self.top_k = DEFAULT_TOP_K
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
@@ -70,7 +74,9 @@ class Network(nn.Module, ABC):
         """
 
     @abstractmethod
-    def decode(self, outputs: Mapping[str, Tensor], *, top_k: int = 100) -> list[dict[str, Tensor]]:
+    def decode(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> list[dict[str, Tensor]]:
         """The objects of each image.
 
         Returns:

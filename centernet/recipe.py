@@ -1,4 +1,4 @@
-"""What a training should be like, derived from the data: the size of the canvas, how many epochs.
+"""Settings of a training, derived from the data: image size, epochs, detections per image.
 
 Rules of thumb for detectors that are trained on one machine, each with its reason in words.
 """
@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from centernet.annotations import image_sides
+from centernet.decode import DEFAULT_TOP_K
 
 # Cells that the typical object of the smallest class shall be wide.
 _CELLS = 6
@@ -17,6 +18,8 @@ _LEAST_SIDE, _LARGEST_SIDE = 256, 640
 # A class of fewer boxes than this part of all says too little of how small objects are.
 _RARE = 0.01
 _LEAST_STEPS = 1000
+# Room beyond the densest training image: for denser images, and for false positives among the best.
+_MORE_DETECTIONS = 1.5
 _LEAST_EPOCHS = 12
 
 
@@ -107,3 +110,17 @@ def epochs_for(images: int, batch_size: int) -> tuple[int, str]:
     reason = max(reasons, key=reasons.get)
     epochs = math.ceil(reasons[reason] - 0.01)
     return epochs, f"{reason}; {epochs * steps} steps of {min(images, batch_size)} images"
+
+
+def top_k_for(densest: int) -> int:
+    """Detections per image that a dataset asks for.
+
+    COCO's 100 where no training image has more objects; else half as many again as the densest one
+    has, in hundreds.
+
+    Args:
+        densest: objects in the training image that has most.
+    """
+    if densest <= DEFAULT_TOP_K:
+        return DEFAULT_TOP_K
+    return DEFAULT_TOP_K * math.ceil(_MORE_DETECTIONS * densest / DEFAULT_TOP_K)

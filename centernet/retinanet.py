@@ -10,6 +10,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from centernet.anchors import AnchorTargets, anchor_generator, decode_anchors, encode_anchors
 from centernet.backbones import HOURGLASS, channels_by_stride, make_backbone
+from centernet.decode import DEFAULT_TOP_K
 from centernet.errors import InputError
 from centernet.network import Network
 
@@ -120,7 +121,9 @@ class RetinaNet(Network):
         """What these outputs should be; see :func:`centernet.anchors.encode_anchors`."""
         return encode_anchors(targets, outputs["anchors"], self.num_classes, stride=self.stride)
 
-    def decode(self, outputs: Mapping[str, Tensor], *, top_k: int = 100) -> list[dict[str, Tensor]]:
+    def decode(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> list[dict[str, Tensor]]:
         """The objects of each image; see :func:`centernet.anchors.decode_anchors`."""
         anchors = outputs["anchors"].split(outputs["level_sizes"].tolist())
         return decode_anchors(outputs["classification"], outputs["boxes"], anchors, top_k=top_k)

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ class CenterNetTask(LightningModule):
     Attributes:
         model: the network.
         class_names: by label.
-        evaluation: the newest validation's result; None before the first.
+        evaluation: the newest validation's result, on the first process; None before the first.
         collected: its detections.
         validated_epoch: the epoch it was made in.
     """
@@ -74,8 +75,8 @@ class CenterNetTask(LightningModule):
 
         Args:
             class_names: names by label; comes from the data.
-            detector: centernet, or retinanet, the anchor-based one to compare with, which has no
-                use for neck options and head_channels.
+            detector: centernet, or retinanet, the anchor-based one to compare with, which does not
+                use the options of necks and heads.
             backbone: any timm model with stride-32 features that takes images of any size:
                 resnet18, dla34, convnext_tiny, mobilenetv4_conv_small, ...; or hourglass104, which
                 has no use for a neck.
@@ -112,8 +113,7 @@ class CenterNetTask(LightningModule):
             warmup_steps: steps of linear warm-up, at most a tenth of the training.
             ema_decay: validate and keep an exponential moving average of the weights with this
                 decay, itself warmed up; 0 turns it off.
-            test: how the validate command looks at images; fit looks once, at data.image_size, and
-                heeds top_k alone.
+            test: test-time augmentation of the validate command; of these, fit heeds top_k alone.
         """
         super().__init__()
         if schedule not in SCHEDULES:
@@ -139,6 +139,8 @@ class CenterNetTask(LightningModule):
             architecture = trained.architecture
         self.model = make_network(architecture | {"num_classes": len(self.class_names)})
         self.model.class_names = self.class_names
+        if trained:
+            self.model.top_k = trained.top_k
         self.start = start_from(self.model, trained) if trained else None
         self.loss = make_loss(
             self.model,
@@ -164,6 +166,10 @@ class CenterNetTask(LightningModule):
         """See that the network takes images, and batches, of the data's size."""
         data = self.trainer.datamodule
         require_canvas(self.model, data.canvas_size)
+        if self.test.top_k != "auto":
+            self.model.top_k = self.test.top_k
+        elif stage == "fit":
+            self.model.top_k = data.top_k
         if stage == "fit":
             images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
             require_batch(self.model, data.canvas_size, images)
@@ -234,6 +240,7 @@ class CenterNetTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""
+        self._validation_start = perf_counter()
         self.collected = Collected()
         if self.trainer.state.fn == "validate" and not self.test.plain:
             self._detector = Detector(
@@ -257,31 +264,35 @@ class CenterNetTask(LightningModule):
         return outputs
 
     def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[Found]:
-        return in_image_pixels(self.model.decode(outputs, top_k=self.test.top_k), targets)
+        return in_image_pixels(self.model.decode(outputs, top_k=self.model.top_k), targets)
 
     def _detect(self, targets: list[dict]) -> Iterator[Found]:
         for target in targets:
-            found = self._detector(target["file"], threshold=0, clip=False)
-            yield found.xyxy, found.confidence, found.class_id
+            found = self._detector(target["file"], threshold=0)
+            yield {"boxes": found.xyxy, "scores": found.confidence, "labels": found.class_id}
 
     def on_validation_epoch_end(self) -> None:
-        """Gather the detections of all processes and compare them with the annotations."""
+        """Gather the detections of all processes; the first one evaluates, all log the result."""
         self.collected.gather()
         self.validated_epoch = self.current_epoch
-        self.evaluation = evaluate(
-            self.trainer.datamodule.val_set.annotations,
-            self.collected.results,
-            self.collected.image_ids,
-        )
-        numbers = {
-            name: value for name, value in self.evaluation.metrics.items() if not np.isnan(value)
-        }
-        self.log_dict({"AP": 0.0} | numbers)
+        numbers: dict[str, float] = {}
+        if self.trainer.is_global_zero:
+            self.evaluation = evaluate(
+                self.trainer.datamodule.val_set.truth,
+                self.collected.results,
+                self.collected.image_ids,
+                top_k=self.model.top_k,
+            )
+            metrics = self.evaluation.metrics.items()
+            numbers = {"AP": 0.0} | {name: value for name, value in metrics if not np.isnan(value)}
+        numbers = self.trainer.strategy.broadcast(numbers)
+        self.log_dict(numbers)
         if self.trainer.state.fn == "fit" and self.trainer.is_global_zero:
             scores = ", ".join(
                 f"{name} {numbers.get(name, 0):.3f}" for name in ("AP", "AP50", "AP75")
             )
-            log.info("epoch %d: %s", self.current_epoch, scores)
+            seconds = perf_counter() - self._validation_start
+            log.info("epoch %d: %s (%.1f s)", self.current_epoch, scores, seconds)
 
     def configure_callbacks(self) -> list[Callback]:
         """Averaged weights and the frozen backbone, while fitting."""

@@ -47,7 +47,7 @@ class SpotNetwork(nn.Module):
 
     size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
     decode = CenterNet.decode
-    thresholds = None
+    thresholds, top_k = None, 100
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         self.seen = tuple(images.shape)

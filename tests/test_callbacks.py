@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -116,7 +117,11 @@ class Board(TensorBoardLogger):
 def validate(callback, board, *batches, fn="fit"):
     """Batches of images as (files, predicted logits), each with an object in its middle."""
     trainer = SimpleNamespace(
-        is_global_zero=True, state=SimpleNamespace(fn=fn), loggers=[board], global_step=7
+        is_global_zero=True,
+        state=SimpleNamespace(fn=fn),
+        loggers=[board],
+        global_step=7,
+        datamodule=SimpleNamespace(val_set=SimpleNamespace(folder=Path("images"))),
     )
     task = SimpleNamespace(model=SimpleNamespace(has_heatmaps=True, stride=4))
     callback.on_validation_epoch_start(trainer, task)
@@ -131,11 +136,14 @@ def validate(callback, board, *batches, fn="fit"):
 
 def test_the_same_first_images_are_shown_at_every_validation():
     board, callback = Board(), HeatmapPictures(count=3)
-    batches = [(["a", "b"], torch.zeros(2, 2, 16, 16)), (["c", "d"], torch.zeros(2, 2, 16, 16))]
+    # Two images of one name in different folders are two.
+    names = ["a/1.jpg", "b/1.jpg"], ["c/1.jpg", "d/1.jpg"]
+    batches = [(files, torch.zeros(2, 2, 16, 16)) for files in names]
     for _ in range(2):
         board.pictures.clear()
         validate(callback, board, *batches)
-        assert [name.split("/")[1] for name in board.pictures] == ["a", "b", "c"]
+        shown = [name.partition("/")[2] for name in board.pictures]
+        assert shown == ["a/1.jpg", "b/1.jpg", "c/1.jpg"]
     board.pictures.clear()
     validate(callback, board, *batches, fn="validate")
     assert not board.pictures

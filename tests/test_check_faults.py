@@ -233,8 +233,9 @@ def collision(data):
 
 def over_top_k(data):
     rng = np.random.default_rng(0)
-    for i, (x, y) in enumerate(rng.uniform(0, 40, (120, 2))):
-        data.annotate(id=9001 + i, bbox=[x, y, 12, 12])
+    first = data.val["annotations"][0]
+    for i, (x, y) in enumerate(rng.uniform(0, 40, (120, 2)).tolist()):
+        data.val["annotations"].append(first | {"id": 9001 + i, "bbox": [x, y, 12, 12]})
 
 
 def corners(data):

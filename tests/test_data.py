@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from centernet import geometry
 from centernet.annotations import region_mask
-from centernet.augment import Augment
-from centernet.data import CocoDetection, EpochSampler, collate
+from centernet.augment import NONE, Augment
+from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
 from centernet.errors import InputError
 
 SIZES = [(40, 60), (75, 50), (64, 64), (30, 90), (33, 47), (64, 128)]
@@ -45,8 +45,8 @@ def equal(a, b) -> bool:
     return a == b
 
 
-def test_a_sample_without_augmentation_is_letterboxed(dataset):
-    # 40x60 on 64x96: everything 1.6 times as large.
+def test_a_sample_without_augmentation_is_scaled_to_fit(dataset):
+    # 40x60 in 64x96: everything 1.6 times as large.
     canvas, target = dataset()[0]
     assert canvas.shape == (3, 64, 96) and canvas.dtype == torch.uint8
     assert target["boxes"].dtype == torch.float32 and target["labels"].dtype == torch.int64
@@ -59,14 +59,14 @@ def test_a_sample_without_augmentation_is_letterboxed(dataset):
 
 
 def test_colours_are_rgb(dataset):
-    data = dataset([], sizes=[(64, 96)])
+    data = dataset([], sizes=[(64, 96)], augment=NONE)
     expected = cv2.imread(str(data.paths[0]), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(data[0][0].permute(1, 2, 0), expected)
 
 
 def test_the_matrix_is_the_one_that_drew_the_canvas(dataset):
     # 64 / 33 times as large, 33x47 is 91.15 wide: drawn from pixel 2 to 94.
-    _, target = dataset()[4]
+    _, target = dataset(augment=NONE)[4]
     np.testing.assert_allclose(target["matrix"], [[92 / 47, 0, 2], [0, 64 / 33, 0]])
 
 
@@ -110,7 +110,8 @@ def test_boxes_are_cut_to_the_canvas_and_unseen_ones_left_out(dataset):
         [-20, 3, 20.5, 3],
         [8, -9, 4, 10],
     ]
-    _, target = dataset([{"bbox": box} for box in boxes], sizes=[(40, 60)], canvas_size=(40, 60))[0]
+    how = {"sizes": [(40, 60)], "canvas_size": (40, 60), "augment": NONE}
+    _, target = dataset([{"bbox": box} for box in boxes], **how)[0]
     assert target["boxes"].tolist() == [
         [0, 8, 10, 24], [50, 36, 60, 40], [0, 0, 60, 40], [0, 3, 0.5, 6], [8, 0, 12, 1],
     ]  # fmt: skip
@@ -196,8 +197,29 @@ def test_an_image_that_breaks_later_is_named(dataset, workers):
     traceback.clear_frames(error.tb)  # or torch waits five seconds for its worker, in a later test
 
 
+def test_validation_batches_hold_inputs_of_one_size(dataset):
+    data = dataset()
+    assert data.input_sizes == [(64, 96), (64, 64), (64, 64), (32, 96), (64, 96), (64, 96)]
+    sampler = EpochSampler(len(data), batch_size=2, shuffle=False)
+    batches = SameSizeBatches(sampler, data.input_sizes, 2)
+    found = [
+        (images.shape[2:], [target["image_id"] for target in targets])
+        for images, targets in DataLoader(data, batch_sampler=batches, collate_fn=collate)
+    ]
+    assert found == [
+        ((64, 96), [10, 50]), ((64, 96), [60]), ((64, 64), [20, 30]), ((32, 96), [40]),
+    ]  # fmt: skip
+    assert len(batches) == 4
+
+
+def test_a_larger_size_multiple_enlarges_validation_inputs(dataset):
+    data = dataset(canvas_size=(128, 128))
+    data.size_multiple = 128
+    assert data.input_sizes == [(128, 128)] * 6 and data[3][0].shape == (3, 128, 128)
+
+
 def test_collate_stacks_images_and_keeps_targets_apart(dataset):
-    samples = [dataset()[i] for i in range(3)]
+    samples = [dataset(augment=NONE)[i] for i in range(3)]
     images, targets = collate(samples)
     assert images.shape == (3, 3, 64, 96) and images.dtype == torch.uint8
     assert images.is_contiguous(memory_format=torch.channels_last)

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from doubles import SCORE, SpotNetwork, blob, checkpoint, picture, spot_detector
+from doubles import COLORS, SCORE, SpotNetwork, blob, checkpoint, picture, spot_detector
 from PIL import Image
 
 import centernet
@@ -100,7 +100,7 @@ def test_a_turned_image_is_set_upright(detector, tmp_path, orientation, in_memor
 def test_images_of_any_shape_pass(size, resolution):
     detector = spot_detector(resolution=resolution, top_k=5)
     found = detector(np.full((*size, 3), 255, np.uint8), threshold=0)
-    assert len(found) == 5
+    assert 1 <= len(found) <= 5 and (found.xyxy[:, 2:] > found.xyxy[:, :2]).all()
     assert (found.xyxy >= 0).all() and (found.xyxy <= [*size[::-1], *size[::-1]]).all()
 
 
@@ -140,6 +140,19 @@ def test_a_batch_of_mixed_sizes_equals_single_calls(resolution):
         np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=1e-3)
         np.testing.assert_allclose(found.confidence, alone.confidence, atol=1e-5)
         assert found["class_name"].tolist() == alone["class_name"].tolist()
+
+
+@pytest.mark.parametrize(("batch_size", "largest"), [(1, 1), (3, 3), (8, 5)])
+def test_a_batch_is_divided_into_forward_passes(batch_size, largest):
+    network, sizes = SpotNetwork(), []
+    network.register_forward_hook(lambda module, images, outputs: sizes.append(len(images[0])))
+    detector = Detector(network, tuple(COLORS), device="cpu", image_size=(128, 128))
+    images = [picture(SPOT)] * 5 + [picture(("red", 40, 32), size=(64, 128))] * 2
+    found = detector.batch(images, batch_size=batch_size)
+    assert [one["class_name"].tolist() for one in found] == [["red"]] * 7
+    assert max(sizes) == largest and sum(sizes) == 7
+    with pytest.raises(InputError, match="batch_size"):
+        detector.batch([], batch_size=0)
 
 
 def test_a_real_network_sees_the_same_alone_and_in_a_batch():

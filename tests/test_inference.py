@@ -4,7 +4,7 @@ import torch
 from doubles import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
-from centernet.inference import Modes, forward, join, view
+from centernet.inference import Modes, clip_to_image, forward, join
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from centernet.inference import Modes, forward, join, view
         ({"scales": (1, -0.5)}, "-0.5"),
         ({"scales": (1, np.inf)}, "inf"),
         ({"top_k": 0}, "0"),
+        ({"top_k": "many"}, "many"),
         ({"nms": "hard"}, "hard"),
         ({"nms": 1.5}, "1.5"),
     ],
@@ -29,20 +30,22 @@ def test_several_scales_are_suppressed_softly_unless_told_otherwise():
     assert Modes().suppression is None and Modes(scales=[0.5, 1]).suppression == "soft"
     assert Modes(nms=True).suppression == "soft" and Modes(nms=0.5).suppression == 0.5
     assert not Modes(scales=(0.5, 1), nms=0).suppression
-    assert Modes(top_k=5).plain and not Modes(flip=True).plain
 
 
 @pytest.mark.parametrize(
-    ("size", "scale", "multiple", "canvas"),
+    ("modes", "plain"),
     [
-        ((375, 480), 1, 32, (384, 512)),
-        ((512, 640), 1, 32, (544, 672)),
-        ((480, 512), 1, 128, (512, 640)),
-        ((100, 201), 0.75, 32, (96, 160)),
+        ({}, True),
+        ({"top_k": 5}, True),
+        ({"nms": 0}, True),
+        ({"nms": 0.5}, False),
+        ({"flip": True}, False),
+        ({"scales": (0.5,)}, False),
+        ({"resolution": 512}, False),
     ],
 )
-def test_the_own_size_gets_the_release_s_canvas(size, scale, multiple, canvas):
-    assert view(np.zeros((*size, 3), np.uint8), scale, None, multiple).canvas.shape[:2] == canvas
+def test_a_look_without_augmentation_is_plain(modes, plain):
+    assert Modes(**modes).plain == plain
 
 
 def test_a_flip_averages_heatmap_and_size_and_leaves_the_offset():
@@ -99,9 +102,20 @@ def test_the_best_of_all_views_are_kept():
         {"boxes": boxes + shift, "scores": np.array(scores), "labels": np.array([0, 1])}
         for shift, scores in ((0, [0.9, 0.2]), (1, [0.7, 0.5]))
     ]
-    found = join(views, Modes(scales=(1, 2), top_k=3, nms=0))
+    found = join(views, Modes(scales=(1, 2), nms=0), 3)
     assert found["scores"].tolist() == [0.9, 0.7, 0.5]
     assert found["boxes"][2].tolist() == [9, 9, 13, 13]
-    found = join(views, Modes(scales=(1, 2), top_k=3, nms=0.3))
+    found = join(views, Modes(scales=(1, 2), nms=0.3), 3)
     assert found["scores"].tolist() == [0.9, 0.5]
-    assert join(views[:1], Modes(top_k=1))["scores"].tolist() == [0.9]
+    assert join(views[:1], Modes(), 1)["scores"].tolist() == [0.9]
+
+
+def test_what_lies_beside_the_image_and_what_only_fills_up_is_dropped():
+    found = {
+        "boxes": np.float32([[-5, 2, 10, 30], [-9, 0, -1, 10], [3, 40, 9, 44], [1, 1, 2, 2]]),
+        "scores": np.float32([0.9, 0.8, 0.7, 0]),
+        "labels": np.array([2, 1, 0, 3]),
+    }
+    kept = clip_to_image(found, (40, 60))
+    assert kept["boxes"].tolist() == [[0, 2, 10, 30]]
+    assert kept["labels"].tolist() == [2] and kept["scores"].tolist() == [np.float32(0.9)]

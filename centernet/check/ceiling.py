@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.annotations import read_coco
 from centernet.check.content import Content, usable
 from centernet.check.grid import Grid
 from centernet.decode import decode
-from centernet.evaluate import average_precision, coco_results
+from centernet.evaluate import GroundTruth, average_precision, coco_results, image_order
+from centernet.inference import clip_to_image
 from centernet.oracle.ideal import at_centers, ideal_heatmap, without_empty
 from centernet.targets import encode_targets
 
@@ -53,19 +55,25 @@ def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
         images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]
     if not np.isin(content.image[grid.objects], images).any():
         return None
-    truth, category_ids = usable(content, images), list(range(1, len(content.names) + 1))
+    truth = GroundTruth(read_coco(usable(content, images)))
+    category_ids = list(range(1, len(content.names) + 1))
     exact, off = [], []
     order = np.argsort(content.image[grid.objects], kind="stable")
     owner = content.image[grid.objects][order]
     for number, image in enumerate(images):
         own = order[slice(*np.searchsorted(owner, [image, image + 1]))]
-        boxes, scores, labels = _decoded(content, grid, own)
+        boxes, scores, labels = _decoded(content, grid, image, own)
         back = geometry.invert(grid.matrices[image])
         for results, grown in ((exact, 0), (off, 1)):
             moved = boxes + np.array([-grown, -grown, grown, grown], np.float32)
             moved = geometry.transform_boxes(moved, back)
-            results += coco_results(number, moved, scores, labels, category_ids)
-    return Ceiling(average_precision(truth, exact), average_precision(truth, off), len(images))
+            found = {"boxes": moved, "scores": scores, "labels": labels}
+            found = clip_to_image(found, content.sizes[image])
+            results += coco_results(
+                number, found["boxes"], found["scores"], found["labels"], category_ids
+            )
+    aps = [average_precision(truth, results, top_k=grid.top_k) for results in (exact, off)]
+    return Ceiling(*aps, len(images))
 
 
 def _first_of_id(content: Content) -> NDArray[np.bool_]:
@@ -76,21 +84,19 @@ def _first_of_id(content: Content) -> NDArray[np.bool_]:
 
 def _by_id(content: Content, images: NDArray) -> NDArray:
     """Images in the order in which evaluation goes through them, which decides between ties."""
-    ids = [content.image_ids[i] for i in images]
-    numbers = all(isinstance(i, int) for i in ids)
-    return images[
-        sorted(range(len(ids)), key=ids.__getitem__ if numbers else lambda i: str(ids[i]))
-    ]
+    return np.array(sorted(images, key=lambda i: image_order(content.image_ids[i])), np.int64)
 
 
-def _decoded(content: Content, grid: Grid, own: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Boxes (K, 4) on the canvas, scores and labels that decoding an image's true maps gives."""
+def _decoded(
+    content: Content, grid: Grid, image: int, own: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Boxes (K, 4) on the input, scores and labels that decoding an image's true maps gives."""
     if not len(own):
         return np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0, int)
     label = content.label[grid.objects[own]]
     # Maps of the classes that are there are enough, unless it matters which peaks come first.
     present = np.unique(label) if len(own) <= grid.top_k else np.arange(len(content.names))
-    cells = [side // grid.stride for side in grid.canvas_size]
+    cells = (grid.input_sizes[image] // grid.stride).tolist()
     target = {
         "boxes": torch.from_numpy(grid.boxes[own]),
         "labels": torch.from_numpy(np.searchsorted(present, label)),

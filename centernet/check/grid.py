@@ -1,4 +1,4 @@
-"""Where the objects of a split lie on the canvas's cells: what is too small, what collides."""
+"""Where the objects of a split lie on the grid of cells: what is too small, what collides."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,24 @@ from numpy.typing import NDArray
 from centernet import geometry
 from centernet.check.boxes import shown
 from centernet.check.content import Content
+from centernet.decode import DEFAULT_TOP_K
+from centernet.network import Network
+from centernet.preprocess import fit_input
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The k objects of a split on the cells of a canvas.
+    """The k objects of a split on the cells of the network inputs.
 
     Attributes:
-        canvas_size: (height, width) in pixels.
-        stride: canvas pixels per cell.
+        canvas_size: (height, width) in pixels that images are scaled to fit.
+        stride: input pixels per cell.
         top_k: most detections per image.
         objects: (k,) positions of the annotations.
-        matrices: (n, 2, 3) from image to canvas; NaN for images of unknown size.
-        boxes: (k, 4) float32 xyxy, canvas pixels, cut to the canvas.
-        cell: (k,) y * w + x of the centre.
+        input_sizes: (n, 2) height and width of each image's network input; 0 where unknown.
+        matrices: (n, 2, 3) from image to input; NaN for images of unknown size.
+        boxes: (k, 4) float32 xyxy, input pixels, cut to the input.
+        cell: (k,) y * w + x of the center.
         lost: (k,) bool: a larger object of its class has its centre in the same cell.
         shared: (k,) bool: a larger object of another class has.
         neighbour: (k,) bool: one of its class has its centre in one of the eight cells around.
@@ -32,6 +36,7 @@ class Grid:
     stride: int
     top_k: int
     objects: NDArray[np.int64]
+    input_sizes: NDArray[np.int64]
     matrices: NDArray[np.float64]
     boxes: NDArray[np.float32]
     cell: NDArray[np.int64]
@@ -52,11 +57,14 @@ class Grid:
 
 
 def lay_out(
-    content: Content, canvas_size: tuple[int, int], *, stride: int = 4, top_k: int = 100
+    content: Content,
+    canvas_size: tuple[int, int],
+    *,
+    stride: int = Network.stride,
+    top_k: int = DEFAULT_TOP_K,
 ) -> Grid:
-    """Put the objects of a split on the canvas, as training and validation do."""
-    height, width = canvas_size
-    matrices = _matrices(content.sizes, canvas_size)
+    """Put the objects of a split on the network inputs, as validation does."""
+    matrices, input_sizes = _inputs(content.sizes, canvas_size)
     objects = np.flatnonzero(content.objects)
     image = content.image[objects]
     objects = objects[np.isfinite(matrices[image, 0, 0])]
@@ -65,21 +73,22 @@ def lay_out(
     boxes[:, 2:] += boxes[:, :2]
     scale, shift = matrices[image][:, [0, 1], [0, 1]], matrices[image][:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
-    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), canvas_size)
+    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), input_sizes[image].T)
     objects, image, label, boxes = objects[seen], image[seen], label[seen], boxes[seen]
 
-    columns, rows = width // stride, height // stride
+    cells = input_sizes[image] // stride
     center = ((boxes[:, :2] / stride + boxes[:, 2:] / stride) / 2).astype(np.int64)
-    x, y = center.clip(0, [columns - 1, rows - 1]).T
+    x, y = center.clip(0, cells[:, ::-1] - 1).T
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    cell = y * columns + x
-    place = image * (rows * columns) + cell
+    rows, columns = (input_sizes // stride).max(0, initial=1)
+    place = (image * rows + y) * columns + x
     plane = (image * len(content.names) + label) * (rows + 2) * (columns + 2)
     padded = plane + (y + 1) * (columns + 2) + x + 1
     lost = ~_largest(padded, area)
     count = np.bincount(image, minlength=len(content.files))
     return Grid(
-        canvas_size, stride, top_k, objects, matrices, boxes, cell,
+        canvas_size, stride, top_k, objects, input_sizes, matrices, boxes,
+        cell=y * cells[:, 1] + x,
         lost=lost,
         shared=~_largest(place, area) & ~lost,
         neighbour=_has_neighbour(padded, columns + 2),
@@ -106,16 +115,21 @@ def check_grid(content: Content, grid: Grid) -> None:
         content.add("over-top-k", what, image=int(image))
 
 
-def _matrices(sizes: NDArray[np.float64], canvas_size: tuple[int, int]) -> NDArray[np.float64]:
-    """The matrix (n, 2, 3) of each image, worked out once per size."""
+def _inputs(
+    sizes: NDArray[np.float64], canvas_size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The matrix (n, 2, 3) and input size (n, 2) of each image, worked out once per size."""
     distinct, which = np.unique(np.nan_to_num(sizes), axis=0, return_inverse=True)
     matrices = np.full((len(distinct), 2, 3), np.nan)
+    input_sizes = np.zeros((len(distinct), 2), np.int64)
     for i, (height, width) in enumerate(distinct.astype(int).tolist()):
         if height and width:
             size = (height, width)
-            matrix = geometry.letterbox(size, canvas_size)
-            matrices[i] = geometry.rounded(matrix, size, canvas_size)
-    return matrices[which.reshape(-1)]
+            matrix, input_size = fit_input(size, canvas_size, Network.size_multiple)
+            matrices[i] = geometry.rounded(matrix, size, input_size)
+            input_sizes[i] = input_size
+    which = which.reshape(-1)
+    return matrices[which], input_sizes[which]
 
 
 def _largest(place: NDArray, area: NDArray) -> NDArray[np.bool_]:

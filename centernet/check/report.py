@@ -18,7 +18,7 @@ from centernet.check.grid import Grid, check_grid, lay_out
 from centernet.errors import InputError
 from centernet.formats import read_dataset
 from centernet.network import Network
-from centernet.recipe import canvas_size_for
+from centernet.recipe import canvas_size_for, top_k_for
 
 # Other resolutions to compare with, times the one that was asked for.
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -90,7 +90,7 @@ def check(
     dataset: str | Path,
     *,
     canvas_size: tuple[int, int] | None = None,
-    top_k: int = 100,
+    top_k: int | None = None,
     sample: int = 500,
     read_images: bool = True,
     progress: bool = False,
@@ -101,7 +101,8 @@ def check(
         dataset: folder or file of any format that :func:`centernet.formats.read_dataset` knows.
         canvas_size: (height, width) of the canvas in pixels; by default as training chooses it, see
             :func:`centernet.recipe.canvas_size_for`.
-        top_k: most detections per image.
+        top_k: most detections per image; by default as training chooses it, see
+            :func:`centernet.recipe.top_k_for`.
         sample: images of each split on which the ceiling is measured; 0 for all.
         read_images: read every image file; without, what they hold is taken on trust.
         progress: show a bar while images are read.
@@ -124,6 +125,7 @@ def check(
     why = ""
     if canvas_size is None:
         canvas_size, why = _canvas_size(contents[0])
+    top_k = top_k or _top_k(contents[0])
     grids, ceilings = [], []
     for content in contents:
         grid = lay_out(content, canvas_size, stride=Network.stride, top_k=top_k)
@@ -155,6 +157,11 @@ def _canvas_size(content: Content) -> tuple[tuple[int, int], str]:
     )
 
 
+def _top_k(content: Content) -> int:
+    """Detections per image that training on a split would choose."""
+    return top_k_for(np.bincount(content.image[content.objects]).max(initial=0))
+
+
 def _compared(contents: Sequence[Content], ceilings: Sequence[Ceiling | None]) -> Content | None:
     """The validation split, or else the first with an object."""
     usable = [c for c, ceiling in zip(contents, ceilings, strict=True) if ceiling]
@@ -183,6 +190,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     return {
         "dataset": str(report.dataset),
         "canvas_size": list(report.canvas_size),
+        "top_k": report.grids[0].top_k,
         "works": report.works,
         "counts": {severity: report.count(severity) for severity in SEVERITIES},
         "classes": list(report.names),

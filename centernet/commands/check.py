@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the canvas, as data.image_size in training: 512, or height and width 288x384; by "
         "default what training chooses for this dataset",
     )
-    add("--top-k", type=int, default=100, help="most detections per image (%(default)s)")
+    add("--top-k", type=int, help="most detections per image; by default as in training")
     add(
         "--sample",
         type=int,

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the network was trained for",
     )
     add("--batch-size", type=int, help="images at a time; by default the config's, or 16")
-    add("--top-k", type=int, default=100, help="most detections per image (%(default)s)")
+    add("--top-k", type=int, help="most detections per image; by default as in training")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--json", type=Path, metavar="FILE", help="also write the numbers, per class too")
 

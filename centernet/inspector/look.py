@@ -15,13 +15,14 @@ from centernet.data import CocoDetection
 from centernet.decode import boxes_at
 from centernet.detector import Detector
 from centernet.heatmaps import peak_cells
-from centernet.inference import View
+from centernet.inference import clip_to_image, to_image
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.network import Network
+from centernet.preprocess import InputView
 from centernet.targets import encode_targets, target_radius
 
-# Fainter local maxima are no peaks, and of more than so many the faintest are left out.
-FLOOR, MOST_PEAKS = 0.05, 200
+# Fainter local maxima are no peaks, and of more than so many times top_k the faintest are left out.
+FLOOR, MOST_PEAKS = 0.05, 2
 
 
 @dataclass(frozen=True)
@@ -126,16 +127,18 @@ def look(detector: Detector, example: Example, *, iou: float = 0.5) -> tuple[Fin
     """
     pixels, view, outputs = detector.outputs(example.path)
     network, back = detector.network, geometry.invert(view.matrix)
-    found = network.decode(outputs, top_k=detector.modes.top_k)[0]
-    detections = {name: value.cpu().numpy() for name, value in found.items()}
-    detections["boxes"] = geometry.transform_boxes(detections["boxes"], back)
-    heat = outputs["heatmap"][0].float().sigmoid().cpu().numpy() if network.has_heatmaps else None
-    stride = network.stride
-    if heat is None:
-        peaks = _as_peaks(detections, view.matrix, stride)
+    found = to_image(network.decode(outputs, top_k=detector.top_k)[0], view.matrix)
+    detections = clip_to_image(found, pixels.shape[:2])
+    heat, stride = None, network.stride
+    if network.has_heatmaps:
+        logits = outputs["heatmap"][0].float().cpu()
+        heat = logits.sigmoid().numpy()
+        found = _peaks(network, outputs, logits.numpy(), MOST_PEAKS * detector.top_k)
+        found = clip_to_image(to_image(found, view.matrix), pixels.shape[:2])
+        peaks = Peaks(found["boxes"], found["labels"], found["cells"], found["scores"])
     else:
-        peaks = _peaks(network, outputs, heat, back)
-    shape = (len(detector.class_names), *(side // stride for side in view.canvas.shape[:2]))
+        peaks = _as_peaks(detections, view.matrix, stride)
+    shape = (len(detector.class_names), *(side // stride for side in view.pixels.shape[:2]))
     findings = Findings(example, pixels.shape[:2], peaks, detections)
     target = None
     if example.boxes is not None:
@@ -149,17 +152,18 @@ def look(detector: Detector, example: Example, *, iou: float = 0.5) -> tuple[Fin
 
 
 def _peaks(
-    network: Network, outputs: Mapping[str, Tensor], heat: NDArray, back: geometry.Matrix
-) -> Peaks:
-    label, row, column = peak_cells(heat, FLOOR)
-    scores = heat[label, row, column]
-    best = np.argsort(-scores, kind="stable")[:MOST_PEAKS]
-    label, row, column, scores = (values[best] for values in (label, row, column, scores))
-    columns = heat.shape[2]
+    network: Network, outputs: Mapping[str, Tensor], logits: NDArray, most: int
+) -> dict[str, Tensor]:
+    """The peaks like decoded detections, boxes in input pixels, with their ``cells`` (x, y)."""
+    label, row, column, scores = (values[:most] for values in peak_cells(logits, FLOOR))
+    columns = logits.shape[2]
     cell = torch.from_numpy(row * columns + column)[None].to(outputs["heatmap"].device)
-    boxes = (boxes_at(cell, columns, outputs)[0] * network.stride).cpu().numpy()
-    boxes = geometry.transform_boxes(boxes, back)
-    return Peaks(boxes, label, np.column_stack([column, row]), scores)
+    return {
+        "boxes": boxes_at(cell, columns, outputs)[0] * network.stride,
+        "labels": torch.from_numpy(label),
+        "scores": torch.from_numpy(scores),
+        "cells": torch.from_numpy(np.column_stack([column, row])),
+    }
 
 
 def _as_peaks(found: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int) -> Peaks:
@@ -172,11 +176,11 @@ def _as_peaks(found: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int
 
 
 def _objects(
-    example: Example, view: View, shape: tuple[int, int, int], stride: int
+    example: Example, view: InputView, shape: tuple[int, int, int], stride: int
 ) -> tuple[Objects, NDArray]:
     """The objects on the canvas, and the heatmap that a perfect network would give."""
     boxes = geometry.transform_boxes(example.boxes, view.matrix)
-    boxes, seen = geometry.cut_to_canvas(boxes, view.canvas.shape[:2])
+    boxes, seen = geometry.cut_to_canvas(boxes, view.pixels.shape[:2])
     labels = example.labels[seen]
     targets = encode_targets(
         [{"boxes": torch.from_numpy(boxes[seen]), "labels": torch.from_numpy(labels)}],

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from centernet.collected import Collected, in_image_pixels
-from centernet.data import CocoDetection, collate
+from centernet.data import CocoDetection, SameSizeBatches, collate
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
 from centernet.network import Network
@@ -38,7 +38,7 @@ def analyse(
     *,
     device: str | torch.device = "cpu",
     batch_size: int = 16,
-    top_k: int = 100,
+    top_k: int | None = None,
     progress: bool = False,
 ) -> list[Row]:
     """Evaluate with every choice of outputs replaced, from none to all.
@@ -48,7 +48,7 @@ def analyse(
         dataset: without augmentation.
         device: where the network runs.
         batch_size: images at a time.
-        top_k: most detections per image.
+        top_k: most detections per image; by default as the network was trained.
         progress: show a bar.
 
     Raises:
@@ -57,7 +57,11 @@ def analyse(
     if not network.has_heatmaps:
         raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
     network = network.eval().to(device)
-    loader = DataLoader(dataset, batch_size, collate_fn=collate)
+    top_k = top_k or network.top_k
+    dataset.size_multiple = network.size_multiple
+    keys = [(0, index) for index in range(len(dataset))]
+    batches = SameSizeBatches(keys, dataset.input_sizes, batch_size)
+    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
     collected: dict[tuple[str, ...], Collected] = {}
     for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
         outputs = network(images.to(device))
@@ -67,7 +71,7 @@ def analyse(
             for target, values in zip(targets, found, strict=True):
                 kept.add(target["image_id"], values, dataset.category_ids)
     return [
-        Row(true, evaluate(dataset.annotations, kept.results, kept.image_ids))
+        Row(true, evaluate(dataset.truth, kept.results, kept.image_ids, top_k=top_k))
         for true, kept in collected.items()
     ]
 

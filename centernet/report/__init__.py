@@ -94,9 +94,11 @@ def _look_at_all(
         findings.append(found)
         if maps.heat is not None:
             inspector.add(found, maps)
-        detections = tuple(found.detections[name] for name in ("boxes", "scores", "labels"))
-        collected.add(example.image_id, detections, dataset.category_ids)
-    return findings, evaluate(dataset.annotations, collected.results, collected.image_ids)
+        collected.add(example.image_id, found.detections, dataset.category_ids)
+    evaluation = evaluate(
+        dataset.truth, collected.results, collected.image_ids, top_k=detector.top_k
+    )
+    return findings, evaluation
 
 
 def _remember(weights: Path, thresholds: list[float | None]) -> None:

@@ -117,7 +117,7 @@ def _figures(drawn: dict[str, str]) -> str:
 
 def _classes(report: Report) -> str:
     """One row per class of the annotations."""
-    columns = ("class", "objects", "AP", "AP50", "AP75", "AR_100")
+    columns = tuple(report.evaluation.per_class[0])
     titles = (*columns, "best threshold", "precision", "recall", "F1")
     label_of = {report.class_names[i]: i for i in range(len(report.class_names))}
     rows = []
