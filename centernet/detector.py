@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import supervision as sv
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry, inference, preprocess
@@ -19,7 +19,7 @@ from centernet.images import as_rgb, read_image
 from centernet.inference import Modes
 from centernet.network import Network
 from centernet.preprocess import InputView
-from centernet.thresholds import USUAL, by_label
+from centernet.thresholds import USUAL, Threshold, by_label
 from centernet.weights import load_weights
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Detector:
         self,
         image: "ImageLike",
         *,
-        threshold: ArrayLike = USUAL,
+        threshold: Threshold = USUAL,
         bgr: bool = False,
         clip: bool = True,
     ) -> sv.Detections:
@@ -151,8 +151,9 @@ class Detector:
         Args:
             image: a path, a PIL image, or an array (H, W, 3), also (H, W) or (H, W, 4), uint8 or
                 uint16.
-            threshold: least score; one number, one per class, or ``best``: for each class that at
-                which F1 was best in the validation of its training.
+            threshold: least score; one number, one per class, a dict by class name, such as
+                ``{"cat": 0.5}`` (0.3 for the other classes), or ``best``: for each class the
+                threshold at which F1 was highest in validation.
             bgr: whether the channels of an array are in OpenCV's order.
             clip: cut boxes to the image.
 
@@ -160,7 +161,7 @@ class Detector:
             Boxes in image pixels, best first, with ``data["class_name"]``.
 
         Raises:
-            InputError: the image cannot be read, or is no image; or ``best`` is not known.
+            InputError: the image cannot be read, or is no image; or the threshold is wrong.
         """
         return self.predict(
             image, threshold=threshold, bgr=bgr, clip=clip, heatmaps=False
@@ -171,7 +172,7 @@ class Detector:
         images: "Iterable[ImageLike]",
         *,
         batch_size: int = 8,
-        threshold: ArrayLike = USUAL,
+        threshold: Threshold = USUAL,
         bgr: bool = False,
         clip: bool = True,
     ) -> list[sv.Detections]:
@@ -214,9 +215,9 @@ class Detector:
         """The network, in eval mode, where it runs."""
         return self._network
 
-    def thresholds(self, threshold: ArrayLike) -> NDArray[np.float64]:
+    def thresholds(self, threshold: Threshold) -> NDArray[np.float64]:
         """The threshold of each class, (C,); see :func:`centernet.thresholds.by_label`."""
-        return by_label(threshold, self._network.thresholds, len(self.class_names))
+        return by_label(threshold, self._network.thresholds, self.class_names)
 
     def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]:
         """The network's raw outputs.
@@ -238,7 +239,7 @@ class Detector:
         self,
         image: "ImageLike",
         *,
-        threshold: ArrayLike = USUAL,
+        threshold: Threshold = USUAL,
         bgr: bool = False,
         clip: bool = True,
         heatmaps: bool = True,
@@ -302,7 +303,7 @@ class Detector:
         self,
         views: Sequence[Mapping[str, NDArray]],
         image_size: tuple[int, int],
-        threshold: ArrayLike,
+        threshold: Threshold,
         clip: bool,
     ) -> sv.Detections:
         """Of all views of one image."""

@@ -1,11 +1,16 @@
-"""The least score of a detection: one number, or the best one of each class."""
+"""The score threshold of each class: one number, one per class, by name, or the best ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from centernet.errors import InputError
+
+# One number, one per class, a dict by class name, or ``best``.
+Threshold = ArrayLike | Mapping[str, float]
 
 # As a threshold: each class's own, which the report of a training found (F1 is highest there).
 BEST = "best"
@@ -14,34 +19,65 @@ USUAL = 0.3
 
 
 def by_label(
-    threshold: ArrayLike, best: Sequence[float | None] | None, classes: int
+    threshold: Threshold, best: Sequence[float | None] | None, class_names: Sequence[str]
 ) -> NDArray[np.float64]:
     """The threshold of each class.
 
     Args:
-        threshold: one number, one per class, or ``best``.
-        best: the best ones by label, where the weights know them; None for a class without one.
-        classes: their number.
+        threshold: one number, one per class, a dict from class names to numbers (0.3 for classes
+            that it does not name), or ``best``.
+        best: the best thresholds by label, if the weights hold them; None for a class without one.
+        class_names: by label.
 
     Returns:
         (C,) float64.
 
     Raises:
-        InputError: ``best`` is not known, or it is not a number from 0 to 1 or one per class.
+        InputError: ``best`` is not known, a class name is unknown, or a value is not a number from
+            0 to 1.
     """
     if isinstance(threshold, str):
-        if threshold != BEST:
-            raise InputError(f"threshold must be a number or best, got {threshold!r}")
-        if best is None:
-            raise InputError(
-                "these weights do not know their best thresholds: give a number, or run "
-                "`centernet report RUN`, which finds them and writes them into RUN/best.ckpt"
-            )
-        threshold = [USUAL if value is None else value for value in best]
-    values = np.asarray(threshold, np.float64)
+        values = _best(threshold, best)
+    elif isinstance(threshold, Mapping):
+        values = _by_name(threshold, class_names)
+    else:
+        values = threshold
+    return np.broadcast_to(_checked(values, len(class_names)), (len(class_names),))
+
+
+def _best(word: str, best: Sequence[float | None] | None) -> list[float]:
+    if word != BEST:
+        raise InputError(f"threshold must be a number or best, got {word!r}")
+    if best is None:
+        raise InputError(
+            "these weights do not know their best thresholds: give a number, or run "
+            "`centernet report RUN`, which finds them and writes them into RUN/best.ckpt"
+        )
+    return [USUAL if value is None else value for value in best]
+
+
+def _by_name(threshold: Mapping[str, Any], class_names: Sequence[str]) -> list[Any]:
+    unknown = [name for name in threshold if name not in class_names]
+    if unknown:
+        raise InputError(
+            f"threshold names the unknown class {unknown[0]!r}: "
+            f"the classes are {', '.join(class_names)}"
+        )
+    return [threshold.get(name, USUAL) for name in class_names]
+
+
+def _checked(threshold: Any, classes: int) -> NDArray[np.float64]:
+    """One number, or one per class, from 0 to 1."""
+    try:
+        values = np.asarray(threshold, dtype=object)
+    except (TypeError, ValueError):
+        raise InputError(f"threshold must be a number, got {threshold!r}") from None
+    for value in values.flat:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+            raise InputError(f"threshold must be a number or best, got {value!r}")
+        if not 0 <= value <= 1:
+            raise InputError(f"threshold must be between 0 and 1, got {value}")
     if values.shape not in ((), (classes,)):
-        raise InputError(f"threshold must be one number or {classes}, got {values.size}")
-    wrong = values[~((values >= 0) & (values <= 1))]
-    if wrong.size:
-        raise InputError(f"threshold must be between 0 and 1, got {wrong[0]}")
-    return np.broadcast_to(values, (classes,))
+        got = values.size if values.ndim == 1 else f"shape {values.shape}"
+        raise InputError(f"threshold must be one number or {classes}, got {got}")
+    return values.astype(np.float64)

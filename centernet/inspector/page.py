@@ -61,7 +61,7 @@ class Page:
             limit: most images; None for all.
         """
         self.class_names, self.threshold, self.best = tuple(class_names), threshold, best
-        self.thresholds = by_label(threshold, best, len(class_names))
+        self.thresholds = by_label(threshold, best, self.class_names)
         self.title, self.iou, self.seen = title, iou, 0
         self._limit = limit
         self._images: list[_Kept] = []
@@ -119,14 +119,14 @@ class Page:
         file.write(f"</script>{after}")
 
     def _about(self) -> dict[str, Any]:
-        best, classes = self.best, len(self.class_names)
+        best = self.best
         return {
             "classes": [
                 {"name": name, "color": class_color(i)} for i, name in enumerate(self.class_names)
             ],
             "heat_colors": HEAT_COLORS.tolist(),
             "threshold": BEST if self.threshold == BEST else _round(self.threshold),
-            "best": best and [_round(t) for t in by_label(BEST, best, classes)],
+            "best": best and [_round(t) for t in by_label(BEST, best, self.class_names)],
             "iou": self.iou,
             "floor": FLOOR,
             "seen": self.seen,

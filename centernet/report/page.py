@@ -49,7 +49,7 @@ class Report:
     def thresholds(self) -> NDArray:
         """(C,) by label."""
         best = [one and one.threshold for one in self.best]
-        return by_label(BEST, best, len(best))
+        return by_label(BEST, best, self.class_names)
 
 
 def render(report: Report) -> str:
