@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import re
 import sys
 from collections.abc import Callable
@@ -96,6 +97,9 @@ def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoRet
         command: imports what it needs when it is called.
         package: what to install from a checkout when a library is missing.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The names of files and classes may hold what the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(command())
     except InputError as error:
@@ -126,3 +130,7 @@ def _remedy(error: ImportError, package: str) -> str | None:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
         return f"{error.name or error} is missing: in the checkout, pip install -e '{package}'"
     return None
+
+
+if __name__ == "__main__":
+    main()

@@ -52,6 +52,20 @@ def test_the_version_comes_at_once_and_without_large_imports():
     assert min(seconds) < 1
 
 
+@pytest.mark.parametrize("module", ["centernet", "centernet.cli"])
+def test_the_modules_run_as_the_command(module):
+    done = python("-m", module, "--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: centernet")
+    done = python("-m", module, "check", "nowhere")
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "nowhere" in done.stderr
+
+
+def test_what_the_terminal_cannot_show_is_escaped():
+    program = r"from centernet.cli import run_and_exit; run_and_exit(lambda: print('a\udcff'))"
+    done = python("-c", program)
+    assert (done.returncode, done.stdout) == (0, "a\\udcff\n")
+
+
 def test_help_teaches_with_examples(capsys):
     status, said, _ = centernet_(["--help"], capsys)
     assert status == 0
