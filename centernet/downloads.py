@@ -69,12 +69,8 @@ def fetch(archive: Archive, folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _download(archive, part, target)
-    except urllib.error.HTTPError as error:
-        raise InputError(_by_hand(archive, target, f"{error.code} {error.reason}")) from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        reason = getattr(error, "reason", None) or error
-        reason = getattr(reason, "strerror", None) or reason
-        raise InputError(_by_hand(archive, target, str(reason))) from None
+        raise InputError(_by_hand(archive, target, network_error(error))) from None
     except OSError as error:
         raise InputError(f"cannot write {part}: {error.strerror or error}") from None
     try:
@@ -163,6 +159,16 @@ def run_script(description: str, output: str, prepare: Callable[[Path, Path], ob
         print(f"done; the archives in {options.downloads} are not needed any more")
 
     run_and_exit(command)
+
+
+def network_error(error: Exception) -> str:
+    """The reason for a failed request, in one line."""
+    if isinstance(error, urllib.error.HTTPError):
+        reason = f"{error.code} {error.reason}"
+    else:
+        reason = getattr(error, "reason", None) or error
+        reason = getattr(reason, "strerror", None) or reason
+    return " ".join(str(reason).split())
 
 
 def _by_hand(archive: Archive, target: Path, reason: str) -> str:

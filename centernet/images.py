@@ -43,18 +43,24 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read image {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read image {path}: {reason}") from None
+    return decode_image(data, path)
+
+
+def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
+    """Decode the content of an image file; ``name`` is for messages. See :func:`read_image`."""
     if _ends_early(data):
         raise InputError(
-            f"image {path} is truncated ({len(data)} bytes): replace it or leave it out"
+            f"image {name} is truncated ({len(data)} bytes): replace it or leave it out"
         )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f"{path} is not an image that OpenCV can read ({len(data)} bytes)")
+        raise InputError(f"{name} is not an image that OpenCV can read ({len(data)} bytes)")
     return image
 
 

@@ -1,6 +1,10 @@
-"""Stand-ins whose answers are known: a network that sees coloured spots, and a camera."""
+"""Stand-ins whose answers are known: a network of coloured spots, a camera, a web server."""
 
+import base64
+import contextlib
+import http.server
 import json
+import threading
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -119,7 +123,7 @@ class Capture:
         return self.opened
 
     def get(self, name: int) -> float:
-        return self.properties[name]
+        return self.properties.get(name, 0.0)
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         frame = self.frames.pop(0) if self.frames else None
@@ -129,6 +133,63 @@ class Capture:
 
     def release(self) -> None:
         self.released = True
+
+
+class Web:
+    """A web server on this machine; paths that nothing is served at are missing.
+
+    Attributes:
+        asked: the paths and queries of all requests.
+        password: what USER:PASSWORD every request needs, if any.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.password = [], ""
+        self._content: dict[str, tuple[str, bytes]] = {}
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                web.asked.append(self.path)
+                given = self.headers.get("Authorization", "").removeprefix("Basic ")
+                if web.password and base64.b64decode(given).decode() != web.password:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                    self.end_headers()
+                    return
+                path = self.path.split("?")[0]
+                if path not in web._content:
+                    self.send_error(404)
+                    return
+                kind, body = web._content[path]
+                self.send_response(200)
+                if kind:
+                    self.send_header("Content-Type", kind)
+                self.end_headers()
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body)
+
+            def log_message(self, *_) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+
+    def __enter__(self) -> "Web":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def url(self, user: str, path: str) -> str:
+        return f"http://{user}127.0.0.1:{self._server.server_port}{path}"
+
+    def serve(self, path: str, content: np.ndarray | bytes, kind: str = "") -> None:
+        """Serve bytes, or an RGB image as PNG; ``kind`` is the content type."""
+        if isinstance(content, np.ndarray):
+            content = cv2.imencode(".png", np.ascontiguousarray(content[..., ::-1]))[1].tobytes()
+        self._content[path] = kind, content
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 10.0) -> Path:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from doubles import Capture, picture, write_video
@@ -54,13 +55,56 @@ def test_videos_cameras_and_streams_are_no_images(folder, monkeypatch, source):
     assert find_images(source) is None
 
 
-@pytest.mark.parametrize("source", ["nowhere", "nowhere/a.jpg", "rtsp:/typo", ""])
+@pytest.mark.parametrize(
+    "source", ["nowhere", "nowhere/a.jpg", "rtsp:/typo", "", "a\0b", "20241231235959", "-1", "~"]
+)
 def test_a_source_that_is_not_there_is_named(tmp_path, monkeypatch, source):
-    if not source:
-        source = str(tmp_path / "nothing")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="does not exist: give an image, a folder") as error:
         find_images(source)
     assert repr(source) in str(error.value)
+
+
+def test_an_existing_path_wins_over_numbers_urls_and_globs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7").touch()
+    for folder in ("2024", "http:/host", "set [1]/*"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.jpg").touch()
+    for source in ("2024", "http://host", "set [1]/*", "set [1]/*/*.jpg", "set [1]/**/a.jpg"):
+        assert [path.name for path in find_images(source)] == ["a.jpg"], source
+    assert find_images("7") == [Path("7")]
+    assert find_images("007") is None and find_images("8") is None
+    with pytest.raises(InputError, match="no image is in"):
+        find_images("set 1/*.jpg")
+
+
+def test_a_camera_next_to_a_path_of_its_number_is_named_with_a_zero(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2").mkdir()
+    asked = []
+    video = Video("02", open_capture=lambda s: asked.append(s) or Capture())
+    assert asked == [2] and (video.kind, video.name) == ("camera", "2")
+
+
+def test_files_behind_file_urls_are_images(tmp_path):
+    (tmp_path / "a b.jpg").touch()
+    path = tmp_path / "a b.jpg"
+    assert find_images(path.as_uri()) == [path]
+
+
+def test_devices_are_cameras():
+    if not Path("/dev/null").is_char_device():
+        pytest.skip("no such devices here")
+    assert find_images("/dev/null") is None
+    video = Video("/dev/null", open_capture=lambda _: Capture())
+    assert video.live and video.length is None
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"cannot read source .*loop: .*symbolic links"):
+        find_images(str(tmp_path / "loop"))
 
 
 @pytest.mark.parametrize("source", ["empty", "empty/*", "*.jpg"])
@@ -90,7 +134,45 @@ def test_damaged_first_frames_are_passed_over(tmp_path):
     assert len(list(Video(str(path)))) == 5
 
 
-@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 90000.0, float("inf")])
+def test_a_name_that_is_not_utf_8_does_not_crash_opencv(tmp_path):
+    source = str(tmp_path / os.fsdecode(b"\xff.avi"))
+    try:
+        write_video(tmp_path / "a.avi", [picture(size=(32, 48))] * 2).rename(source)
+    except OSError:
+        pytest.skip("the file system has UTF-8 names only")
+    assert len(list(Video(source))) == 2
+
+
+class Clip(Capture):
+    """A capture that is at given milliseconds after each frame."""
+
+    def __init__(self, *milliseconds: float, count: float) -> None:
+        super().__init__(*[FRAMES[0]] * len(milliseconds), fps=10, count=count)
+        self.milliseconds = list(milliseconds)
+
+    def get(self, name: int) -> float:
+        return self.milliseconds.pop(0) if name == cv2.CAP_PROP_POS_MSEC else super().get(name)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "count", "truncated"),
+    [
+        (range(0, 2000, 100), 20, False),
+        (range(0, 1900, 100), 20, False),  # a frame less
+        (range(0, 1500, 100), 20, True),
+        (range(0, 2000, 400), 20, True),  # the last is at 1.6 s
+        (range(0, 2000, 380), 20, False),  # of varying rate, but until 1.9 s
+        ([0] * 15, 20, True),  # times are not known
+        (range(0, 2000, 100), 0, False),  # neither is the length
+    ],
+)
+def test_a_video_that_ends_early_is_truncated(milliseconds, count, truncated):
+    video = Video("clip.mp4", open_capture=lambda _: Clip(*milliseconds, count=count))
+    assert len(list(video)) == video.frames == len(milliseconds)
+    assert video.truncated is truncated
+
+
+@pytest.mark.parametrize("fps", [0.0, 1e-3, -1.0, float("nan"), 90000.0, float("inf")])
 def test_an_absurd_frame_rate_becomes_a_usual_one(fps):
     assert Video("0", open_capture=lambda _: Capture(fps=fps)).fps == 25
 
@@ -111,7 +193,10 @@ def test_cameras_are_opened_by_number_and_streams_by_url(source, opened):
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("7", "camera 7 cannot"), ("rtsp://host/x", "stream rtsp://host/x cannot")],
+    [
+        ("7", "camera 7 cannot.*file or folder is named 7"),
+        ("rtsp://host/x", "stream rtsp://host/x cannot"),
+    ],
 )
 def test_a_camera_that_cannot_be_opened_is_named(source, words):
     with pytest.raises(InputError, match=words):
