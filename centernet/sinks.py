@@ -1,35 +1,113 @@
-"""Where pictures go: image files, videos, a window."""
+"""Write results: image files, videos, lines of text, a window."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.files import whole
+from centernet.sources import for_opencv
 
 _WINDOW = "centernet"
 _ESCAPE = 27
 
 
+# The most pixels that a side may have, by the suffix; of MPEG-4 with an even number of them.
+_MOST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".png": 1_000_000, ".mp4": 8190}
+
+
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write a picture (H, W, 3) uint8 RGB; the suffix says the format.
 
-    An interrupted write leaves no half picture, and never writes through a link.
+    A picture that is larger than the format allows is scaled down, with a line on stderr. An
+    interrupted write leaves no half picture, and never writes through a link.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: the picture cannot be encoded, or the folder cannot be written to.
     """
+    size = _allowed_size(path, picture)
+    if size != picture.shape[1::-1]:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    try:
+        encoded, data = cv2.imencode(path.suffix, _bgr(picture))
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        raise InputError(f"cannot write {path}: OpenCV cannot encode {size[0]}x{size[1]} pixels")
     with whole(path) as unfinished:
-        unfinished.write_bytes(cv2.imencode(path.suffix, _bgr(picture))[1].tobytes())
+        unfinished.write_bytes(data.tobytes())
 
 
-class VideoFile:
-    """An mp4 of pictures, opened by the first one; once closed it can be played.
+class _GrowingFile:
+    """A file that a run adds to, opened by the first addition.
+
+    It is written beside its final place and moved there when it is closed, also after Ctrl-C. After
+    an error it is removed, and a file that was there before stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._unfinished = path.with_name(f"{path.stem}.tmp{path.suffix}")
+        self._started = False
+
+    def __enter__(self) -> Self:
+        if self.path.is_dir():
+            raise InputError(f"cannot write {self.path}: it is a folder, remove it")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._started:
+            return
+        try:
+            self._close()
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._check()
+                self._unfinished.replace(self.path)
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from None
+        finally:
+            self._unfinished.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        """Raise InputError if the closed file is incomplete."""
+
+
+class LinesFile(_GrowingFile):
+    """A text file of lines in UTF-8; an interrupted process leaves complete lines only."""
+
+    def write(self, line: str) -> None:
+        """Append a line, which ends in a line feed.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        try:
+            if not self._started:
+                # What is not UTF-8 in a file name becomes the JSON escape of a lone surrogate.
+                self._file = self._unfinished.open(
+                    "w", buffering=1, encoding="utf-8", errors="backslashreplace"
+                )
+                self._started = True
+            self._file.write(line)
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+    def _close(self) -> None:
+        self._file.close()
+
+
+class VideoFile(_GrowingFile):
+    """An mp4 of pictures.
 
     >>> with VideoFile(Path("out.mp4"), fps=25.0) as video:  # doctest: +SKIP
     ...     video.write(picture)
@@ -37,16 +115,8 @@ class VideoFile:
 
     def __init__(self, path: Path, fps: float) -> None:
         """Write to ``path`` at ``fps`` frames per second."""
-        self.path, self.fps = path, fps
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def __enter__(self) -> "VideoFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer:
-            self._writer.release()
+        super().__init__(path)
+        self.fps, self._frames = fps, 0
 
     def write(self, picture: NDArray[np.uint8]) -> None:
         """Append a picture (H, W, 3) uint8 RGB; one of another size is scaled to the first's.
@@ -54,7 +124,7 @@ class VideoFile:
         Raises:
             InputError: the file cannot be written.
         """
-        if not self._writer:
+        if not self._started:
             self._open(picture)
         if picture.shape[1::-1] != self._size:
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
@@ -63,18 +133,48 @@ class VideoFile:
         self._writer.write(
             cv2.copyMakeBorder(_bgr(picture), 0, bottom, 0, right, cv2.BORDER_REPLICATE)
         )
+        self._frames += 1
 
     def _open(self, picture: NDArray[np.uint8]) -> None:
-        height, width = picture.shape[:2]
-        self._size = width, height
+        width, height = self._size = _allowed_size(self.path, picture)
         self._writer = cv2.VideoWriter(
-            str(self.path),
+            for_opencv(self._unfinished),
             cv2.VideoWriter.fourcc(*"mp4v"),
             self.fps,
             (width + width % 2, height + height % 2),
         )
+        self._started = True
         if not self._writer.isOpened():
             raise InputError(f"cannot write video {self.path}: is there room, and may you write?")
+
+    def _close(self) -> None:
+        self._writer.release()
+
+    def _check(self) -> None:
+        """OpenCV reports no errors of writing, such as a full disk: read the file."""
+        capture = cv2.VideoCapture(for_opencv(self._unfinished))
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.read()[0] else 0
+        capture.release()
+        if frames < self._frames:
+            raise InputError(
+                f"video {self.path} is incomplete, {frames} of {self._frames} frames can be read: "
+                "is the disk full?"
+            )
+
+
+def _allowed_size(path: Path, picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height to write a picture in; its own unless a side is too long for the format."""
+    height, width = picture.shape[:2]
+    most = _MOST_SIDE.get(path.suffix.lower(), max(width, height))
+    scale = min(1, most / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale < 1:
+        tqdm.write(
+            f"{path} is scaled from {width}x{height} to {size[0]}x{size[1]} pixels: "
+            f"{path.suffix} has at most {most} a side",
+            file=sys.stderr,
+        )
+    return size
 
 
 def require_screen() -> None:

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from doubles import read_video
 from centernet import sinks
 from centernet.errors import InputError
 from centernet.images import read_image
-from centernet.sinks import VideoFile, require_screen, show, write_picture
+from centernet.sinks import LinesFile, VideoFile, require_screen, show, write_picture
 
 RED = np.full((30, 40, 3), (255, 0, 0), np.uint8)
 
@@ -76,12 +77,129 @@ def test_pictures_of_another_size_are_scaled(tmp_path):
     assert [frame.shape for frame in frames] == [(32, 48, 3)] * 3
 
 
-def test_a_video_is_playable_after_an_error(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "size", "written"),
+    [
+        ("a.jpg", (3, 70000), (3, 65500)),
+        ("a.JPEG", (70000, 10), (65500, 9)),
+        ("a.jpg", (1, 65500), (1, 65500)),
+        ("a.png", (3, 70000), (3, 70000)),
+        ("a.png", (2, 1_000_002), (2, 1_000_000)),
+    ],
+)
+def test_a_picture_is_scaled_to_what_its_format_allows(tmp_path, capsys, name, size, written):
+    write_picture(tmp_path / name, np.full((*size, 3), (255, 0, 0), np.uint8))
+    image = read_image(tmp_path / name)
+    assert image.shape == (*written, 3) and (image[..., 0] > 250).all()
+    told = capsys.readouterr().err
+    assert (f"{size[1]}x{size[0]} to {written[1]}x{written[0]}" in told) is (size != written)
+
+
+@pytest.mark.parametrize("answer", [(False, ()), cv2.error("many\nlines")])
+def test_a_picture_that_cannot_be_encoded_is_named(tmp_path, monkeypatch, answer):
+    def imencode(*_):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(cv2, "imencode", imencode)
+    with pytest.raises(InputError, match=r"a\.png: OpenCV cannot encode 40x30 pixels$"):
+        write_picture(tmp_path / "a.png", RED)
+    assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_leaves_a_playable_video(tmp_path):
     with pytest.raises(KeyboardInterrupt), VideoFile(tmp_path / "a.mp4", fps=25) as video:
         video.write(RED)
         video.write(RED)
+        assert not (tmp_path / "a.mp4").exists()
         raise KeyboardInterrupt
-    assert len(read_video(tmp_path / "a.mp4")[1]) == 2
+    assert len(read_video(tmp_path / "a.mp4")[1]) == 2 and os.listdir(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("before", [None, b"earlier"])
+def test_an_error_leaves_no_video_and_what_was_there(tmp_path, before):
+    path = tmp_path / "a.mp4"
+    if before:
+        path.write_bytes(before)
+    with pytest.raises(ZeroDivisionError), VideoFile(path, fps=25) as video:
+        video.write(RED)
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == ["a.mp4"] * bool(before)
+    assert before is None or path.read_bytes() == before
+
+
+def child(tmp_path: Path, statements: str) -> subprocess.CompletedProcess:
+    """Runs statements with the video ``video`` in another process, in ``tmp_path``."""
+    program = (
+        "import os, resource, signal\nfrom pathlib import Path\nimport numpy as np\n"
+        "from centernet.sinks import LinesFile, VideoFile\n" + statements
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(sinks.__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True
+    )
+
+
+def test_a_killed_process_leaves_no_video_and_complete_lines(tmp_path):
+    done = child(
+        tmp_path,
+        "with VideoFile(Path('a.mp4'), 25) as video, LinesFile(Path('a.jsonl')) as lines:\n"
+        "    for i in range(9):\n"
+        "        video.write(np.zeros((30, 40, 3), np.uint8))\n"
+        "        lines.write(f'{i}\\n')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)",
+    )
+    assert done.returncode == -9
+    assert sorted(os.listdir(tmp_path)) == ["a.tmp.jsonl", "a.tmp.mp4"]
+    assert (tmp_path / "a.tmp.jsonl").read_text() == "".join(f"{i}\n" for i in range(9))
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_video(tmp_path):
+    pytest.importorskip("resource")
+    done = child(
+        tmp_path,
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "pictures = np.random.default_rng(0).integers(0, 256, (9, 200, 200, 3), np.uint8)\n"
+        "with VideoFile(Path('a.mp4'), 25) as video:\n"
+        "    for picture in pictures:\n"
+        "        video.write(picture)\n",
+    )
+    message = done.stderr.decode().strip().splitlines()[-1]
+    assert "InputError" in message and "a.mp4" in message and "of 9 frames" in message
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_video_is_scaled_to_what_its_format_allows(tmp_path, capsys):
+    with VideoFile(tmp_path / "a.mp4", fps=25) as video:
+        for _ in range(2):
+            video.write(np.full((16, 9000, 3), (255, 0, 0), np.uint8))
+    frames = read_video(tmp_path / "a.mp4")[1]
+    assert [frame.shape for frame in frames] == [(16, 8190, 3)] * 2
+    assert capsys.readouterr().err.count("9000x16 to 8190x15") == 1
+
+
+def test_lines_take_their_place_at_the_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("earlier")
+    with LinesFile(path) as lines:
+        lines.write("ä\n")
+        lines.write("\udcff\n")
+        assert path.read_text() == "earlier"
+    assert path.read_bytes() == "ä\n\\udcff\n".encode()
+    with pytest.raises(ZeroDivisionError), LinesFile(path) as lines:
+        lines.write("later\n")
+        raise ZeroDivisionError
+    with LinesFile(path):  # without a line there is no file
+        pass
+    assert path.read_bytes() == "ä\n\\udcff\n".encode() and os.listdir(tmp_path) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("place", ["nowhere/a.jsonl", "folder"])
+def test_lines_that_cannot_be_written_are_named(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=place), LinesFile(tmp_path / place) as lines:
+        lines.write("\n")
 
 
 def test_no_picture_makes_no_video(tmp_path):
