@@ -2,38 +2,45 @@
 
 import argparse
 import contextlib
+import errno
 import json
-import os
-import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, TextIO
 
 import cv2
+import numpy as np
 import supervision as sv
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.detector import Detector, Prediction
 from centernet.drawing import draw
 from centernet.errors import InputError
-from centernet.heatmaps import Heatmaps
-from centernet.sinks import VideoFile, require_screen, show, write_picture
+from centernet.output_paths import (
+    Files,
+    class_word,
+    image_files,
+    keep_off_originals,
+    remote_image_files,
+    video_stem,
+)
+from centernet.remote_images import RemoteImage, fetch_image
+from centernet.sinks import LinesFile, VideoFile, require_screen, show, write_picture
 from centernet.sources import Video, find_images
-from centernet.thresholds import USUAL
+from centernet.thresholds import USUAL, Threshold
 
 # Up to this many images, what was found is printed for each.
 _FEW = 20
-# Formats that OpenCV writes and browsers show; pictures of others are saved as JPEG.
-_KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Smaller pictures are drawn enlarged, or the letters would hide them.
 _LEAST_SIDE = 320
 # What shells report of a program that Ctrl-C ended.
 _INTERRUPTED = 130
+# Errors of writing that the next file would meet as well.
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def enlarged(prediction: Prediction) -> Prediction:
@@ -54,7 +61,7 @@ def enlarged(prediction: Prediction) -> Prediction:
 class Tally:
     """Counts what is found and the time it takes, and writes the JSON lines."""
 
-    def __init__(self, lines: TextIO | None = None) -> None:
+    def __init__(self, lines: LinesFile | TextIO | None = None) -> None:
         """Count from nothing; ``lines`` gets one JSON object per picture."""
         self.pictures = self.failed = 0
         self.found: Counter[str] = Counter()
@@ -91,18 +98,22 @@ def detect_images(
     output: Path,
     tally: Tally,
     *,
-    threshold: ArrayLike = USUAL,
+    threshold: Threshold = USUAL,
     heatmaps: bool = False,
     window: bool = False,
 ) -> None:
-    """Detect in image files; among several, an unreadable one is reported and skipped."""
-    for path, (picture, stem) in tqdm(
-        _targets(paths, output).items(), unit="image", disable=len(paths) == 1
+    """Detect in image files; of several, one that fails is reported and skipped.
+
+    Raises:
+        InputError: the only image fails, or writing fails for a reason that holds for all images.
+    """
+    for path, files in tqdm(
+        image_files(paths, output).items(), unit="image", disable=len(paths) == 1
     ):
         try:
-            prediction = detector.predict(path, threshold=threshold, heatmaps=heatmaps)
+            prediction, drawn = _predict_and_save(detector, path, files, threshold, heatmaps)
         except InputError as error:
-            if len(paths) == 1:
+            if len(paths) == 1 or getattr(error.__context__, "errno", None) in _HOPELESS:
                 raise
             tally.failed += 1
             tqdm.write(f"skipped: {error}", file=sys.stderr)
@@ -110,65 +121,54 @@ def detect_images(
         words = tally.add(str(path), prediction)
         if len(paths) <= _FEW:
             tqdm.write(f"{path.name}: {words}")
-        shown = enlarged(prediction)
-        drawn = draw(shown.image, shown.detections)
-        write_picture(picture, drawn)
-        if heatmaps:
-            _save_heatmaps(shown, stem, threshold)
-            prediction.heatmaps.save(f"{stem}.npz", threshold=threshold)
         if window and not show(drawn, still=True):
             return
 
 
-def _targets(paths: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
-    """By image: where its drawn picture goes, and what the names of its other files begin with.
-
-    No two images share a file: where the names without suffix would meet (a.jpg and a.png, or
-    a.jpg and a.heatmap.jpg), they keep the suffix.
-    """
-    common = Path(os.path.commonpath([path.parent.resolve() for path in paths]))
-    # "a.b.jpg" lays claim to "a" and "a.b".
-    claims = Counter(
-        (path.parent, stem)
-        for path in paths
-        for stem in accumulate(path.stem.split("."), "{}.{}".format)
-    )
-    targets = {}
-    for path in paths:
-        folder = output / path.parent.resolve().relative_to(common)
-        suffix = "" if path.suffix.lower() in _KEPT_SUFFIXES else ".jpg"
-        stem = path.stem if claims[path.parent, path.stem] == 1 else path.name
-        targets[path] = folder / (path.name + suffix), folder / stem
-    _keep_off_originals((picture.parent for picture, _ in targets.values()), paths)
-    return targets
+def detect_remote_image(
+    detector: Detector,
+    image: RemoteImage,
+    output: Path,
+    tally: Tally,
+    *,
+    threshold: Threshold = USUAL,
+    heatmaps: bool = False,
+    window: bool = False,
+) -> None:
+    """Detect in a downloaded image."""
+    files = remote_image_files(image.name, output)
+    prediction, drawn = _predict_and_save(detector, image.pixels, files, threshold, heatmaps)
+    print(f"{files[0].name}: {tally.add(image.name, prediction)}")
+    if window:
+        show(drawn, still=True)
 
 
-def _keep_off_originals(folders: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Raise InputError if one of the folders to write to holds a source, or what it links to."""
-    originals = {
-        folder for path in sources for folder in (path.parent.resolve(), path.resolve().parent)
-    }
-    for folder in folders:
-        if folder.resolve() in originals:
-            raise InputError(
-                f"output {folder} is a folder of the source, which would be lost: choose another"
-            )
+def _predict_and_save(
+    detector: Detector,
+    image: Path | NDArray[np.uint8],
+    files: Files,
+    threshold: Threshold,
+    heatmaps: bool,
+) -> tuple[Prediction, NDArray[np.uint8]]:
+    """Write all files of one image; return its prediction and the drawn picture."""
+    picture, stem = files
+    prediction = detector.predict(image, threshold=threshold, heatmaps=heatmaps)
+    shown = enlarged(prediction)
+    drawn = draw(shown.image, shown.detections)
+    write_picture(picture, drawn)
+    if heatmaps:
+        _save_heatmaps(shown, stem, detector.thresholds(threshold))
+        prediction.heatmaps.save(f"{stem}.npz", threshold=detector.thresholds(threshold))
+    return prediction, drawn
 
 
-def _save_heatmaps(prediction: Prediction, stem: Path, threshold: ArrayLike) -> None:
+def _save_heatmaps(prediction: Prediction, stem: Path, threshold: NDArray[np.float64]) -> None:
     """Overlays of all classes together and of each that has a peak."""
     maps = prediction.heatmaps
     write_picture(Path(f"{stem}.heatmap.jpg"), maps.overlay(prediction.image))
     for label in sorted(set(maps.peaks(threshold)["label"].tolist())):
         overlay = maps.overlay(prediction.image, label)
-        write_picture(Path(f"{stem}.heatmap-{_file_word(maps, label)}.jpg"), overlay)
-
-
-def _file_word(maps: Heatmaps, label: int) -> str:
-    """A class name as part of a file name, with the label where names look alike."""
-    words = [re.sub(r"[^\w-]+", "_", name)[:60].lower() for name in maps.class_names]
-    word = re.sub(r"[^\w-]+", "_", maps.class_names[label])[:60]
-    return word if words.count(word.lower()) == 1 else f"{word}-{label}"
+        write_picture(Path(f"{stem}.heatmap-{class_word(maps.class_names, label)}.jpg"), overlay)
 
 
 def detect_video(
@@ -177,14 +177,17 @@ def detect_video(
     output: Path,
     tally: Tally,
     *,
-    threshold: ArrayLike = USUAL,
+    threshold: Threshold = USUAL,
     heatmaps: bool = False,
     window: bool = False,
 ) -> None:
-    """Detect in a video, camera or stream, until its end, Ctrl-C, or q in the window."""
-    if not video.live:
-        _keep_off_originals([output], [Path(video.name)])
-    stem = output / _video_stem(video)
+    """Detect in a video, camera or stream, until its end, Ctrl-C, or q in the window.
+
+    A truncated video is reported and counts as failed.
+    """
+    if video.kind == "video":
+        keep_off_originals([output], [Path(video.name)])
+    stem = output / video_stem(video)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(VideoFile(Path(f"{stem}.mp4"), video.fps))
         heat = stack.enter_context(VideoFile(Path(f"{stem}.heatmap.mp4"), video.fps))
@@ -199,14 +202,12 @@ def detect_video(
                 heat.write(shown.heatmaps.overlay(shown.image))
             if window and not show(drawn, still=False):
                 return
-
-
-def _video_stem(video: Video) -> str:
-    if video.name.isdecimal():
-        return f"camera-{video.name}"
-    if "://" in video.name:
-        return re.sub(r"\W+", "-", video.name).strip("-")[:100]
-    return Path(video.name).stem
+    if video.truncated:
+        tally.failed += 1
+        print(
+            f"{video.name} is truncated: {video.frames} of {video.length} frames could be read",
+            file=sys.stderr,
+        )
 
 
 def _as_dicts(found: sv.Detections) -> list[dict[str, Any]]:
@@ -222,21 +223,12 @@ def _in_words(names: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in names.most_common()) or "nothing"
 
 
-@contextlib.contextmanager
-def _json_lines(path: Path | None) -> Iterator[TextIO | None]:
-    if path is None:
-        yield None
-        return
-    with path.open("w", encoding="utf-8") as file:
-        yield file
-
-
 def run(options: argparse.Namespace) -> int:
     """Do what the options of the command line say.
 
     Returns:
-        The exit status: 0, 1 if an image could not be read, 130 after Ctrl-C, which keeps what was
-        done so far.
+        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, which
+        keeps what was done so far.
 
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
@@ -244,7 +236,8 @@ def run(options: argparse.Namespace) -> int:
     if options.show:
         require_screen()
     paths = find_images(options.source)
-    video = Video(options.source) if paths is None else None
+    remote = fetch_image(options.source) if paths is None else None
+    video = Video(options.source) if paths is None and remote is None else None
     detector = Detector.load(
         options.weights,
         device=options.device,
@@ -258,13 +251,15 @@ def run(options: argparse.Namespace) -> int:
         detector.require_heatmaps("--heatmaps")
     threshold = detector.thresholds(options.threshold)
     _make_folder(options.output)
+    lines = LinesFile(options.output / "detections.jsonl") if options.json else None
     how = {"threshold": threshold, "heatmaps": options.heatmaps, "window": options.show}
-    status = 0
-    with _json_lines(options.output / "detections.jsonl" if options.json else None) as lines:
-        tally = Tally(lines)
+    tally, status = Tally(lines), 0
+    with lines or contextlib.nullcontext():
         try:
             if video:
                 detect_video(detector, video, options.output, tally, **how)
+            elif remote:
+                detect_remote_image(detector, remote, options.output, tally, **how)
             else:
                 detect_images(detector, paths, options.output, tally, **how)
         except KeyboardInterrupt:
@@ -273,7 +268,7 @@ def run(options: argparse.Namespace) -> int:
     if tally.pictures:
         print(f"{tally.summary()}\nsaved in {options.output}")
     elif not status:
-        raise InputError(f"nothing in {options.source} could be read")
+        raise InputError(f"nothing in {video.name if video else options.source} could be read")
     return status or int(tally.failed > 0)
 
 
@@ -281,4 +276,5 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write to output {path}: {error.strerror}") from None
+        reason = "it is a file, give a folder" if path.is_file() else error.strerror
+        raise InputError(f"cannot write to output {path}: {reason}") from None

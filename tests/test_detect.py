@@ -1,11 +1,12 @@
 import json
+import os
 from argparse import Namespace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from doubles import Capture, blob, picture, read_video, spot_detector, write_video
+from doubles import Capture, Web, blob, picture, read_video, spot_detector, write_video
 
 from centernet import detect
 from centernet.detector import Detector
@@ -46,6 +47,12 @@ def run(tmp_path, monkeypatch):
         return detect.run(options), options.output
 
     return run
+
+
+@pytest.fixture
+def web():
+    with Web() as web:
+        yield web
 
 
 @pytest.fixture
@@ -149,6 +156,55 @@ def test_a_broken_file_is_reported_and_skipped(run, folder, capsys):
     assert len(lines(output)) == 2
     (skipped,) = [t for t in capsys.readouterr().err.splitlines() if "skipped:" in t]
     assert "aa.jpg" in skipped
+
+
+def test_no_odd_file_stops_a_folder(run, folder, capsys):
+    save(folder / ("n" * 251 + ".png"), SPOTS)  # no room for .heatmap.jpg
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "dir.jpg").mkdir()
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    status, output = run(folder, heatmaps=True, json=True)
+    assert status == 1
+    assert [Path(line["source"]).name for line in lines(output)] == ["a.png", "b.png"]
+    assert {"a.png", "a.heatmap.jpg", "b.png", "b.heatmap.jpg"} < set(names(output))
+    skipped = [t for t in capsys.readouterr().err.splitlines() if "skipped: " in t]
+    for name, reason in [
+        ("n" * 251, "File name too long"),
+        ("loop.jpg", "symbolic links"),
+        ("dir.jpg", "directory"),
+        ("gone.jpg", "No such file"),
+    ]:
+        assert any(name in text and reason in text for text in skipped), name
+    assert len(skipped) == 4
+
+
+def test_a_name_that_is_not_utf_8_comes_back_from_the_json(run, folder):
+    name = os.fsdecode(b"in/\xff\xc3\xa4.png")
+    try:
+        save(folder.parent / name, SPOTS)
+    except OSError:
+        pytest.skip("the file system has UTF-8 names only")
+    status, output = run(folder, json=True)
+    assert status == 0
+    sources = [line["source"] for line in lines(output)]
+    assert str(folder.parent / name) in sources and len(sources) == 3
+
+
+def test_pictures_wider_than_jpeg_allows_are_scaled(run, folder, capsys):
+    save(folder / "aa.png", picture(size=(10, 70000)))
+    status, output = run(folder, heatmaps=True)
+    assert status == 0 and {"aa.png", "b.png", "b.heatmap.jpg"} < set(names(output))
+    assert read_image(output / "aa.png").shape == (10, 70000, 3)
+    assert read_image(output / "aa.heatmap.jpg").shape[1] == 65500
+    assert "70000x34 to 65500x32" in capsys.readouterr().err
+
+
+def test_a_full_disk_stops_a_folder_at_once(run, folder, monkeypatch):
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(InputError, match="No space left"):
+        run(folder)
 
 
 def test_a_single_broken_file_is_an_error(run, tmp_path):
@@ -328,10 +384,79 @@ def test_ctrl_c_leaves_a_playable_video(run, tmp_path, monkeypatch, capsys):
     assert "stopped" in said and "3 pictures" in said
 
 
+def cut(path: Path, fraction: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+def test_a_truncated_video_is_reported(run, tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, (10, 128, 128, 3), np.uint8)
+    clip = cut(write_video(tmp_path / "clip.avi", noise), 0.6)
+    status, output = run(clip, json=True)
+    count = len(lines(output))
+    assert status == 1 and 2 < count < 8 and len(read_video(output / "clip.mp4")[1]) == count
+    assert f"{count} of 10 frames" in capsys.readouterr().err
+
+
+def test_an_error_leaves_what_an_earlier_run_wrote(run, tmp_path, monkeypatch):
+    capture = Capture(*moving_spot(3), InputError("wrong"))
+    monkeypatch.setattr(detect, "Video", lambda source: camera(source, capture))
+    (tmp_path / "out").mkdir()
+    before = {"camera-0.mp4": "video", "detections.jsonl": "{}\n"}
+    for name, content in before.items():
+        (tmp_path / "out" / name).write_text(content)
+    with pytest.raises(InputError, match="wrong"):
+        run("0", heatmaps=True, json=True)
+    assert {name: (tmp_path / "out" / name).read_text() for name in before} == before
+    assert names(tmp_path / "out") == sorted(before)
+
+
+@pytest.mark.parametrize("content", [b"no image", None])
+def test_a_run_that_reads_nothing_leaves_earlier_detections(run, folder, content):
+    source = folder / "c.png"
+    if content:
+        source.write_bytes(content)
+    (folder.parent / "out").mkdir()
+    (folder.parent / "out" / "detections.jsonl").write_text("{}\n")
+    with pytest.raises(InputError):
+        run(source, json=True)
+    assert lines(folder.parent / "out") == [{}]
+
+
+def test_a_folder_in_the_place_of_the_detections_is_named(run, folder):
+    (folder.parent / "out" / "detections.jsonl").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"detections\.jsonl: it is a folder"):
+        run(folder, json=True)
+    assert names(folder.parent / "out") == []
+
+
+def test_a_folder_named_like_a_camera_is_a_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    save(tmp_path / "2024" / "a.png", SPOTS)
+    status, output = run("2024")
+    assert status == 0 and names(output) == ["a.png"]
+
+
+def test_an_image_at_a_url_is_an_image(run, web, capsys):
+    web.serve("/photo.png", SPOTS)
+    status, output = run(web.url("me:secret@", "/photo.png?key=secret"), heatmaps=True, json=True)
+    assert status == 0
+    assert {"photo.png", "photo.heatmap.jpg", "photo.npz", "detections.jsonl"} < set(names(output))
+    (line,) = lines(output)
+    assert line["source"] == web.url("", "/photo.png") and len(line["detections"]) == 2
+    said = capsys.readouterr()
+    assert "photo.png: 1 red, 1 blue" in said.out and "secret" not in said.out + said.err
+
+
 def test_a_video_without_frames_is_an_error(run, monkeypatch):
     monkeypatch.setattr(detect, "Video", lambda source: camera(source, Capture()))
     with pytest.raises(InputError, match="nothing in 0 could be read"):
         run("0")
+    monkeypatch.setattr(detect, "Video", lambda source: camera(source, Capture()))
+    with pytest.raises(InputError, match="nothing in rtsp://host/x could be read"):
+        run("rtsp://me:secret@host/x?secret")
 
 
 def test_a_video_is_not_written_over_itself(run, tmp_path):
@@ -375,7 +500,7 @@ def test_a_wrong_threshold_is_named(run, folder, threshold):
 
 
 def test_an_output_that_is_a_file_is_named(run, folder):
-    with pytest.raises(InputError, match="cannot write to output"):
+    with pytest.raises(InputError, match=r"cannot write to output .*a\.png: it is a file"):
         run(folder, output=folder / "a.png")
 
 
@@ -397,7 +522,7 @@ def test_real_clips(test_data_root, tmp_path, clip):
     assert 5 <= video.fps <= 60 and video.length > 50
 
     class Beginning:
-        name, live, fps, length = video.name, video.live, video.fps, 3
+        kind, name, fps, length, truncated = video.kind, video.name, video.fps, 3, False
 
         def __iter__(self):
             yield from (frame for frame, _ in zip(video, range(3), strict=False))

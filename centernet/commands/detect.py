@@ -12,14 +12,15 @@ Find objects in images, videos or camera pictures, and draw them.
   centernet detect photo.jpg --weights runs/custom/best.ckpt
   centernet detect 'photos/**/*.jpg' --weights runs/custom/best.ckpt --heatmaps --output out
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
+  centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
 """
 EPILOG = """\
 saved in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class that was seen, and NAME.npz
 
-exit status: 0, 1 when an image could not be read or something given is wrong, 2 for a wrong
-option, 130 after Ctrl-C, which keeps what was done so far
+exit status: 0, 1 if an image failed, a video is truncated, or the input is wrong, 2 for a wrong
+option, 130 after Ctrl-C, which keeps the results so far
 """
 
 
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "source",
         metavar="SOURCE",
-        help="an image, a folder, a glob in quotes, a video, a camera number, or a stream's URL",
+        help="an image, a folder, a glob in quotes, a video, a camera number, or the URL of an "
+        "image, video or stream; an existing file or folder wins over a camera number (write 00 "
+        "for camera 0 then)",
     )
     add(
         "--weights",
