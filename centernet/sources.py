@@ -152,7 +152,7 @@ class Video:
             return False
         # The length in frames is the duration times a mean rate, which may vary.
         seconds = self._position / 1000 + 1 / self.fps
-        return not self._position or seconds < _COMPLETE * self.length / self.fps
+        return seconds < _COMPLETE * self.length / self.fps
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Frames (H, W, 3) uint8 BGR until the end; a lost camera or stream is tried again."""
