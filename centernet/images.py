@@ -1,19 +1,25 @@
 """Image files to pixels, upright and RGB, and a clear word where that fails."""
 
+import os
 import re
 import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from centernet.errors import InputError
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
 )
+
+Result = TypeVar("Result")
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # A segment of a JPEG's header: its marker and its length, which counts itself.
@@ -85,6 +91,24 @@ def image_size(path: str | Path) -> tuple[int, int]:
     if not known:
         return read_image(path).shape[:2]
     return (width, height) if turned else (height, width)
+
+
+def for_each_image(
+    read: Callable[[Path], Result], paths: Iterable[Path], *, progress: bool | None = None
+) -> dict[Path, Result]:
+    """Call a function once with each of the paths, in several threads; return what it returns.
+
+    Args:
+        read: the function.
+        paths: of image files.
+        progress: show a progress bar; by default where there is a terminal.
+    """
+    paths = list(dict.fromkeys(paths))
+    disable = None if progress is None else not progress
+    with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 1)) as pool:
+        results = pool.map(read, paths)
+        bar = tqdm(results, "images", len(paths), disable=disable, leave=False, unit="image")
+        return dict(zip(paths, bar, strict=True))
 
 
 def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:

@@ -16,6 +16,12 @@ def picture(path: Path, size: tuple[int, int] = (40, 60)) -> Path:
     return path
 
 
+def photograph(seed: int, size: tuple[int, int] = (48, 80)) -> np.ndarray:
+    """Pixels of (height, width), smooth and different for every seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8)
+    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
 def text(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from centernet.errors import InputError
-from centernet.images import as_rgb, image_size, read_image
+from centernet.images import as_rgb, for_each_image, image_size, read_image
 
 # What a camera stores for each EXIF orientation so that turning it gives the upright picture.
 STORED = {
@@ -222,3 +222,11 @@ def test_other_values_are_refused_and_shown(image, value):
     with pytest.raises(InputError, match=re.escape(value)) as error:
         as_rgb(image)
     assert "\n" not in str(error.value)
+
+
+def test_each_image_is_visited_once(tmp_path):
+    paths = [tmp_path / name for name in ("b", "a", "b")]
+    assert list(for_each_image(str, paths).items()) == [(path, str(path)) for path in paths[:2]]
+    assert for_each_image(read_image, [], progress=True) == {}
+    with pytest.raises(InputError):
+        for_each_image(read_image, paths, progress=False)

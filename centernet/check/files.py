@@ -1,21 +1,17 @@
 """The image files: all of them read, and compared with their entries."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from centernet.check.content import Content
 from centernet.errors import InputError
 from centernet.formats.names import images_in
-from centernet.images import read_image
+from centernet.images import for_each_image, read_image
+from centernet.similar_images import Fingerprint, fingerprint
 
 
 @dataclass(frozen=True)
@@ -26,25 +22,19 @@ class ImageFile:
         fault: ``missing``, ``broken`` or ``truncated``; None for an image.
         what: the fault in words.
         size: (height, width).
-        digest: of size and pixels.
-        thumbnail: (16, 16) uint8 grey.
+        picture: what it is compared with others by; None where there is a fault.
     """
 
     fault: str | None = None
     what: str = ""
     size: tuple[int, int] | None = None
-    digest: bytes = b""
-    thumbnail: NDArray[np.uint8] | None = None
+    picture: Fingerprint | None = None
 
 
 def read_files(contents: Sequence[Content], *, progress: bool = False) -> dict[Path, ImageFile]:
     """Read every image of the splits once, several at a time."""
-    paths = list(dict.fromkeys(path for content in contents for path in paths_of(content)))
-    workers = min(32, (os.cpu_count() or 1) + 1)
-    with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(read_file, paths)
-        bar = tqdm(found, "images", len(paths), disable=not progress, leave=False, unit="image")
-        return dict(zip(paths, bar, strict=True))
+    paths = (path for content in contents for path in paths_of(content))
+    return for_each_image(read_file, paths, progress=progress)
 
 
 def paths_of(content: Content) -> list[Path]:
@@ -61,12 +51,7 @@ def read_file(path: Path) -> ImageFile:
     except InputError as error:
         kind = "truncated" if "truncated" in str(error) else "broken"
         return ImageFile(kind, f"{path.stat().st_size} bytes")
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return ImageFile(
-        size=image.shape[:2],
-        digest=hashlib.blake2b(f"{image.shape}".encode() + image.data, digest_size=16).digest(),
-        thumbnail=cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA),
-    )
+    return ImageFile(size=image.shape[:2], picture=fingerprint(image))
 
 
 def check_files(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:

@@ -50,8 +50,9 @@ KINDS = {
     ),
     "image-leak": Kind(
         WARNING,
-        "the same images in two splits",
-        "What was trained on is easily found: the measured AP is too good. Keep them in one split.",
+        "images of one photograph in two splits",
+        "Objects of training images are found easily, so the measured AP is too high. Keep all "
+        "copies of a photograph in one split, also mirrored, turned and augmented ones.",
     ),
     "image-outlier": Kind(
         NOTE,

@@ -114,11 +114,12 @@ def check(
     contents = read_contents(splits.values())
     if not contents[0].names and not any(content.files for content in contents):
         raise InputError(f"{dataset} holds no images and no categories")
+    files = {}
     if read_images:
         files = read_files(contents, progress=progress)
         check_files(contents, files)
-        check_duplicates(contents, files)
         check_orphans(contents)
+    check_duplicates(contents, files)
     for content in contents:
         check_sizes(content)
         check_boxes(content)
