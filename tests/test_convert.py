@@ -1,9 +1,10 @@
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
-from layouts import coco_content, picture, text, write_coco, write_voc
+from layouts import coco_content, photograph, picture, text, write_coco, write_voc
 from pycocotools.coco import COCO
 
 from centernet.annotations import Split, read_coco
@@ -11,7 +12,7 @@ from centernet.cli import main
 from centernet.data import CocoDetection
 from centernet.errors import InputError
 from centernet.formats import convert, read_dataset
-from centernet.formats.preparing import hold_out, join, tidy
+from centernet.formats.preparing import join, tidy
 from centernet.formats.writers import WRITERS
 
 # One object and one region of each kind; in an image 40 high and 60 wide.
@@ -273,6 +274,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path, annotation, message):
         ({"only": ["bird"]}, "no class 'bird'"),
         ({"val_fraction": 0.5}, "validation split already, of 1 images"),
         ({"val_fraction": 1.5}, "between 0 and 1, got 1.5"),
+        ({"group_by": "x"}, "'x' .*--val-fraction"),
     ],
 )
 def test_wrong_wishes_leave_nothing_behind(coco, tmp_path, options, message):
@@ -306,22 +308,6 @@ def test_nothing_is_overwritten(coco, tmp_path):
     assert tree(tmp_path / "out") == ["mine.txt"]
     (tmp_path / "out" / "mine.txt").unlink()
     convert(coco, tmp_path / "out")  # an empty folder is no loss
-
-
-def test_part_of_the_training_images_can_be_held_out(tmp_path):
-    files = [f"{i}.png" for i in range(20)]
-    path = write_coco(tmp_path / "train.json", tmp_path, files, [{"bbox": [1, 2, 3, 4]}])
-    splits = list(read_dataset(path).values())
-    parts = {s.name: [i["file_name"] for i in s.coco["images"]] for s in hold_out(splits, 0.2)}
-    assert list(parts) == ["train", "val"]
-    assert len(parts["val"]) == 4 and sorted(parts["train"] + parts["val"]) == sorted(files)
-    assert sum(len(s.coco["annotations"]) for s in hold_out(splits, 0.2)) == 1
-    splits[0].coco["images"].reverse()
-    again = {s.name: [i["file_name"] for i in s.coco["images"]] for s in hold_out(splits, 0.2)}
-    assert sorted(again["val"]) == sorted(parts["val"])
-    with pytest.raises(InputError, match="1 images are too few"):
-        splits[0].coco["images"][1:] = []
-        hold_out(splits, 0.2)
 
 
 def test_splits_are_joined_class_by_class(tmp_path):
@@ -364,6 +350,7 @@ def test_the_command_says_what_came_out_and_what_next(coco, tmp_path, capsys):
     only_val = coco / "annotations" / "instances_val.json"
     status, printed = run(only_val, tmp_path / "v", "--images", "none")
     assert not status and "no training split is there, which training needs, only val" in printed
+    cv2.imwrite(str(coco / "train" / "b.png"), photograph(0, (40, 60)))
     status, printed = run(only_train, tmp_path / "z", "--val-fraction", "0.5", "--format", "yolo")
     assert (
         not status

@@ -46,7 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val-fraction",
         type=float,
         metavar="F",
-        help="hold out this part of the training images for validation, as 0.2; always the same",
+        help="hold out this part of the training images for validation, as 0.2; always the same; "
+        "copies of one photograph stay together",
+    )
+    add(
+        "--group-by",
+        metavar="REGEX",
+        help="with --val-fraction: images in whose file names it finds the same stay together, as "
+        r"'(video\d+)_frame'",
     )
 
 

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from centernet.annotations import Split, shortened
 from centernet.errors import InputError
-from centernet.formats.preparing import hold_out, tidy
+from centernet.formats.preparing import tidy
 from centernet.formats.reading import read_dataset
+from centernet.formats.splitting import split_validation
 from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names, is_region
 
 IMAGES = ("link", "copy", "none")
@@ -59,6 +60,7 @@ def convert(
     rename: Mapping[str, str] | None = None,
     images: str = "link",
     val_fraction: float | None = None,
+    group_by: str | None = None,
     image_folder: str | None = None,
 ) -> Conversion:
     """Write a dataset in another format, or in the same one made tidy.
@@ -76,7 +78,11 @@ def convert(
         images: ``link`` makes hard links, which take no space and stay when the source goes, and
             copies where the file system has none; ``copy`` always copies; ``none`` writes the
             annotations alone.
-        val_fraction: part of the training images to hold out for validation, always the same ones.
+        val_fraction: part of the training images to hold out for validation, always the same ones;
+            images of one photograph stay together, see
+            :func:`centernet.formats.splitting.split_validation`.
+        group_by: regular expression; training images in whose file names it finds the same stay
+            together too.
         image_folder: where the images go, in place of what the format has; one name for all splits.
 
     Raises:
@@ -87,6 +93,8 @@ def convert(
     for name, value, known in (("format", format, tuple(WRITERS)), ("images", images, IMAGES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if group_by is not None and val_fraction is None:
+        raise InputError(f"--group-by {group_by!r} has no effect without --val-fraction: give both")
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
     if isinstance(source, str | Path):
@@ -97,10 +105,11 @@ def convert(
     splits = [split for split, _ in tidied]
     messages = [note for split in splits for note in split.notes]
     messages += [f"{split.name}: {line}" for split, lines in tidied for line in lines]
-    if val_fraction is not None:
-        splits = hold_out(splits, val_fraction)
     if images != "none":
         _check_images(splits)
+    if val_fraction is not None:
+        splits, about = split_validation(splits, val_fraction, group_by=group_by)
+        messages += about
     try:
         place = image_folder or IMAGE_FOLDERS[format]
         messages += _write(splits, output, format, images, place, messages)

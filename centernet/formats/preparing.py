@@ -1,6 +1,5 @@
-"""What is done to splits before they are written: faults out, sizes in, parts held out, joined."""
+"""Prepare splits for writing: drop invalid boxes, fill in image sizes, merge splits."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,34 +64,6 @@ def _size(split: Split, image: dict[str, Any]) -> dict[str, int]:
     return {"width": width, "height": height}
 
 
-def hold_out(splits: Sequence[Split], fraction: float) -> list[Split]:
-    """Make a validation split of part of the training images, always of the same ones.
-
-    An image's name decides, so a dataset that grows keeps nearly all images where they were.
-
-    Raises:
-        InputError: there is a validation split already, no training split, or too few images.
-    """
-    named = {split.name: split for split in splits}
-    if not 0 < fraction < 1:
-        raise InputError(f"the fraction for validation must lie between 0 and 1, got {fraction}")
-    if "val" in named:
-        raise InputError(
-            f"there is a validation split already, of {len(named['val'].coco['images'])} images: "
-            "leave out --val-fraction"
-        )
-    if "train" not in named:
-        raise InputError(f"there is no training split to divide among {', '.join(named)}")
-    train = named["train"]
-    images = sorted(train.coco["images"], key=lambda i: _digest(i["file_name"]))
-    count = max(1, round(fraction * len(images)))
-    if count >= len(images):
-        raise InputError(f"{len(images)} images are too few to hold {fraction:g} of them out")
-    held_out = {image["id"] for image in images[:count]}
-    parts = [_part(train, "train", held_out, False), _part(train, "val", held_out, True)]
-    return [*parts, *(split for split in splits if split is not train)]
-
-
 def join(name: str, splits: Sequence[Split]) -> Split:
     """One split of several, ids anew; classes of the same name are the same."""
     root = Path(os.path.commonpath([split.images for split in splits]))
@@ -117,17 +88,3 @@ def join(name: str, splits: Sequence[Split]) -> Split:
     content = {"images": images, "annotations": annotations, "categories": categories}
     notes = [note for split in splits for note in split.notes]
     return Split(name, root, content, splits[0].source, notes)
-
-
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(Path(name).stem.encode()).digest()
-
-
-def _part(split: Split, name: str, held_out: set[Any], inside: bool) -> Split:
-    content = split.coco | {
-        "images": [i for i in split.coco["images"] if (i["id"] in held_out) == inside],
-        "annotations": [
-            a for a in split.coco["annotations"] if (a["image_id"] in held_out) == inside
-        ],
-    }
-    return Split(name, split.images, content, split.source, [] if inside else split.notes)
