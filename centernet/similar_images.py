@@ -57,7 +57,7 @@ def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     """The fingerprint of (H, W, 3) RGB pixels."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return Fingerprint(
-        hashlib.blake2b(f"{image.shape}".encode() + image.data, digest_size=16).digest(),
+        hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest(),
         cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA),
     )
 

@@ -66,6 +66,10 @@ def test_similarity_is_transitive():
 def test_flat_pictures_are_the_same_only_with_the_same_pixels():
     pictures = [np.full((40, 60, 3), value, np.uint8) for value in (128, 129, 128)]
     assert groups_of(pictures, turned=True) == [[0, 2]]
+    slope = np.tile(np.linspace(124, 132, 60).astype(np.uint8)[:, None], (40, 1, 3))
+    other = slope.copy()
+    other[0, 0] += 1
+    assert groups_of([slope, other, slope[:, ::-1]], turned=True) == []
 
 
 def test_a_brute_force_comparison_finds_the_same_groups():

@@ -1,6 +1,7 @@
 """Validation images are held out by groups: no photograph is on both sides."""
 
 import json
+from hashlib import md5
 from pathlib import Path
 
 import cv2
@@ -46,7 +47,7 @@ def split_files(split, fraction, **options):
 def augmented(photographs, copies=3):
     """Roboflow's copies, as different as other photographs."""
     return {
-        f"IMG_{i:04}_jpg.rf.{1000 * i + copy:032x}.jpg": photograph(1000 * i + copy)
+        f"IMG_{i:04}_jpg.rf.{md5(b'%d' % copy).hexdigest()}.jpg": photograph(1000 * i + copy)
         for i in range(photographs)
         for copy in range(copies)
     }
