@@ -244,7 +244,7 @@ def run(options: argparse.Namespace) -> int:
         resolution=options.resolution,
         flip=options.flip,
         scales=options.scales,
-        top_k=options.top_k,
+        top_k="auto" if options.top_k is None else options.top_k,
         nms=options.nms,
     )
     if options.heatmaps:

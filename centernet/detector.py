@@ -15,7 +15,7 @@ from torch import Tensor
 from centernet import geometry, inference, preprocess
 from centernet.errors import InputError, require_at_least
 from centernet.heatmaps import Heatmaps
-from centernet.images import as_rgb, read_image
+from centernet.images import load_image
 from centernet.inference import Modes
 from centernet.network import Network
 from centernet.preprocess import InputView
@@ -23,9 +23,7 @@ from centernet.thresholds import USUAL, Threshold, by_label
 from centernet.weights import load_weights
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    ImageLike = str | Path | Image | NDArray
+    from centernet.images import ImageLike
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ class Detector:
             clip: cut boxes to their image.
         """
         require_at_least(1, batch_size=batch_size)
-        pixels = [_pixels(image, bgr) for image in images]
+        pixels = [load_image(image, bgr=bgr) for image in images]
         views = [(i, view) for i, image in enumerate(pixels) for view in self._views(image)]
         found: list[list[Mapping[str, NDArray]]] = [[] for _ in pixels]
         sizes = [view.pixels.shape[:2] for _, view in views]
@@ -226,7 +224,7 @@ class Detector:
             The image (H, W, 3) uint8 RGB, the network input made of it, and the network's outputs
             for it, a batch of one; of several scales those of the nearest to 1.
         """
-        pixels = _pixels(image, False)
+        pixels = load_image(image)
         view = self._views(pixels)[self._shown]
         return pixels, view, self._forward([view])
 
@@ -249,7 +247,7 @@ class Detector:
         Without ``heatmaps``, or from a network that has none, they are None, which saves time.
         """
         start = perf_counter()
-        pixels = _pixels(image, bgr)
+        pixels = load_image(image, bgr=bgr)
         views = self._views(pixels)
         loaded = perf_counter()
         outputs = [self._forward([view]) for view in views]
@@ -318,12 +316,6 @@ class Detector:
             class_id=labels[kept],
             data={"class_name": np.array(self.class_names, dtype=str)[labels[kept]]},
         )
-
-
-def _pixels(image: "ImageLike", bgr: bool) -> NDArray[np.uint8]:
-    if isinstance(image, str | Path):
-        return read_image(image)
-    return as_rgb(image, bgr=bgr)
 
 
 def choose_device(name: str | torch.device) -> torch.device:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,7 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from centernet import geometry
 from centernet.decode import peaks_above
 from centernet.drawing import HEAT_COLORS, legend, letter_size
+from centernet.errors import InputError
 from centernet.files import whole
+from centernet.images import load_image
+from centernet.thresholds import USUAL, Threshold, by_label
+
+if TYPE_CHECKING:
+    from centernet.images import ImageLike
 
 # RGB, told apart by everyone; the inspector's page has the same.
 _TOO_MUCH, _TOO_LITTLE = np.float32([255, 150, 30]), np.float32([70, 150, 255])
@@ -40,35 +47,42 @@ class Heatmaps:
         """(C, h, w) in [0, 1]."""
         return torch.from_numpy(self.logits).sigmoid().numpy()
 
-    def peaks(self, threshold: ArrayLike = 0.3) -> NDArray:
+    def peaks(self, threshold: Threshold = USUAL) -> NDArray:
         """Cells no smaller than their eight neighbors and at least ``threshold``, best first.
 
         These are the cells at which detection reads its boxes.
 
         Args:
-            threshold: one number, or one per class.
+            threshold: least score; one number, one per class, or a dict by class name.
 
         Returns:
             A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
             ``label``.
         """
-        label, row, column, score = peak_cells(self.logits, threshold)
+        thresholds = by_label(threshold, None, self.class_names)
+        label, row, column, score = peak_cells(self.logits, thresholds)
         peaks = np.empty(len(label), PEAK)
         peaks["x"] = self.matrix[0, 0] * (column + 0.5) + self.matrix[0, 2]
         peaks["y"] = self.matrix[1, 1] * (row + 0.5) + self.matrix[1, 2]
         peaks["score"], peaks["label"] = score, label
         return peaks
 
-    def overlay(self, image: NDArray[np.uint8], label: int | None = None) -> NDArray[np.uint8]:
+    def overlay(self, image: "ImageLike", label: int | None = None) -> NDArray[np.uint8]:
         """The image with the heatmap over it and a legend below.
 
         Args:
-            image: (H, W, 3) uint8 RGB, the image the heatmaps belong to.
+            image: the image the heatmaps belong to: a path, a PIL image, or an RGB array.
             label: the class to show; by default, at every cell, the most probable one.
 
         Returns:
             (H + legend, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: the image cannot be read, or there is no such class.
         """
+        if label is not None and not 0 <= label < len(self.class_names):
+            raise InputError(f"label must be from 0 to {len(self.class_names) - 1}, got {label}")
+        image = load_image(image)
         cells = self.probabilities.max(0) if label is None else self.probabilities[label]
         # OpenCV counts from pixel centres, the matrix from pixel corners.
         matrix = self.matrix.copy()
@@ -80,7 +94,7 @@ class Heatmaps:
         title = "all classes" if label is None else self.class_names[label]
         return np.vstack([blend(image, heat), legend(size[0], title, letter_size(*size))])
 
-    def save(self, path: str | Path, *, threshold: ArrayLike = 0.3) -> None:
+    def save(self, path: str | Path, *, threshold: Threshold = USUAL) -> None:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
         with whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    ImageLike = str | Path | Image | NDArray
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
@@ -109,6 +114,14 @@ def for_each_image(
         results = pool.map(read, paths)
         bar = tqdm(results, "images", len(paths), disable=disable, leave=False, unit="image")
         return dict(zip(paths, bar, strict=True))
+
+
+def load_image(image: "ImageLike", *, bgr: bool = False) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) uint8 RGB of an image file, or of an image that is already in memory.
+
+    See :func:`read_image` and :func:`as_rgb`, which raise the same errors.
+    """
+    return read_image(image) if isinstance(image, str | Path) else as_rgb(image, bgr=bgr)
 
 
 def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 from doubles import SCORE, blob, picture, spot_detector
+from PIL import Image
 
 from centernet.decode import decode
 from centernet.drawing import HEAT_COLORS
+from centernet.errors import InputError
 from centernet.heatmaps import Heatmaps, blend, blend_difference
 
 # A cell is 4 x 8 image pixels and the first begins at (-2, 10).
@@ -120,6 +122,25 @@ def test_probabilities_are_the_networks(tmp_path):
     assert maps.probabilities.dtype == np.float32
     np.testing.assert_allclose(maps.probabilities[1, 16, 10], SCORE, rtol=1e-6)
     np.testing.assert_array_equal(maps.matrix, [[4, 0, 0], [0, 4, 0]])
+
+
+def test_an_overlay_is_drawn_on_a_file_as_on_its_pixels(tmp_path):
+    maps = heatmaps((0, 1, 2, 0.75))
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for given in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(image)):
+        np.testing.assert_array_equal(maps.overlay(given, 0), maps.overlay(image, 0))
+    with pytest.raises(InputError, match=r"nowhere\.png"):
+        maps.overlay("nowhere.png")
+    with pytest.raises(InputError, match="label .* 1, got 2"):
+        maps.overlay(image, 2)
+
+
+def test_thresholds_of_peaks_may_be_given_by_class_name():
+    maps = heatmaps((0, 1, 1, 0.5), (1, 3, 4, 0.5))
+    assert maps.peaks({"cat": 0.6})["label"].tolist() == [1]
+    with pytest.raises(InputError, match="cow"):
+        maps.peaks({"cow": 0.6})
 
 
 def test_an_overlay_of_one_class_shows_that_class_alone():

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[1.0],
         help="look at the picture at several scales, as 0.75 1 1.25: better still, slower",
     )
-    add("--top-k", type=int, default=100, help="most detections per picture (%(default)s)")
+    add("--top-k", type=int, help="most detections per picture; by default as in training")
     add(
         "--nms",
         type=_nms,
