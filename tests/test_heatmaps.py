@@ -132,7 +132,7 @@ def test_an_overlay_is_drawn_on_a_file_as_on_its_pixels(tmp_path):
         np.testing.assert_array_equal(maps.overlay(given, 0), maps.overlay(image, 0))
     with pytest.raises(InputError, match=r"nowhere\.png"):
         maps.overlay("nowhere.png")
-    with pytest.raises(InputError, match="label .* 1, got 2"):
+    with pytest.raises(InputError, match=r"label .* 1, got 2"):
         maps.overlay(image, 2)
 
 
