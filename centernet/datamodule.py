@@ -3,7 +3,7 @@
 import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,17 @@ from centernet.recipe import canvas_size_for, top_k_for
 log = logging.getLogger(__name__)
 
 _NOTES = 10  # of a recognised dataset, as many are logged
+
+
+class _LazyLoader(DataLoader):
+    """Starts an epoch when its first batch is asked for.
+
+    A resumed training makes the iterator before it restores its epoch. Workers, which prepare
+    batches ahead, would take these from epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
 
 
 class DetectionData(LightningDataModule):
@@ -241,7 +252,7 @@ class DetectionData(LightningDataModule):
         )
 
     def _loader(self, dataset: CocoDetection, **batches: Any) -> DataLoader:
-        return DataLoader(
+        return _LazyLoader(
             dataset,
             **batches,
             num_workers=self.workers,

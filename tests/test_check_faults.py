@@ -291,7 +291,7 @@ FAULTS = [
     (thin, "box-thin", True, 9001),
     (below_a_cell, "object-below-cell", True, 9001),
     (collision, "centre-collision", True, 9001),
-    (over_top_k, "over-top-k", True, None),
+    (over_top_k, "over-top-k", None, None),
     (corners, "boxes-are-corners", None, None),
     (normalised, "boxes-are-normalised", None, None),
     (nothing_to_measure, "split-without-objects", None, None),

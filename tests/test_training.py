@@ -148,9 +148,18 @@ def stop_after_first_epoch(monkeypatch):
     monkeypatch.setattr(RunFolder, "on_train_epoch_end", and_stop)
 
 
-@pytest.mark.parametrize("loss", ["penalty_reduced_focal", "ghm"])
-def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss):
+@pytest.mark.parametrize(
+    ("loss", "workers"),
+    [
+        ("penalty_reduced_focal", 0),
+        ("ghm", 0),
+        ("penalty_reduced_focal", 1),
+        ("penalty_reduced_focal", 2),
+    ],
+)
+def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss, workers):
     options = ["--trainer.max_epochs=2", "--model.warmup_steps=1", f"--model.heatmap_loss={loss}"]
+    options.append(f"--data.workers={workers}")
     if loss == "ghm":  # which remembers the previous epoch
         options.append("--model.heatmap_loss_options={schedule: epoch, momentum: 0.5}")
     runs = train("fit", *options) / "runs"
