@@ -34,6 +34,7 @@ data:
   workers: 0
 model:
   backbone: test_resnet
+  box_head: sides
 trainer:
   accelerator: cpu
   enable_progress_bar: false
