@@ -10,20 +10,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
-
+from centernet.entries import (
+    annotation_area,
+    as_number,
+    box_fault,
+    entry_fault,
+    image_sides,
+    is_ignore_region,
+    short,
+)
 from centernet.errors import InputError
+from centernet.regions import Box, Region, parse_segmentation
 
 log = logging.getLogger(__name__)
 
-# What every entry must have, and of what type.
-_NEEDED = {
-    "images": {"id": int | str, "file_name": str},
-    "categories": {"id": int, "name": int | str},
-    "annotations": {"image_id": int | str, "category_id": int},
-}
+_PARTS = ("images", "categories", "annotations")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]
         InputError: it is not COCO, holds no images or categories, uses an id twice, or has an
             annotation of an unknown image or category.
     """
-    coco = {part: entries(path, content, part) for part in _NEEDED}
+    coco = {part: entries(path, content, part) for part in _PARTS}
     _check_references(path, coco)
     return coco
 
@@ -105,6 +106,8 @@ def load_json(path: str | Path) -> Any:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"annotation file {path} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"annotation file {path} is nested too deeply to be read") from None
 
 
 def names_by_label(coco: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
@@ -131,30 +134,6 @@ def category_labels(
     return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
 
 
-def region_mask(annotation: dict[str, Any], image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The region of an annotation as a mask: its segmentation (RLE or polygons) or else its box.
-
-    Returns:
-        (H, W) uint8, non-zero inside; for an RLE of another size, that size.
-    """
-    height, width = image_size
-    shape = annotation.get("segmentation")
-    if isinstance(shape, dict) and isinstance(shape["counts"], list):
-        shape = coco_mask.frPyObjects(shape, *shape["size"])
-    elif isinstance(shape, list) and shape:
-        shape = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
-    if shape:
-        return coco_mask.decode(shape)
-    mask = np.zeros(image_size, np.uint8)
-    x, y, w, h = annotation["bbox"]
-    # A pixel belongs to the box when its centre does.
-    rows, columns = (
-        [max(0, round(low)), max(0, round(low + length))] for low, length in ((y, h), (x, w))
-    )
-    mask[slice(*rows), slice(*columns)] = 1
-    return mask
-
-
 def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     """One of the lists of a COCO file's content, if each entry has what it needs.
 
@@ -177,41 +156,36 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     return found
 
 
-def entry_fault(part: str, entry: Any) -> str | None:
-    """What an entry of ``images``, ``categories`` or ``annotations`` lacks; None for nothing."""
-    for key, kind in _NEEDED[part].items():
-        if not isinstance(entry, dict) or key not in entry:
-            return f"has no {key!r}"
-        if not isinstance(entry[key], kind):
-            return f"has {key} {entry[key]!r}, which should be {getattr(kind, '__name__', kind)}"
-    return None
-
-
 def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:
     for part, key in (("images", "id"), ("categories", "id"), ("categories", "name")):
-        value, count = Counter(entry[key] for entry in coco[part]).most_common(1)[0]
+        # 1 and "1" would be mistaken for each other.
+        text, count = Counter(str(entry[key]) for entry in coco[part]).most_common(1)[0]
         if count > 1:
-            raise InputError(f"{path}: {count} {part} have the same {key} {value!r}")
+            first = next(entry[key] for entry in coco[part] if str(entry[key]) == text)
+            raise InputError(f"{path}: {count} {part} have the same {key} {short(first)}")
     for key, part in (("image_id", "images"), ("category_id", "categories")):
         known = {entry["id"] for entry in coco[part]}
         for annotation in coco["annotations"]:
             if annotation[key] not in known:
                 raise InputError(
-                    f"{path}: annotation {annotation.get('id', '?')} has {key} "
-                    f"{annotation[key]!r}, but no entry of {part!r} has that id"
+                    f"{_place(path, annotation)} has {key} {short(annotation[key])}, but no entry "
+                    f"of {part!r} has that id"
                 )
+
+
+def _place(path: str | Path, annotation: dict[str, Any]) -> str:
+    return f"{path}: annotation {annotation.get('id', '?')}"
 
 
 def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     size = {image["id"]: image_sides(image) for image in coco["images"]}
     kept, dropped = [], Counter()
     for annotation in coco["annotations"]:
-        box = annotation_box(path, annotation)
+        box, region = annotation_box(path, annotation), annotation_region(path, annotation)
         fault = box_fault(box, size[annotation["image_id"]])
         if fault:
             dropped[fault] += 1
             continue
-        region = bool(annotation.get("iscrowd") or annotation.get("ignore"))
         kept.append(
             {
                 "id": len(kept) + 1,
@@ -219,9 +193,9 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
                 "category_id": annotation["category_id"],
                 "bbox": box,
                 "area": annotation_area(annotation, box),
-                "iscrowd": int(region),
+                "iscrowd": int(region is not None),
             }
-            | ({"segmentation": annotation_region(path, annotation)} if region else {})
+            | ({"region": region} if region else {})
         )
     if dropped:
         reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
@@ -237,81 +211,53 @@ def _warn_once(message: str) -> None:
 
 
 def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
-    """The box of an annotation, xywh; a crowd may have but a region in RLE.
+    """The box of an annotation, xywh; an ignore region may have a segmentation alone.
 
     Raises:
         InputError: it has none, or not four numbers.
     """
-    box, segmentation = annotation.get("bbox"), annotation.get("segmentation")
-    if box is None and annotation.get("iscrowd") and _is_rle(segmentation):
-        if isinstance(segmentation["counts"], list):
-            segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
-        box = coco_mask.toBbox(segmentation)
-    try:
-        if isinstance(box, str):
-            raise TypeError
-        x, y, w, h = (np.nan if value is None else float(value) for value in box)
-    except (TypeError, ValueError):
+    box = annotation.get("bbox")
+    if box is None and is_ignore_region(annotation):
+        region = _segmentation(path, annotation)
+        box = region and region.enclosing_box()
+    values = [_coordinate(value) for value in box] if isinstance(box, list | tuple) else []
+    if len(values) != 4 or None in values:
         raise InputError(
-            f"{path}: annotation {annotation.get('id', '?')} has bbox {box!r}, "
+            f"{_place(path, annotation)} has bbox {short(box)}, "
             "not four numbers [x, y, width, height]"
-        ) from None
-    return [x, y, w, h]
+        )
+    return values
 
 
-def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
-    """The area of an annotation in pixels; that of its box where it gives no positive number."""
-    area = annotation.get("area")
-    is_area = isinstance(area, int | float) and math.isfinite(area) and area > 0
-    return area if is_area else box[2] * box[3]
+def _coordinate(value: Any) -> float | None:
+    """A number, also as text; NaN for null, None for all else."""
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return as_number(value)
 
 
-def annotation_region(path: str | Path, annotation: dict[str, Any]) -> dict | list | None:
-    """The segmentation of an ignore region: an RLE or polygons; None where its box stands for it.
+def annotation_region(path: str | Path, annotation: dict[str, Any]) -> Region | None:
+    """The region of an annotation that is an ignore region, its box by default; None for others.
 
     Raises:
-        InputError: it is neither.
+        InputError: its segmentation is malformed, or it has neither that nor a box.
     """
-    shape = annotation.get("segmentation") or None
-    is_polygons = isinstance(shape, list) and all(
-        isinstance(polygon, list) and len(polygon) >= 6 for polygon in shape
-    )
-    if not (shape is None or _is_rle(shape) or is_polygons):
-        raise InputError(
-            f"{path}: the region of annotation {annotation.get('id', '?')} is neither an RLE with "
-            "counts and size nor a list of polygons of three points or more"
-        )
-    return shape
+    if not is_ignore_region(annotation):
+        return None
+    region = _segmentation(path, annotation)
+    return Box(annotation_box(path, annotation)) if region is None else region
 
 
-def _is_rle(shape: Any) -> bool:
-    return isinstance(shape, dict) and {"counts", "size"} <= shape.keys()
-
-
-def image_sides(image: dict[str, Any]) -> tuple[float, float]:
-    """Width and height of an entry of ``images``; infinite where it does not say."""
-    width, height = (
-        side if isinstance(side, int | float) and side > 0 else np.inf
-        for side in (image.get("width"), image.get("height"))
-    )
-    return width, height
-
-
-def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:
-    """Why nothing can be learned from a box: not finite, of zero size, outside; None if it can.
-
-    Args:
-        box: xywh.
-        sides: width and height of the image.
-    """
-    x, y, w, h = box
-    if not all(map(math.isfinite, box)):
-        return "not finite"
-    if w <= 0 or h <= 0:
-        return "of zero size"
-    if x >= sides[0] or y >= sides[1] or x + w <= 0 or y + h <= 0:
-        return "outside the image"
-    return None
+def _segmentation(path: str | Path, annotation: dict[str, Any]) -> Region | None:
+    try:
+        return parse_segmentation(annotation.get("segmentation"))
+    except InputError as error:
+        raise InputError(f"{_place(path, annotation)} has {error}") from None
 
 
 def shortened(names: Sequence[str], most: int = 5) -> str:

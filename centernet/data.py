@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from centernet import geometry
-from centernet.annotations import Split, category_labels, names_by_label, read_coco, region_mask
+from centernet.annotations import Split, category_labels, names_by_label, read_coco
 from centernet.augment import Augment
 from centernet.errors import InputError
 from centernet.evaluate import GroundTruth
@@ -186,9 +186,7 @@ class CocoDetection(Dataset):
         regions = [
             (
                 label,
-                geometry.mask_to_cells(
-                    region_mask(a, image_size), image_size, matrix, cells, self.stride
-                ),
+                geometry.region_to_cells(a["region"], image_size, matrix, cells, self.stride),
             )
             for label, a in self._regions[index]
         ]

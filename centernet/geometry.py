@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.regions import Region
+
 Matrix = NDArray[np.float64]
 
 
@@ -185,14 +187,18 @@ def _whole_pixels(
     return start, stop, to_start, to_stop
 
 
-def mask_to_cells(
-    mask: NDArray, image_size: tuple[int, int], matrix: Matrix, cells: tuple[int, int], stride: int
+def region_to_cells(
+    region: Region,
+    image_size: tuple[int, int],
+    matrix: Matrix,
+    cells: tuple[int, int],
+    stride: int,
 ) -> NDArray[np.bool_]:
-    """Which cells of a canvas have their centre, pixel stride * (x + 1/2), inside a mask.
+    """Which cells of a canvas have their center, pixel stride * (x + 1/2), inside a region.
 
     Args:
-        mask: (rows, columns), non-zero inside; it covers the image, usually one element per pixel.
-        image_size: (height, width) of the image that the mask covers.
+        region: of the image.
+        image_size: (height, width) of the image, which the region's grid covers.
         matrix: from image to canvas.
         cells: (h, w) of the cell grid.
         stride: canvas pixels per cell.
@@ -202,13 +208,12 @@ def mask_to_cells(
     """
     back = invert(matrix)
     looked_up = []
-    for axis, (count, length, entries) in enumerate(
-        zip(reversed(cells), reversed(image_size), reversed(mask.shape), strict=True)
+    for axis, (count, length, pixels) in enumerate(
+        zip(reversed(cells), reversed(image_size), reversed(region.size or image_size), strict=True)
     ):
         centers = (np.arange(count) + 0.5) * stride
-        index = np.floor((back[axis, axis] * centers + back[axis, 2]) * entries / length).astype(
-            int
-        )
-        looked_up.append((index.clip(0, entries - 1), (index >= 0) & (index < entries)))
+        index = np.floor((back[axis, axis] * centers + back[axis, 2]) * pixels / length)
+        inside = (index >= 0) & (index < pixels)
+        looked_up.append((np.where(inside, index, 0).astype(np.int64), inside))
     (columns, column_inside), (rows, row_inside) = looked_up
-    return (mask[np.ix_(rows, columns)] != 0) & np.outer(row_inside, column_inside)
+    return region.contains(rows, columns) & np.outer(row_inside, column_inside)

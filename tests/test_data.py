@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from centernet import geometry
-from centernet.annotations import region_mask
 from centernet.augment import NONE, Augment
 from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
 from centernet.errors import InputError
+from centernet.regions import parse_segmentation
 
 SIZES = [(40, 60), (75, 50), (64, 64), (30, 90), (33, 47), (64, 128)]
 POLYGON = {"bbox": [5, 3, 40, 27], "segmentation": [[5, 3, 45, 10, 30, 30]], "iscrowd": 1}
@@ -160,7 +160,8 @@ def test_workers_do_not_change_the_batches(dataset, workers):
 
 def test_regions_follow_flips_and_crops(dataset):
     data = dataset(augment=Augment(vertical_flip=0.5))
-    region = region_mask(POLYGON, SIZES[0])
+    region = parse_segmentation(POLYGON["segmentation"])
+    region = region.contains(*map(np.arange, SIZES[0])).astype(np.uint8)
     pixels = np.repeat(255 * region[..., None], 3, 2)
     flips, compared = set(), 0
     for epoch in range(40):

@@ -183,13 +183,23 @@ def test_keep_centres_as_the_original_does(size, canvas_size):
     assert not canvas.any()
 
 
+class Mask:
+    """A region for tests."""
+
+    def __init__(self, mask):
+        self.mask, self.size = mask, mask.shape
+
+    def contains(self, rows, columns):
+        return self.mask[np.ix_(rows, columns)] != 0
+
+
 @pytest.mark.parametrize(
     ("columns", "ignored"), [(2, [0, 0]), (3, [1, 0]), (6, [1, 0]), (7, [1, 1])]
 )
 def test_a_cell_belongs_to_the_region_that_holds_pixel_two(columns, ignored):
     region = np.zeros((8, 8), np.uint8)
     region[:, :columns] = 1
-    cells = geometry.mask_to_cells(region, (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
+    cells = geometry.region_to_cells(Mask(region), (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
     assert cells.dtype == bool and cells.astype(int).tolist() == [ignored, ignored]
 
 
@@ -214,6 +224,6 @@ def test_cells_are_looked_up_one_by_one(there, mask_size):
                 expected[row, column] = region[
                     int(y / 40 * mask_size[0]), int(x / 60 * mask_size[1])
                 ]
-    cells = geometry.mask_to_cells(region, (40, 60), there, (16, 24), 4)
+    cells = geometry.region_to_cells(Mask(region), (40, 60), there, (16, 24), 4)
     np.testing.assert_array_equal(cells, expected)
     assert expected.any() == (there[0, 2] < 500)

@@ -1,0 +1,189 @@
+"""The entries of COCO annotation files: which fields each needs, and which values are valid."""
+
+import math
+import os
+import reprlib
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from centernet.errors import InputError
+
+# Pixels. Larger numbers are mistakes, and beyond what float32 and 64-bit areas can hold.
+MAX_PIXELS = 1e9
+_MAX_NAME, _MAX_PATH = 255, 2000  # bytes; file systems refuse more
+FLAGS = ("iscrowd", "ignore")
+_FLAG_TEXTS = {"0": False, "false": False, "1": True, "true": True}
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlong, _short.maxother = 2, 40, 60
+_short.maxstring = 100
+
+
+def short(value: Any) -> str:
+    """The ``repr`` of a value of any size and depth, shortened for a message."""
+    try:
+        return _short.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a very large {type(value).__name__}"
+
+
+def as_number(value: Any) -> float | None:
+    """An int or float of JSON as a float, infinite beyond its range; None for all else, and bool.
+
+    >>> as_number(10**400), as_number(True)
+    (inf, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer of 64 bits; a bool is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def is_ignore_region(annotation: dict[str, Any]) -> bool:
+    """Whether an annotation is a crowd or to be ignored, rather than an object.
+
+    Its ``iscrowd`` and ``ignore`` may be booleans, 0 or 1, null, or these as text.
+
+    Raises:
+        InputError: one of them is anything else.
+    """
+    flags = [as_flag(annotation.get(key)) for key in FLAGS]
+    if None in flags:
+        fault = entry_fault("annotations", annotation)
+        raise InputError(f"annotation {short(annotation.get('id', '?'))} {fault}")
+    return any(flags)
+
+
+def entry_fault(part: str, entry: Any) -> str | None:
+    """What is wrong with an entry of ``images``, ``categories`` or ``annotations``, or None.
+
+    The box and the segmentation of an annotation are not validated here.
+    """
+    for key, field in _FIELDS[part].items():
+        if not isinstance(entry, dict) or (field.is_needed and key not in entry):
+            return f"has no {key!r}"
+        if not field.is_valid(entry.get(key)):
+            return f"has {key} {short(entry[key])}, which should be {field.expected}"
+    return None
+
+
+def image_sides(image: dict[str, Any]) -> tuple[float, float]:
+    """Width and height of an entry of ``images``; infinite where it does not say."""
+    width, height = (
+        side if (side := as_number(image.get(key))) and 1 <= side <= MAX_PIXELS else math.inf
+        for key in ("width", "height")
+    )
+    return width, height
+
+
+def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
+    """The area of an annotation in pixels; that of its box where it gives no positive number."""
+    area = as_number(annotation.get("area"))
+    return area if area and 0 < area < math.inf else box[2] * box[3]
+
+
+def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:
+    """Why nothing can be learned from a box: not finite, of zero size, outside; None if it can.
+
+    Args:
+        box: xywh.
+        sides: width and height of the image.
+    """
+    x, y, w, h = box
+    if not all(map(math.isfinite, box)):
+        return "not finite"
+    if any(abs(value) > MAX_PIXELS for value in box):
+        return f"beyond {MAX_PIXELS:g} pixels"
+    if w <= 0 or h <= 0:
+        return "of zero size"
+    if x >= sides[0] or y >= sides[1] or x + w <= 0 or y + h <= 0:
+        return "outside the image"
+    return None
+
+
+def as_flag(value: Any) -> bool | None:
+    """The meaning of an ``iscrowd`` or ``ignore``; None for a value that has none.
+
+    >>> as_flag(None), as_flag(1.0), as_flag("False"), as_flag(2)
+    (False, True, False, None)
+    """
+    if isinstance(value, str):
+        return _FLAG_TEXTS.get(value.lower())
+    if value is None or (isinstance(value, int | float) and value in (0, 1)):
+        return bool(value)
+    return None
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that UTF-8 can hold, which a lone surrogate is not."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_id(value: Any) -> bool:
+    return is_integer(value) or _is_text(value)
+
+
+def _is_optional_id(value: Any) -> bool:
+    is_float = isinstance(value, float) and math.isfinite(value)
+    return value is None or is_float or _is_id(value)
+
+
+def _is_file_name(value: Any) -> bool:
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    path = PurePath(value)
+    try:
+        length = len(os.fsencode(value))
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    except UnicodeEncodeError:
+        return False
+    return bool(path.name) and longest <= _MAX_NAME and length <= _MAX_PATH
+
+
+def _is_side(value: Any) -> bool:
+    # Zero, null and what is no number mean that the size is not known.
+    return not (as_number(value) or 0) > MAX_PIXELS
+
+
+class _Field(NamedTuple):
+    is_needed: bool
+    is_valid: Callable[[Any], bool]
+    expected: str
+
+
+_ID = _Field(True, _is_id, "an integer or text")
+_INTEGER = _Field(True, is_integer, "an integer")
+_SIDE = _Field(False, _is_side, f"at most {MAX_PIXELS:g} pixels")
+_FLAG = _Field(False, lambda value: as_flag(value) is not None, "0 or 1")
+_FIELDS = {
+    "images": {
+        "id": _ID,
+        "file_name": _Field(True, _is_file_name, "the name of a file"),
+        "width": _SIDE,
+        "height": _SIDE,
+    },
+    "categories": {
+        "id": _INTEGER,
+        "name": _Field(True, _is_id, "text"),
+    },
+    "annotations": {
+        "id": _Field(False, _is_optional_id, "an integer or text"),
+        "image_id": _ID,
+        "category_id": _INTEGER,
+    }
+    | dict.fromkeys(FLAGS, _FLAG),
+}
