@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.check.content import Content
+from centernet.entries import MAX_PIXELS
 
 # Two boxes of one class that overlap more are one object labelled twice.
 SAME_OBJECT_IOU = 0.9
@@ -24,7 +25,7 @@ def check_boxes(content: Content) -> None:
         size = np.full((len(known), 2), np.nan)
         size[known] = content.sizes[content.image[known]]
         height, width = np.where(np.isnan(size), np.inf, size).T
-        finite = np.isfinite(content.boxes).all(1)
+        finite = (np.abs(content.boxes) <= MAX_PIXELS).all(1)
         empty = finite & ((w <= 0) | (h <= 0))
         outside = finite & ~empty & ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0))
         content.usable = known & finite & ~empty & ~outside

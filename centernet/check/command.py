@@ -9,6 +9,7 @@ from centernet.canvas import canvas_size
 from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
+from centernet.console import print_text
 from centernet.errors import require_at_least
 from centernet.files import whole
 from centernet.network import Network
@@ -35,12 +36,12 @@ def run(options: argparse.Namespace) -> int:
     name = dataset.name if dataset.is_dir() else dataset.stem
     path = options.output or Path("runs/check") / f"{name}.html"
     with whole(path) as unfinished:
-        unfinished.write_text(html(report), encoding="utf-8")
+        unfinished.write_text(html(report), encoding="utf-8", errors="backslashreplace")
     numbers = path.with_suffix(".json")
     if options.json:
         content = json.dumps(as_dict(report), indent=1, allow_nan=False)
         with whole(numbers) as unfinished:
             unfinished.write_text(content + "\n")
-    print(text.page(report))
-    print(f"pictures: {path}" + (f"\nnumbers: {numbers}" if options.json else ""))
+    print_text(text.page(report))
+    print_text(f"pictures: {path}" + (f"\nnumbers: {numbers}" if options.json else ""))
     return 0 if report.works else 1

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.annotations import (
-    Split,
-    annotation_area,
-    annotation_box,
-    annotation_region,
-    entry_fault,
-)
+from centernet.annotations import Split, annotation_box
 from centernet.check.findings import Finding
+from centernet.entries import (
+    annotation_area,
+    entry_fault,
+    image_sides,
+    is_ignore_region,
+    is_integer,
+    short,
+)
 from centernet.errors import InputError
+from centernet.regions import parse_segmentation
 
 
 @dataclass
@@ -81,10 +84,9 @@ def read_contents(splits: Iterable[Split]) -> list[Content]:
     """The splits as arrays; classes are numbered as train has them, then as the others do."""
     splits = sorted(splits, key=lambda split: split.name != "train")
     names = dict.fromkeys(
-        str(c["name"])
+        str(category["name"])
         for split in splits
-        for c in sorted(_entries(split, "categories"), key=lambda c: str(c.get("id")).zfill(9))
-        if "name" in c
+        for category in sorted(_valid(split, "categories"), key=lambda category: category["id"])
     )
     contents = [_read(split, tuple(names)) for split in splits]
     if splits and splits[0].name == "train":
@@ -121,19 +123,19 @@ def usable(content: Content, images: NDArray[np.int64]) -> Split:
 
 
 def _unknown_to_train(contents: Sequence[Content]) -> None:
-    known = {str(c.get("name")) for c in _entries(contents[0].split, "categories")}
+    known = {str(category["name"]) for category in _valid(contents[0].split, "categories")}
     for content in contents[1:]:
-        for category in _entries(content.split, "categories"):
-            if "name" in category and str(category["name"]) not in known:
-                what = f"category {category['name']!r} (id {category.get('id')!r})"
+        for category in _valid(content.split, "categories"):
+            if str(category["name"]) not in known:
+                what = f"category {short(category['name'])} (id {category['id']})"
                 content.add("class-not-trained", what)
 
 
 def _read(split: Split, names: tuple[str, ...]) -> Content:
     findings: list[Finding] = []
-    images = list(_needed(split, "images", findings))
-    categories = list(_needed(split, "categories", findings))
-    annotations = list(_needed(split, "annotations", findings))
+    images, categories, annotations = (
+        list(_valid(split, part, findings)) for part in ("images", "categories", "annotations")
+    )
     position = {image["id"]: i for i, image in reversed(list(enumerate(images)))}
     label = {c["id"]: names.index(str(c["name"])) for c in reversed(categories)}
     boxes, faults = _boxes(split, annotations)
@@ -142,9 +144,7 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
         names=names,
         image_ids=[image["id"] for image in images],
         files=[image["file_name"] for image in images],
-        sizes=np.array(
-            [[_side(image.get("height")), _side(image.get("width"))] for image in images]
-        ).reshape(-1, 2),
+        sizes=_sizes(images),
         ids=[a.get("id") for a in annotations],
         image=_lookup(position, [a["image_id"] for a in annotations]),
         label=_lookup(label, [a["category_id"] for a in annotations]),
@@ -153,7 +153,7 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
             [annotation_area(a, box) for a, box in zip(annotations, boxes, strict=True)], float
         ),
         malformed=np.isin(np.arange(len(annotations)), list(faults)),
-        region=np.array([bool(a.get("iscrowd") or a.get("ignore")) for a in annotations], bool),
+        region=np.array([is_ignore_region(annotation) for annotation in annotations], bool),
         usable=np.zeros(len(annotations), bool),
         findings=findings,
     )
@@ -161,41 +161,34 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
         content.add("box-malformed", what, annotation=i)
     for i in np.flatnonzero(content.region):
         try:
-            annotation_region(split.source, annotations[i])
-        except InputError:
-            content.add("region-malformed", content.name(i), annotation=i)
+            parse_segmentation(annotations[i].get("segmentation"))
+        except InputError as error:
+            content.add("region-malformed", f"{content.name(i)} has {error}", annotation=i)
     for note in split.notes:
         content.add("reading", note)
     _check_ids(content, categories)
     for i in np.flatnonzero(content.image < 0):
-        content.add("annotation-without-image", f"image_id {annotations[i]['image_id']!r}",
+        content.add("annotation-without-image", f"image_id {short(annotations[i]['image_id'])}",
                     annotation=i)  # fmt: skip
     for i in np.flatnonzero(content.label < 0):
-        what = f"category_id {annotations[i]['category_id']!r}"
+        what = f"category_id {annotations[i]['category_id']}"
         content.add("category-unknown", what, annotation=i)
     return content
 
 
-def _entries(split: Split, part: str) -> Iterator[dict[str, Any]]:
-    return (entry for entry in split.coco.get(part) or () if isinstance(entry, dict))
-
-
-def _needed(split: Split, part: str, findings: list[Finding]) -> Iterator[dict[str, Any]]:
-    """The entries that training would take."""
+def _valid(
+    split: Split, part: str, findings: list[Finding] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The entries that training would take; the others are added to ``findings``."""
     for number, entry in enumerate(split.coco.get(part) or ()):
         fault = entry_fault(part, entry)
         if not fault:
             yield entry
-            continue
-        of_annotation = isinstance(entry, dict) and part == "annotations"
-        findings.append(
-            Finding(
-                "entry-malformed",
-                split.name,
-                f"entry {number} of {part!r} {fault}",
-                annotation_id=entry.get("id") if of_annotation else None,
-            )
-        )
+        elif findings is not None:
+            what = f"entry {number} of {part!r} {fault}"
+            number = entry.get("id") if isinstance(entry, dict) and part == "annotations" else None
+            number = number if is_integer(number) else None
+            findings.append(Finding("entry-malformed", split.name, what, annotation_id=number))
 
 
 def _boxes(
@@ -208,7 +201,7 @@ def _boxes(
         try:
             boxes[i] = annotation_box(split.source, annotation)
         except InputError:
-            faults[i] = f"bbox {annotation.get('bbox')!r}"
+            faults[i] = f"bbox {short(annotation.get('bbox'))}"
     return boxes, faults
 
 
@@ -220,20 +213,25 @@ def _check_ids(content: Content, categories: Sequence[dict[str, Any]]) -> None:
         count = Counter(str(i) for i in ids if i is not None)
         for i, value in enumerate(ids):
             if value is not None and count[str(value)] > 1:
-                content.add(kind, f"id {value!r} is used {count[str(value)]} times", **{key: i})
+                content.add(
+                    kind, f"id {short(value)} is used {count[str(value)]} times", **{key: i}
+                )
     for key in ("id", "name"):
         for value, count in Counter(str(c[key]) for c in categories).items():
             if count > 1:
-                content.add("category-duplicate", f"{count} categories have the {key} {value!r}")
+                content.add(
+                    "category-duplicate", f"{count} categories have the {key} {short(value)}"
+                )
     listed = Counter(content.files)
     for i, file in enumerate(content.files):
         if listed[file] > 1:
             content.add("image-twice", f"listed {listed[file]} times", image=i)
 
 
-def _side(value: Any) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value > 0 else np.nan
+def _sizes(images: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+    """(n, 2) height and width, NaN where an image does not say both."""
+    sizes = np.array([image_sides(image)[::-1] for image in images], float).reshape(-1, 2)
+    return np.where(np.isfinite(sizes), sizes, np.nan)
 
 
 def _lookup(position: dict[Any, int], keys: Sequence[Any]) -> NDArray[np.int64]:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from centernet.entries import MAX_PIXELS
+
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
@@ -72,10 +74,13 @@ KINDS = {
         "left out are not learned.",
     ),
     "entry-malformed": Kind(
-        ERROR, "entries that lack what is needed", "Add the fields that data/README.md shows."
+        ERROR, "entries without a required field or with a malformed one",
+        "data/README.md shows the fields.",
     ),
     "image-id-duplicate": Kind(
-        ERROR, "image ids used twice", "Number the images anew, and their annotations with them."
+        ERROR,
+        "image ids used twice",
+        'Give each image an id of its own (1 and "1" are the same), also in its annotations.',
     ),
     "category-duplicate": Kind(
         ERROR, "categories of the same id or name", "Merge them, or give them their own."
@@ -109,7 +114,9 @@ KINDS = {
         "boxes that look like fractions of the image",
         "COCO's are in pixels: multiply by width and height.",
     ),
-    "box-not-finite": Kind(WARNING, "boxes that are not finite", "Training drops them."),
+    "box-not-finite": Kind(
+        WARNING, f"boxes that are not finite or beyond {MAX_PIXELS:g}", "Training drops them."
+    ),
     "box-zero": Kind(WARNING, "boxes of zero or negative size", "Training drops them."),
     "box-outside": Kind(WARNING, "boxes outside their image", "Training drops them."),
     "box-reaches-over": Kind(
@@ -134,9 +141,9 @@ KINDS = {
     ),
     "region-malformed": Kind(
         ERROR,
-        "ignore regions that are no region",
-        "Their segmentation must be an RLE with counts and size, or polygons of three points or "
-        "more: mend it, or leave it out, and the box stands for it.",
+        "ignore regions with a malformed segmentation",
+        "The segmentation must be an RLE with counts and size, or polygons of three points or "
+        "more: correct it, or remove it to use the box.",
     ),
     # Classes and splits
     "split-without-objects": Kind(
