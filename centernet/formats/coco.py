@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.annotations import Split, load_json
+from centernet.entries import entry_fault
 from centernet.errors import InputError
 from centernet.formats.names import USUAL, split_name
 
@@ -91,7 +92,7 @@ def _image_folder(
     path: Path, folder: Path, name: str, images: Sequence[Any], notes: list[str]
 ) -> Path:
     """The folder in which most of the first images are."""
-    names = [i["file_name"] for i in images if isinstance(i, dict) and "file_name" in i]
+    names = [i["file_name"] for i in images if not entry_fault("images", i)]
     stem = path.stem.removeprefix("instances_")
     parts = [stem, name, *(["valid"] if name == "val" else [])]
     candidates = [
@@ -102,7 +103,7 @@ def _image_folder(
         path.parent,
         path.parent / "images",
     ]
-    there = {c: sum((c / str(n)).is_file() for n in names[:_LOOKED_FOR]) for c in candidates}
+    there = {c: sum((c / n).is_file() for n in names[:_LOOKED_FOR]) for c in candidates}
     best = max(candidates, key=there.__getitem__)
     if not there[best]:
         best = next(c for c in [*candidates, folder] if c.is_dir())
@@ -114,14 +115,17 @@ def _image_folder(
 def _without_placeholders(splits: list[Split]) -> list[Split]:
     """Leave out the group that Roboflow writes as if it were a class, the parent of all others."""
     for split in splits:
-        categories = [c for c in split.coco["categories"] if isinstance(c, dict)]
-        used = {a.get("category_id") for a in split.coco["annotations"] if isinstance(a, dict)}
+        categories, annotations = split.coco["categories"], split.coco["annotations"]
+        if any(entry_fault("categories", category) for category in categories):
+            continue
+        used = {a["category_id"] for a in annotations if not entry_fault("annotations", a)}
         for group in categories:
             others = [c for c in categories if c is not group]
-            is_parent = others and all(c.get("supercategory") == group.get("name") for c in others)
-            if is_parent and group.get("id") not in used:
+            parents = [c.get("supercategory") for c in others]
+            is_parent = others and all(isinstance(p, str) and p == group["name"] for p in parents)
+            if is_parent and group["id"] not in used:
                 split.coco["categories"] = others
                 split.notes.append(
-                    f"{split.source}: left out class {group.get('name')!r}, the group of all others"
+                    f"{split.source}: left out class {group['name']!r}, the group of all others"
                 )
     return splits

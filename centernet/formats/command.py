@@ -3,6 +3,7 @@
 import argparse
 import shlex
 
+from centernet.console import print_text
 from centernet.formats.convert import REPORT, Conversion, convert
 
 _SHOWN = 20  # messages that are printed; all are in the report
@@ -11,9 +12,9 @@ _SHOWN = 20  # messages that are printed; all are in the report
 def run(options: argparse.Namespace) -> None:
     """Convert as the options say; print what was written, what was lost, and what to do next."""
     conversion = convert(**vars(options) | {"rename": dict(options.rename)})
-    print(conversion)
+    print_text(str(conversion))
     for message in conversion.messages[:_SHOWN]:
-        print(" ", message)
+        print_text(f"  {message}")
     if len(conversion.messages) > _SHOWN:
         more = len(conversion.messages) - _SHOWN
         print(f"  ... and {more} more in {conversion.output / REPORT}")

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from centernet.annotations import Split, shortened
+from centernet.annotations import Split, is_ignore_region, shortened
 from centernet.errors import InputError
 from centernet.formats.preparing import tidy
 from centernet.formats.reading import read_dataset
 from centernet.formats.splitting import split_validation
-from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names, is_region
+from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 
 IMAGES = ("link", "copy", "none")
 REPORT = "conversion.txt"
@@ -42,7 +42,7 @@ class Conversion:
         names = class_names(self.splits)
         lines = [f"{self.output} ({self.format}), {len(names)} classes: {shortened(names, 10)}"]
         for split in self.splits:
-            regions = sum(map(is_region, split.coco["annotations"]))
+            regions = sum(map(is_ignore_region, split.coco["annotations"]))
             boxes = len(split.coco["annotations"]) - regions
             line = f"{split.name:>8} {len(split.coco['images']):7} images {boxes:8} boxes"
             # YOLO has none of them.
@@ -153,7 +153,8 @@ def _write(
         else:
             messages += _place_images(splits, renamed, folder, place, images)
         if report := [*so_far, *messages]:
-            (folder / REPORT).write_text("".join(f"{line}\n" for line in report))
+            text = "".join(f"{line}\n" for line in report)
+            (folder / REPORT).write_text(text, encoding="utf-8", errors="backslashreplace")
         if output.exists():
             output.rmdir()
         folder.rename(output)

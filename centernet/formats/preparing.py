@@ -11,10 +11,12 @@ from centernet.annotations import (
     Split,
     annotation_area,
     annotation_box,
+    annotation_region,
     box_fault,
     check_coco,
     image_sides,
 )
+from centernet.entries import FLAGS, as_flag
 from centernet.errors import InputError
 from centernet.images import image_size
 
@@ -30,9 +32,6 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
             size is not given cannot be read.
     """
     check_coco(split.source, split.coco)
-    for image in split.coco["images"]:
-        if not Path(image["file_name"]).name:
-            raise InputError(f"{split.source}: image {image['id']!r} has no file name")
     images = [image | _size(split, image) for image in split.coco["images"]]
     image_of = {image["id"]: image for image in images}
     class_of = {c["id"]: c["name"] for c in split.coco["categories"]}
@@ -40,6 +39,7 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
     for annotation in split.coco["annotations"]:
         image = image_of[annotation["image_id"]]
         box = annotation_box(split.source, annotation)
+        annotation_region(split.source, annotation)
         fault = box_fault(box, image_sides(image))
         if fault:
             shown = ", ".join(f"{value:g}" for value in box)
@@ -48,8 +48,9 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
                 f"[{shown}], it is {fault}"
             )
             continue
+        flags = {key: int(as_flag(annotation[key])) for key in FLAGS if key in annotation}
         more = {"bbox": box, "area": annotation_area(annotation, box)}
-        kept.append({"iscrowd": 0} | annotation | more)
+        kept.append({"iscrowd": 0} | annotation | flags | more)
     ids = {annotation.get("id") for annotation in kept}
     if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
         kept = [annotation | {"id": number} for number, annotation in enumerate(kept, 1)]

@@ -43,6 +43,16 @@ def read_dataset(
     source = Path(source)
     if not source.exists():
         raise InputError(f"dataset {source} does not exist")
+    try:
+        return _read(source, only, rename)
+    except OSError as error:
+        place = error.filename or source
+        raise InputError(f"cannot read {place}: {error.strerror or error}") from None
+
+
+def _read(
+    source: Path, only: Sequence[str] | None, rename: Mapping[str, str] | None
+) -> dict[str, Split]:
     formats = recognise(source)
     if not formats:
         raise InputError(

@@ -1,5 +1,6 @@
 """Pascal VOC: an XML file for each image; lists in ImageSets/Main, or folders, name the splits."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 from tqdm import tqdm
 
 from centernet.annotations import Split
+from centernet.entries import image_sides
 from centernet.errors import InputError
 from centernet.formats.names import (
     USUAL,
@@ -196,9 +198,9 @@ class _Part:
             )
 
     def _size(self, path: Path, root: ElementTree.Element, file: str) -> dict[str, int]:
-        width, height = (_number(_text(root, f"size/{side}")) for side in ("width", "height"))
-        if width and height and width > 0 and height > 0:
-            return {"width": int(width), "height": int(height)}
+        sides = {side: _number(_text(root, f"size/{side}")) for side in ("width", "height")}
+        if all(map(math.isfinite, image_sides(sides))):
+            return {side: int(value) for side, value in sides.items()}
         try:
             height, width = image_size(self.folder / file)
         except InputError:

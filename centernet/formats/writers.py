@@ -8,8 +8,11 @@ from xml.etree import ElementTree
 
 import yaml
 
-from centernet.annotations import Split
+from centernet.annotations import Split, is_ignore_region
+from centernet.errors import InputError
 
+# The name under which other modules import it.
+is_region = is_ignore_region
 # Pixels that do not count as a change; what a format's digits lose is less.
 _HAIR = 0.01
 # Where the images of a split lie in each format.
@@ -21,7 +24,12 @@ def write_coco(splits: Sequence[Split], folder: Path) -> list[str]:
     (folder / "annotations").mkdir()
     for split in splits:
         path = folder / "annotations" / f"instances_{split.name}.json"
-        path.write_text(json.dumps(split.coco))
+        try:
+            path.write_text(json.dumps(split.coco))
+        except RecursionError:
+            raise InputError(
+                f"{split.source} is nested too deeply to be written: remove the nested fields"
+            ) from None
     return []
 
 
@@ -38,7 +46,7 @@ def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
         for image, annotations in _by_image(split):
             lines = []
             for annotation in annotations:
-                if is_region(annotation):
+                if is_ignore_region(annotation):
                     regions += 1
                     continue
                 outlines += bool(annotation.get("segmentation"))
@@ -50,7 +58,9 @@ def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.with_suffix(".txt").write_text("".join(lines))
     content = {s.name: f"images/{s.name}" for s in splits} | {"names": dict(enumerate(names))}
-    (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    (folder / "data.yaml").write_text(
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     return [
         *_lost(regions, "crowd or ignore regions left out: what they cover is background now"),
         *_lost(outlines, "segmentations left out, their boxes stay"),
@@ -73,7 +83,7 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
         for image, annotations in _by_image(split):
             root = _voc_image(image)
             for annotation in annotations:
-                regions += is_region(annotation)
+                regions += is_ignore_region(annotation)
                 outlines += bool(annotation.get("segmentation"))
                 rounded += any(abs(v - round(v)) > _HAIR for v in annotation["bbox"])
                 cut += _cut(annotation["bbox"], image)[1]
@@ -84,7 +94,10 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
                 folder / "Annotations" / f"{stems[-1]}.xml", encoding="utf-8"
             )
         path = folder / "ImageSets" / "Main" / f"{split.name}.txt"
-        path.write_text("".join(f"{stem}\n" for stem in stems))
+        # Names of files need not be UTF-8.
+        path.write_text(
+            "".join(f"{stem}\n" for stem in stems), encoding="utf-8", errors="surrogateescape"
+        )
     return [
         *_lost(regions, "crowd or ignore regions stand as boxes marked difficult"),
         *_lost(outlines, "segmentations left out, their boxes stay"),
@@ -109,11 +122,6 @@ def class_names(splits: Sequence[Split]) -> list[str]:
             for category in sorted(split.coco["categories"], key=lambda c: c["id"])
         )
     )
-
-
-def is_region(annotation: dict[str, Any]) -> bool:
-    """Whether an annotation is a crowd or to be ignored, rather than an object."""
-    return bool(annotation.get("iscrowd") or annotation.get("ignore"))
 
 
 def _by_image(split: Split) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -158,7 +166,7 @@ def _voc_object(
         "name": name_of[annotation["category_id"]],
         "pose": "Unspecified",
         "truncated": "0",
-        "difficult": str(int(is_region(annotation))),
+        "difficult": str(int(is_ignore_region(annotation))),
     }
     for name, text in texts.items():
         ElementTree.SubElement(entry, name).text = text

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import yaml
 from tqdm import tqdm
 
 from centernet.annotations import Split
+from centernet.entries import is_integer, short
 from centernet.errors import InputError
 from centernet.formats.names import first_folder, images_in, lines_of, split_name
 from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
+_MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
 
@@ -65,7 +68,8 @@ def read(source: Path) -> list[Split]:
 def _load(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError):
+        # The last two are of explicit tags on other values, as in "!!int ''".
         return None
 
 
@@ -77,15 +81,29 @@ def _description(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} has no list 'names' of classes")
     if not any(content.get(key) for key in _SPLITS):
         raise InputError(f"{path} names no folder of images: it should have train, val, or test")
+    for key in ("path", *_SPLITS):
+        value = content.get(key)
+        if not all(map(_is_scalar, value if isinstance(value, list) else [value])):
+            raise InputError(f"{path}: {key!r} must be a folder or a list, got {short(value)}")
     return content
 
 
 def _names(path: Path, names: list | dict) -> dict[int, str]:
-    try:
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        return {int(number): str(name) for number, name in pairs}
-    except ValueError:
-        raise InputError(f"{path}: the keys of 'names' must be numbers, got {names}") from None
+    pairs = list(names.items() if isinstance(names, dict) else enumerate(names))
+    if not all(_is_number(number) for number, _ in pairs):
+        raise InputError(f"{path}: the keys of 'names' must be numbers, got {short(names)}")
+    # Written out, lists of aliases of lists can fill any memory.
+    if wrong := [name for _, name in pairs if not _is_scalar(name)]:
+        raise InputError(f"{path}: each of 'names' must be text, got {short(wrong[0])}")
+    return {int(number): str(name) for number, name in pairs}
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | float | bool | date) or is_integer(value)
+
+
+def _is_number(key: Any) -> bool:
+    return is_integer(key) or (isinstance(key, str) and key.isdecimal() and len(key) < 10)
 
 
 def _base(path: Path, content: dict[str, Any], notes: list[str]) -> Path:
@@ -226,14 +244,17 @@ class _Reader:
             if not line.strip():
                 continue
             try:
-                yield self._label(line.split(), np.array([width, height]))
+                with np.errstate(over="ignore", invalid="ignore"):
+                    label = self._label(line.split(), np.array([width, height]))
+                yield label
             except ValueError as error:
                 self.notes.append(f"{path}:{number}: left out {line.strip()[:60]!r}, {error}")
 
     def _label(self, words: list[str], size: np.ndarray) -> dict[str, Any]:
         numbers = np.array([float(word) for word in words])
         label, values = numbers[0], numbers[1:]
-        if label % 1 or label < 0 or (self.names is not None and int(label) not in self.names):
+        is_number = not label % 1 and 0 <= label < _MAX_CLASSES
+        if not (is_number if self.names is None else label in self.names):
             raise ValueError(f"there is no class {words[0]}")
         is_polygon = len(values) >= 6 and len(values) % 2 == 0 and not self.keypoints
         if not (len(values) == 4 or is_polygon or (self.keypoints and len(values) > 4)):
