@@ -14,18 +14,19 @@ MAX_PIXELS = 1e9
 _MAX_NAME, _MAX_PATH = 255, 2000  # bytes; file systems refuse more
 FLAGS = ("iscrowd", "ignore")
 _FLAG_TEXTS = {"0": False, "false": False, "1": True, "true": True}
+_MAX_SHORT = 100  # characters of a value in a message
 
 _short = reprlib.Repr()
-_short.maxlevel, _short.maxlong, _short.maxother = 2, 40, 60
-_short.maxstring = 100
+_short.maxlevel, _short.maxlong, _short.maxstring = 2, 40, 80
 
 
 def short(value: Any) -> str:
     """The ``repr`` of a value of any size and depth, shortened for a message."""
     try:
-        return _short.repr(value)
+        text = _short.repr(value)
     except ValueError:  # an integer of more digits than Python writes
         return f"a very large {type(value).__name__}"
+    return text if len(text) <= _MAX_SHORT else text[: _MAX_SHORT - 3] + "..."
 
 
 def as_number(value: Any) -> float | None:

@@ -80,7 +80,8 @@ def test_an_area_that_is_no_positive_number_is_the_boxs(write, area):
 def test_bad_boxes_are_dropped_and_counted_in_one_line(write, caplog):
     nan = float("nan")
     boxes = {
-        "not finite": [[nan, 2, 3, 4], [1, None, 3, 4], [1, 2, float("inf"), 4]],
+        "not finite": [[nan, 2, 3, 4], [1, None, 3, 4], [1, 2, 10**400, 4]],
+        "beyond 1e+09 pixels": [[1, 2, 1e39, 4], [-1e300, 2, 1e300, 4]],
         "of zero size": [[1, 2, 0, 4], [1, 2, 3, -1]],
         "outside the image": [[60, 2, 3, 4], [1, 40, 3, 4], [-3, 2, 3, 4], [1, -9, 3, 4]],
         "": [[59, 39, 9, 9], [-3, -3, 4, 4]],  # partly inside stays
@@ -92,7 +93,8 @@ def test_bad_boxes_are_dropped_and_counted_in_one_line(write, caplog):
     assert [a["bbox"] for a in coco["annotations"]] == boxes[""]
     assert [a["id"] for a in coco["annotations"]] == [1, 2]
     assert caplog.messages == [
-        f"{path}: dropped 9 of 11 boxes: 3 not finite, 2 of zero size, 4 outside the image"
+        f"{path}: dropped 11 of 13 boxes: 3 not finite, 2 beyond 1e+09 pixels, 2 of zero size, "
+        "4 outside the image"
     ]
 
 
@@ -114,6 +116,17 @@ def test_nothing_to_drop_is_not_mentioned(write, caplog, annotations):
         ({"images": [*IMAGES, *IMAGES[:1]]}, "2 images have the same id 10"),
         ({"categories": [{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]}, "2 .* same id 3"),
         ({"categories": [{"id": 3, "name": "a"}, {"id": 4, "name": "a"}]}, "2 .* same name 'a'"),
+        ({"categories": [{"id": 3, "name": 1}, {"id": 4, "name": "1"}]}, "2 .* same name 1"),
+        ({"images": [*IMAGES, IMAGES[0] | {"id": "10"}]}, "2 images have the same id 10"),
+        ({"images": [*IMAGES, IMAGES[0] | {"id": True}]}, "entry 2 of 'images' has id True"),
+        ({"annotations": [BOX | {"id": [1]}]}, r"entry 0 of 'annotations' has id \[1\]"),
+        ({"annotations": [BOX | {"iscrowd": "x"}]}, "entry 0 of 'annotations' has iscrowd 'x'"),
+        ({"annotations": [BOX | {"bbox": {"1": 1, "2": 2, "3": 3, "4": 4}}]}, "1 has bbox {'1'"),
+        ({"annotations": [BOX | {"bbox": [1, 2, 3, True]}]}, r"bbox \[1, 2, 3, True\]"),
+        (
+            {"annotations": [BOX | {"iscrowd": 1, "segmentation": [[1, 2, 3]]}]},
+            r"annotation 1 has polygon \[1, 2, 3\]",
+        ),
         ({"annotations": [{"bbox": [1, 2, 3, 4]}]}, "entry 0 of 'annotations' has no 'image_id'"),
         ({"annotations": [BOX | {"image_id": 99}]}, "annotation 1 has image_id 99.*'images'"),
         ({"annotations": [BOX | {"category_id": 1}]}, "annotation 1 has category_id 1.*'categ"),
@@ -144,6 +157,9 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line(write, changes, message):
         (b"", "not valid JSON"),
         (b'{"images": [', "not valid JSON"),
         (b'{"images": "\xff"}', "not valid JSON"),
+        (b"[" * 200_000 + b"]" * 200_000, "nested too deeply"),
+        (b'{"images": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b'{"images": {}}', "no list 'images'"),
         (b"[]", "not in COCO's format"),
         (b"7", "not in COCO's format"),
         (None, "No such file"),
@@ -185,3 +201,14 @@ def test_a_crowd_without_a_box_takes_that_of_its_region(write, shape):
     crowd = {"image_id": 20, "category_id": 3, "iscrowd": 1, "segmentation": shape}
     (found,) = read_coco(write([crowd]))["annotations"]
     assert found["bbox"] == [4, 1, 2, 2]
+
+
+def test_flags_of_text_mean_what_they_say(write):
+    flags = [{"iscrowd": "0"}, {"iscrowd": "1"}, {"ignore": "False"}, {"ignore": True}, {}]
+    found = read_coco(write([BOX | flag for flag in flags]))["annotations"]
+    assert [annotation["iscrowd"] for annotation in found] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("value", [[1, 2, 3], "text", {"counts": [-1]}])
+def test_the_segmentation_of_an_object_is_not_looked_at(write, value):
+    assert len(read_coco(write([BOX | {"segmentation": value}]))["annotations"]) == 1

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from centernet.annotations import read_coco
 from centernet.check.findings import ERROR, KINDS, WARNING
 from centernet.check.report import check
+from centernet.errors import InputError
 from centernet.shapes import make_shapes
 
 SIZE = (320, 320)
@@ -148,6 +150,30 @@ def region_of_two_points(data):
     data.annotate(iscrowd=1, segmentation=[[1, 2, 3, 4]])
 
 
+def region_of_too_many_pixels(data):
+    data.annotate(iscrowd="1", segmentation={"counts": [0, 10**12], "size": [64, 64]})
+
+
+def region_with_infinite_vertex(data):
+    data.annotate(ignore=True, segmentation=[[1, 2, 30, float("-inf"), 5, 6]])
+
+
+def flag_of_text(data):
+    data.annotate(iscrowd="no")
+
+
+def image_ids_equal_as_text(data):
+    data.train["images"][1]["id"] = str(data.image["id"])
+
+
+def names_equal_as_text(data):
+    data.train["categories"] += [{"id": 77, "name": 1}, {"id": 78, "name": "1"}]
+
+
+def huge_box(data):
+    data.annotate(bbox=[1, 2, 10**400, 4])
+
+
 def crowd_without_box_and_size(data):
     data.annotate(iscrowd=1, bbox=None, segmentation={"counts": [1, 2]})
 
@@ -271,6 +297,12 @@ FAULTS = [
     (malformed_entry, "entry-malformed", None, None),
     (category_id_of_text, "entry-malformed", None, None),
     (region_of_two_points, "region-malformed", True, 9001),
+    (region_of_too_many_pixels, "region-malformed", True, 9001),
+    (region_with_infinite_vertex, "region-malformed", True, 9001),
+    (flag_of_text, "entry-malformed", None, 9001),
+    (image_ids_equal_as_text, "image-id-duplicate", True, None),
+    (names_equal_as_text, "category-duplicate", None, None),
+    (huge_box, "box-not-finite", True, 9001),
     (crowd_without_box_and_size, "box-malformed", True, 9001),
     (image_id_twice, "image-id-duplicate", True, None),
     (category_twice, "category-duplicate", None, None),
@@ -315,6 +347,17 @@ def test_what_is_planted_is_found(good, tmp_path, plant, kind, file, annotation)
         assert any((found or "").startswith(file) for _, _, found, _, _ in new), new
     if annotation:
         assert any(found == str(annotation) for *_, found, _ in new), new
+
+
+def test_a_malformed_region_is_given_with_its_reason(good, tmp_path):
+    shutil.copytree(good[0], tmp_path / "data")
+    data = Data(tmp_path / "data")
+    region_of_too_many_pixels(data)
+    data.save()
+    (what,) = [what for kind, *_, what in found_in(data.root) if kind == "region-malformed"]
+    assert "1000000000000 pixels" in what
+    with pytest.raises(InputError, match=r"annotation 9001 has .* 1000000000000 pixels"):
+        read_coco(data.path("train"))
 
 
 def test_every_kind_that_costs_something_is_planted():

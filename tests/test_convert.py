@@ -409,3 +409,70 @@ def rows(path):
         for a in content["annotations"]
         if not a["iscrowd"]
     )
+
+
+def test_flags_of_text_are_written_as_numbers(tmp_path):
+    annotations = [
+        OBJECT | {"iscrowd": "0"},
+        CROWD | {"iscrowd": "true"},
+        IGNORED | {"ignore": "1"},
+    ]
+    write_coco(tmp_path / "train.json", tmp_path / "train", ["a.png"], annotations)
+    conversion = convert(tmp_path / "train.json", tmp_path / "out")
+    written = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+    flags = [(a["iscrowd"], a.get("ignore")) for a in written["annotations"]]
+    assert flags == [(0, None), (1, None), (0, 1)]
+    assert "1 boxes      2 ignore regions" in str(conversion)
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_a_name_that_is_not_utf8_is_converted(tmp_path, format, capsys):
+    name = os.fsdecode(b"\xff.png")
+    # One box is left out, which the report and the output say.
+    boxes = [OBJECT, OBJECT | {"bbox": [0, 0, 0, 0]}]
+    write_coco(tmp_path / "train.json", tmp_path / "train", ["a.png"], boxes)
+    os.rename(tmp_path / "train/a.png", tmp_path / "train" / name)
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["images"][0]["file_name"] = name
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    arguments = ["convert", str(tmp_path / "train.json"), str(tmp_path / "out"), "--format", format]
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert not done.value.code and "\\udcff" in capsys.readouterr().out
+    (split,) = read_dataset(tmp_path / "out").values()
+    assert len(CocoDetection(split.images, split)) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "value"),
+    [
+        ("images", {"file_name": ""}, "file_name ''"),
+        ("images", {"width": 10**400}, "width 1000"),
+        ("annotations", {"category_id": [1]}, r"category_id \[1\]"),
+        ("annotations", {"id": {}}, "id {}"),
+        ("annotations", {"iscrowd": 1, "segmentation": [[0, 0, 1]]}, r"polygon \[0, 0, 1\]"),
+        ("categories", {"name": "\ud800"}, r"name '\\ud800'"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"only": ["cat"]}])
+def test_malformed_entries_are_refused_in_one_line(tmp_path, part, change, value, options):
+    content = coco_content(["a.png"], [OBJECT])
+    content[part][0] |= change
+    picture(tmp_path / "a.png")
+    text(tmp_path / "train.json", json.dumps(content))
+    with pytest.raises(InputError, match=value) as error:
+        convert(tmp_path / "train.json", tmp_path / "out", **options)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("depth", [300, 950])
+def test_fields_of_any_depth_are_converted_or_refused(tmp_path, depth):
+    content = coco_content(["a.png"], [OBJECT])
+    content["categories"][0]["supercategory"] = "DEEP"
+    picture(tmp_path / "a.png")
+    nested = json.dumps(content).replace('"DEEP"', "[" * depth + "]" * depth)
+    text(tmp_path / "train.json", nested)
+    try:
+        assert convert(tmp_path / "train.json", tmp_path / "out").splits
+    except InputError as error:
+        assert "nested" in str(error) and not (tmp_path / "out").exists()

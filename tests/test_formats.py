@@ -170,3 +170,30 @@ def test_a_folder_of_two_formats_is_read_in_the_first_and_says_so(tmp_path):
     (found,) = read_dataset(tmp_path).values()
     assert found.source.suffix == ".json"
     assert "read as coco, though it looks like voc too" in found.notes[0]
+
+
+@pytest.mark.parametrize("value", [None, {}, [1], "thing", 7])
+def test_a_group_of_classes_may_be_of_any_type(tmp_path, value):
+    root = tmp_path / "set"
+    write_coco(root / "annotations" / "instances_train.json", root / "train", ["a.png"], [BOX])
+    content = coco_content(["a.png"], [BOX | {"category_id": [1]}, BOX])
+    content["categories"][0]["supercategory"] = value
+    text(root / "annotations" / "instances_train.json", json.dumps(content))
+    assert read_dataset(root)["train"].coco["categories"] == content["categories"]
+
+
+@pytest.mark.parametrize("images", [None, {}, "text", 7])
+def test_images_that_are_no_list_are_refused(tmp_path, images):
+    content = coco_content(["a.png"]) | {"images": images}
+    file = text(tmp_path / "train.json", json.dumps(content))
+    with pytest.raises(InputError, match=f"{file}.*'images'"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 300, "\ud800", [1], None])
+def test_the_folder_of_images_is_found_beside_malformed_names(tmp_path, name):
+    root = tmp_path / "set"
+    write_coco(root / "annotations" / "instances_train.json", root / "train", ["a.png"], [BOX])
+    content = coco_content([name, "a.png"], [BOX])
+    text(root / "annotations" / "instances_train.json", json.dumps(content))
+    assert read_dataset(root)["train"].images == root / "train"

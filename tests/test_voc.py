@@ -201,3 +201,12 @@ def test_an_empty_list_of_images_is_refused(tmp_path):
     text(tmp_path / "ImageSets" / "Main" / "train.txt", "\n")
     with pytest.raises(InputError, match=r"no list in .* names an image"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("width", ["inf", "nan", "1e300", "-5", "wide"])
+def test_a_size_that_is_no_number_of_pixels_is_the_images_own(tmp_path, width):
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    text(tmp_path / "Annotations" / "a.xml", voc_xml("a.jpg", [CAT], size=(40, width)))
+    found = only_split(tmp_path)
+    assert found.coco["images"][0]["width"] == 60
+    assert any("60x40" in note for note in found.notes)

@@ -1,4 +1,5 @@
 import cv2
+import numpy as np
 import pytest
 from layouts import picture, text
 from PIL import Image
@@ -220,3 +221,50 @@ def test_grey_images_and_sizes_of_their_own(yolo):
     cv2.imwrite(str(yolo / "images" / "val" / "c.jpg"), cv2.imread(
         str(yolo / "images" / "train" / "a.jpg"), cv2.IMREAD_GRAYSCALE)[:20])  # fmt: skip
     assert boxes(read_dataset(yolo)["val"]) == [[0, 3, 30, 4]]
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 8)}]\n" for i in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ("train: images/train\n" + BOMB + "names: [cat, *a11]\n", "'names'"),
+        ("train: images/train\n" + BOMB + "names: {0: cat, 1: *a11}\n", "'names'"),
+        ("train: images/train\n" + BOMB + "names: {cat: *a11}\n", "'names'"),
+        (BOMB + "train: [images/train, *a11]\n" + NAMES, "'train'"),
+        ("train: images/train\n" + BOMB + "path: *a11\n" + NAMES, "'path'"),
+        ("train: images/train\nnames: {1.5: cat}\n", "1.5"),
+        ("train: images/train\nnames: [0x" + "f" * 5000 + "]\n", "'names'"),
+        ("train: images/train\nnames: " + "[" * 5000 + "]" * 5000 + "\n", "cannot be read"),
+        ("train: images/train\nx: !!int ''\n" + NAMES, "cannot be read"),
+        ("train: images/train\nx: " + "9" * 5000 + "\n" + NAMES, "cannot be read"),
+    ],
+)
+def test_a_description_of_any_depth_and_size_is_refused_in_one_line(yolo, lines, value):
+    file = text(yolo / "data.yaml", lines)
+    with pytest.raises(InputError, match=value) as error:
+        read_dataset(file)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("number", ["1e300", "3000000", "10000", "nan", "inf", "-1"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_number_that_is_no_class_is_left_out(tmp_path, number, named):
+    picture(tmp_path / "images" / "a.png")
+    file = text(tmp_path / "labels" / "a.txt", f"{number} 0.5 0.5 0.2 0.2\n{LABEL}")
+    if named:
+        text(tmp_path / "classes.txt", "cat\ndog")
+    found = read_dataset(tmp_path)["train"]
+    assert len(found.coco["categories"]) == 2 and len(found.coco["annotations"]) == 1
+    assert any(f"{file}:1" in note and f"no class {number}" in note for note in found.notes)
+
+
+def test_numbers_that_are_not_finite_are_kept_for_check_to_find(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 inf 0.5 0.2 0.2\n0 1e308 1e308 1e308 nan 0.1 0.1\n")
+    text(tmp_path / "classes.txt", "cat")
+    found = [a["bbox"] for a in read_dataset(tmp_path)["train"].coco["annotations"]]
+    assert len(found) == 2 and not np.isfinite(found).all(1).any()

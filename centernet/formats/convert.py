@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 
 IMAGES = ("link", "copy", "none")
 REPORT = "conversion.txt"
+# Bytes of a file's name, as Python decodes them.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def _with_file_names(
             taken = set()
         entries = []
         for image in split.coco["images"]:
-            path = PurePosixPath(image["file_name"])
+            path = PurePosixPath(_NOT_UTF8.sub("_", image["file_name"]))
             parts = [part for part in path.parts if part not in ("..", path.anchor)]
             parts = [*(part for part in parts[:-1] if part not in without), *parts[-1:]]
             choices = _flat_names(parts, split.name) if flat else _names(parts)

@@ -94,10 +94,7 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
                 folder / "Annotations" / f"{stems[-1]}.xml", encoding="utf-8"
             )
         path = folder / "ImageSets" / "Main" / f"{split.name}.txt"
-        # Names of files need not be UTF-8.
-        path.write_text(
-            "".join(f"{stem}\n" for stem in stems), encoding="utf-8", errors="surrogateescape"
-        )
+        path.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
     return [
         *_lost(regions, "crowd or ignore regions stand as boxes marked difficult"),
         *_lost(outlines, "segmentations left out, their boxes stay"),

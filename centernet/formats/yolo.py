@@ -17,6 +17,7 @@ from centernet.formats.names import first_folder, images_in, lines_of, split_nam
 from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
+_MAX_REASON = 200  # characters of a parser's message
 _MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
@@ -26,7 +27,12 @@ def find(source: Path) -> list[Path]:
     if source.is_file():
         return [source] if source.suffix.lower() in (".yaml", ".yml") else []
     for path in sorted(source.glob("*.y*ml"), key=lambda p: (p.name != "data.yaml", p.name)):
-        content = _load(path)
+        try:
+            content = _load(path)
+        except InputError:
+            if path.name == "data.yaml":
+                return [path]  # without it the classes would have no names; reading it says why
+            continue
         if isinstance(content, dict) and "names" in content and content.keys() & set(_SPLITS):
             return [path]
     has_labels = next((p for d in ("labels", "*/labels") for p in source.glob(f"{d}/**/*.txt")), 0)
@@ -68,15 +74,18 @@ def read(source: Path) -> list[Split]:
 def _load(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError):
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (OSError, ValueError, yaml.YAMLError, LookupError, AttributeError) as error:
         # The last two are of explicit tags on other values, as in "!!int ''".
-        return None
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+    raise InputError(f"{path} cannot be read as YAML: {reason}")
 
 
 def _description(path: Path) -> dict[str, Any]:
     content = _load(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path} cannot be read as YAML: it should name train, val and names")
+        raise InputError(f"{path} does not describe a dataset: it should name train, val and names")
     if not isinstance(content.get("names"), list | dict) or not content["names"]:
         raise InputError(f"{path} has no list 'names' of classes")
     if not any(content.get(key) for key in _SPLITS):
