@@ -1,0 +1,75 @@
+"""Whatever an annotation file holds: check answers, and what it calls sound can be read.
+
+CENTERNET_EXAMPLES=3000 tries more.
+"""
+
+import json
+import os
+
+import pytest
+import torch
+from hypothesis import HealthCheck, event, given, settings
+from mutations import SPLITS, damages, write_annotations, write_images
+
+from centernet.annotations import Split
+from centernet.check import text
+from centernet.check.page import html
+from centernet.check.report import Report, as_dict, check
+from centernet.data import CocoDetection
+from centernet.errors import InputError
+from centernet.formats import read_dataset
+
+SIZE = (32, 32)
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("CENTERNET_EXAMPLES", 60)),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp("data") / "set")
+
+
+def checked(root) -> Report | None:
+    """The report, also written out; None where there is no dataset."""
+    try:
+        report = check(root, canvas_size=SIZE, sample=3)
+    except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) < 600
+        return None
+    json.dumps(as_dict(report), allow_nan=False)
+    text.page(report).encode(errors="backslashreplace")
+    html(report).encode(errors="backslashreplace")
+    return report
+
+
+def samples(split: Split, annotations) -> list:
+    dataset = CocoDetection(split.images, annotations, canvas_size=SIZE)
+    return [dataset[index] for index in range(len(dataset))]
+
+
+def test_the_dataset_without_damage_is_sound(root):
+    write_annotations(root)
+    report = checked(root)
+    assert report.works and {len(content.files) for content in report.contents} == {2, 3}
+
+
+@EXAMPLES
+@given(damages())
+def test_what_check_calls_sound_can_be_read(root, damage):
+    write_annotations(root, damage)
+    report = checked(root)
+    event(f"works: {bool(report and report.works)}")
+    if report is None or not report.works:
+        return
+    splits = read_dataset(root)
+    assert [*splits] == [*SPLITS]
+    for split in splits.values():
+        for image, target in [*samples(split, split), *samples(split, split.source)]:
+            assert image.dtype == torch.uint8 and image.shape == (3, *SIZE)
+            assert torch.isfinite(target["boxes"]).all()
+            assert len(target["boxes"]) == len(target["labels"])
+            for _, mask in target["ignore"]:
+                assert mask.shape == (8, 8) and mask.dtype == torch.bool
