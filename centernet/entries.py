@@ -68,10 +68,12 @@ def entry_fault(part: str, entry: Any) -> str | None:
 
     The box and the segmentation of an annotation are not validated here.
     """
+    entry = entry if isinstance(entry, dict) else {}
     for key, field in _FIELDS[part].items():
-        if not isinstance(entry, dict) or (field.is_needed and key not in entry):
-            return f"has no {key!r}"
-        if not field.is_valid(entry.get(key)):
+        if key not in entry:
+            if field.is_needed:
+                return f"has no {key!r}"
+        elif not field.is_valid(entry[key]):
             return f"has {key} {short(entry[key])}, which should be {field.expected}"
     return None
 
@@ -118,9 +120,7 @@ def as_flag(value: Any) -> bool | None:
     """
     if isinstance(value, str):
         return _FLAG_TEXTS.get(value.lower())
-    if value is None or (isinstance(value, int | float) and value in (0, 1)):
-        return bool(value)
-    return None
+    return bool(value) if value is None or value in (0, 1) else None
 
 
 def _is_text(value: Any) -> bool:

@@ -169,7 +169,15 @@ _POLYGONS = st.lists(
     st.lists(_NUMBERS, min_size=4, max_size=11), min_size=1, max_size=2
 ) | st.lists(st.lists(st.floats(-90, 90), min_size=6, max_size=6), min_size=1, max_size=2)
 SEGMENTATIONS = _POLYGONS | st.fixed_dictionaries({"counts": _COUNTS, "size": _SIZES}) | _ANY
-_VALUES = {"bbox": _BOXES | _ANY, "segmentation": SEGMENTATIONS}
+_FLAGS = st.sampled_from([0, 1, None, True, False, "0", "1", "true", "False", 1.0]) | _ANY
+_IDS = st.integers(-1, 7) | st.integers(-1, 7).map(str) | _ANY
+_VALUES = {
+    "bbox": _BOXES | _ANY,
+    "area": _NUMBERS | _ANY,
+    "segmentation": SEGMENTATIONS,
+    **dict.fromkeys(("iscrowd", "ignore"), _FLAGS),
+    **dict.fromkeys(("id", "image_id", "category_id"), _IDS),
+}
 
 
 @st.composite
@@ -188,6 +196,6 @@ def mutations(draw: st.DrawFn) -> Mutation:
     return Mutation(split, part, draw(st.integers(0, 5)), action, key, value)
 
 
-def damages(most: int = 3) -> st.SearchStrategy[list[Mutation]]:
+def damages(most: int = 2) -> st.SearchStrategy[list[Mutation]]:
     """Up to so many changes of the sound dataset."""
     return st.lists(mutations(), min_size=1, max_size=most)
