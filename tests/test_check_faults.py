@@ -1,6 +1,7 @@
 """Every fault is planted in a copy of a good dataset, and must be found with its file and id."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from centernet.annotations import read_coco
 from centernet.check.findings import ERROR, KINDS, WARNING
 from centernet.check.report import check
+from centernet.cli import main
 from centernet.errors import InputError
 from centernet.shapes import make_shapes
 
@@ -358,6 +360,21 @@ def test_a_malformed_region_is_given_with_its_reason(good, tmp_path):
     assert "1000000000000 pixels" in what
     with pytest.raises(InputError, match=r"annotation 9001 has .* 1000000000000 pixels"):
         read_coco(data.path("train"))
+
+
+def test_names_that_cannot_be_printed_are_escaped(good, tmp_path, capsys):
+    shutil.copytree(good[0], tmp_path / "data")
+    data = Data(tmp_path / "data")
+    data.train["categories"].append({"id": 77, "name": "\ud800"})
+    data.save()
+    shutil.copyfile(data.file, data.root / "train" / os.fsdecode(b"\xff.png"))
+    with pytest.raises(SystemExit) as done:
+        main(["check", str(data.root), "--output", str(tmp_path / "page.html"), "--json"])
+    assert done.value.code == 1
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    findings = json.loads((tmp_path / "page.json").read_text())["findings"]
+    for text in (capsys.readouterr().out, page, str(findings)):
+        assert "\\ud800" in text and "\\udcff" in text
 
 
 def test_every_kind_that_costs_something_is_planted():
