@@ -14,14 +14,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.annotations import Split, read_coco
+from centernet.annotations import Split, is_ignore_region, read_coco
 from centernet.augment import NONE, Augment
 from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
 from centernet.errors import InputError
 from centernet.formats.coco import read_file
 from centernet.formats.names import split_name
 from centernet.formats.reading import choose_classes, read_dataset, recognise
-from centernet.formats.writers import is_region
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for, top_k_for
 
@@ -194,7 +193,7 @@ class DetectionData(LightningDataModule):
             log.info("  %s", note)
         # Of objects, training needs no outlines, which would fill the memory.
         for annotation in (a for split in splits.values() for a in split.coco["annotations"]):
-            if isinstance(annotation, dict) and not is_region(annotation):
+            if isinstance(annotation, dict) and not is_ignore_region(annotation):
                 annotation.pop("segmentation", None)
         return splits
 

@@ -17,7 +17,6 @@ from centernet.annotations import (
     image_sides,
 )
 from centernet.entries import FLAGS, as_flag
-from centernet.errors import InputError
 from centernet.images import image_size
 
 

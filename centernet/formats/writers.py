@@ -11,8 +11,6 @@ import yaml
 from centernet.annotations import Split, is_ignore_region
 from centernet.errors import InputError
 
-# The name under which other modules import it.
-is_region = is_ignore_region
 # Pixels that do not count as a change; what a format's digits lose is less.
 _HAIR = 0.01
 # Where the images of a split lie in each format.
