@@ -128,8 +128,8 @@ def category_labels(
     if unknown:
         raise InputError(
             f"{path} has {len(coco['categories'])} classes, and {unknown[0]!r} is not one of the "
-            f"{len(names)} that the model knows "
-            f"({shortened(names)}): use weights trained on these classes, or train anew"
+            f"{len(names)} that are expected ({shortened(names)}): select classes with "
+            "--data.only, or use weights trained on these classes"
         )
     return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
 

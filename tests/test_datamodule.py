@@ -93,6 +93,13 @@ def test_classes_can_be_chosen_and_renamed(tmp_path, voc, kind):
         DetectionData(str(voc), **CUSTOM, only=["bird"]).setup("fit")
 
 
+def test_names_of_some_classes_point_to_the_option_that_selects_them(tmp_path):
+    make_shapes(tmp_path / "shapes", train=4, val=2, size=64)
+    some = {"class_names": ["circle", "star"]}
+    with pytest.raises(InputError, match=r"4 classes.*--data\.only"):
+        DetectionData(str(tmp_path / "shapes"), **CUSTOM, **some).setup("fit")
+
+
 def test_without_a_validation_split_it_says_what_to_do(tmp_path):
     write_voc(tmp_path, {"train": ["1"]}, **{"1": [("cat", (1, 2, 30, 30), 0)]})
     with pytest.raises(InputError) as error:

@@ -188,8 +188,7 @@ KINDS = {
     "over-top-k": Kind(
         WARNING,
         "images with more objects than top_k",
-        "No more than top_k are found in an image: raise it, or tile the images (COCO's AP counts "
-        "100 per class).",
+        "No more than top_k are found in an image: raise it, or tile the images.",
     ),
 }  # fmt: skip
 
