@@ -26,6 +26,10 @@ _FLAT = 4.0
 # Each picture is compared with at most so many of about its brightness.
 _MOST_COMPARED = 2000
 
+# A group of more similar pictures than this, and than this part of all, is no photograph and its
+# copies, but the view of a fixed camera.
+_MOST_COPIES, _FIXED_VIEW = 20, 0.5
+
 
 def _symmetries() -> NDArray[np.int64]:
     grid = np.arange(_SIDE * _SIDE).reshape(_SIDE, _SIDE)
@@ -76,7 +80,11 @@ class Groups:
 
     Attributes:
         label: (n,) position of the first item of each item's group.
+        fixed_view: how many pictures are too similar to tell copies from other pictures of the same
+            scene; 0 for none. See :func:`group_similar`.
     """
+
+    fixed_view = 0
 
     def __init__(self, count: int) -> None:
         self.label = np.arange(count)
@@ -119,12 +127,14 @@ class Groups:
 def group_similar(pictures: Sequence[Fingerprint | None], *, turned: bool) -> Groups:
     """Group identical and near-identical pictures.
 
+    Where more than half of all pictures are near-identical, as those of a fixed camera, only
+    identical ones are grouped.
+
     Args:
         pictures: None for an image that cannot be read, which stays alone.
         turned: also compare pictures mirrored and turned by quarters.
     """
-    groups = Groups(len(pictures))
-    groups.join_equal(picture and picture.digest for picture in pictures)
+    groups = _identical(pictures)
     seen = [i for i, picture in enumerate(pictures) if picture and groups.label[i] == i]
     distinct = np.array([i for i in seen if pictures[i].thumbnail.std() > _FLAT], int)
     if not len(distinct):
@@ -146,6 +156,16 @@ def group_similar(pictures: Sequence[Fingerprint | None], *, turned: bool) -> Gr
             alike = _alike(thumbnails[a], turned_b, np.minimum(most[a], most[b]))
             groups.join(distinct[a[alike]], distinct[b[alike]])
             a, b = a[~alike], b[~alike]
+    largest = np.bincount(groups.label).max()
+    if largest > max(_MOST_COPIES, _FIXED_VIEW * len(pictures)):
+        groups = _identical(pictures)
+        groups.fixed_view = int(largest)
+    return groups
+
+
+def _identical(pictures: Sequence[Fingerprint | None]) -> Groups:
+    groups = Groups(len(pictures))
+    groups.join_equal(picture and picture.digest for picture in pictures)
     return groups
 
 

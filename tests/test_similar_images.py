@@ -114,7 +114,9 @@ def test_frames_of_one_scene_take_seconds():
         for i in range(10_000)
     ]
     start = time.process_time()
-    assert group_similar(frames, turned=True).several() == [list(range(10_000))]
+    groups = group_similar(frames, turned=True)
+    # All are one view, so similarity says nothing about copies: only identical ones are grouped.
+    assert groups.fixed_view == 10_000 and groups.several() == []
     assert time.process_time() - start < 10
 
 

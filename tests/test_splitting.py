@@ -171,6 +171,19 @@ def test_one_group_cannot_be_split(tmp_path):
         split_validation([split], 0.2)
 
 
+def test_pictures_of_a_fixed_camera_can_be_split(tmp_path):
+    """Nearly all alike, only a small part differs: then identical ones alone belong together."""
+    scene, pictures = photograph(0), {}
+    for i in range(30):
+        pictures[f"{i}.png"] = scene.copy()
+        pictures[f"{i}.png"][i // 2, 0] //= 2  # two of each
+    parts, messages = split_files(dataset(tmp_path, pictures), 0.2)
+    assert len(parts["val"]) == 6
+    of_pair = {name: int(name.removesuffix(".png")) // 2 for name in pictures}
+    assert not {of_pair[n] for n in parts["train"]} & {of_pair[n] for n in parts["val"]}
+    assert "30 of 30 pictures" in messages[-1] and "--group-by" in messages[-1]
+
+
 @pytest.mark.parametrize("expression", ["(video", "clip", "x(9)?", "()"])
 def test_wrong_expressions_are_named(tmp_path, expression):
     split = dataset(tmp_path, {f"x{i}.png": photograph(i) for i in range(4)})

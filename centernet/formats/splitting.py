@@ -24,7 +24,8 @@ def split_validation(
     """Make a validation split of part of the training images, always of the same ones.
 
     Images of one group go to the same split. Two images are in one group if their pictures are
-    identical or near-identical, also mirrored or turned; if Roboflow made both from one photograph
+    identical or near-identical, also mirrored or turned (see
+    :func:`centernet.similar_images.group_similar`); if Roboflow made both from one photograph
     (the same file name before ``.rf.``); or if ``group_by`` finds the same in both file names. A
     hash of a group's name decides, so a dataset that grows keeps nearly all images where they were.
 
@@ -48,9 +49,10 @@ def split_validation(
     matches = _matches(group_by, files)
     originals = [original_name(file) for file in files]
     pictures = for_each_image(_read_fingerprint, [train.images / file for file in files])
+    similar = group_similar([pictures[train.images / file] for file in files], turned=True)
     relations = {
         "file name before .rf.": _equal(originals),
-        "picture": group_similar([pictures[train.images / file] for file in files], turned=True),
+        "picture": similar,
         f"--group-by {group_by}": _equal(matches),
     }
     groups = Groups(len(files))
@@ -71,8 +73,12 @@ def split_validation(
         f"held out {len(chosen)} of {len(files)} training images for validation "
         f"({len(chosen) / len(files):.1%}, {fraction:.1%} requested)"
     )
+    warning = similar.fixed_view and (
+        f"{similar.fixed_view} of {len(files)} pictures are similar, as those of a fixed camera: "
+        "only identical ones are kept together; use --group-by for sequences"
+    )
     others = [split for split in splits if split is not train]
-    return [*parts, *others], [message, *filter(None, [kept_together])]
+    return [*parts, *others], [message, *filter(None, [kept_together, warning])]
 
 
 def _training_split(splits: Sequence[Split], fraction: float) -> Split:
