@@ -29,6 +29,7 @@ NOT_RUN = {
     "python3 -m venv": "installs some GB",
     "pip install": "installs some GB",
     "demo.py 0 ": "needs a camera and a screen",
+    "https://host": "needs an internet connection",
 }
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 # How to run a command's first word with this Python.
