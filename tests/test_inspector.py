@@ -89,6 +89,15 @@ def test_badness_counts_misses_at_every_threshold_and_false_boxes_from_theirs(tm
     assert false.badness(np.ones(3)) == 0
 
 
+def test_a_dense_image_shows_all_that_the_detector_finds(tmp_path):
+    spots = [("red", x, y) for x in range(0, 128, 8) for y in range(0, 128, 8)]  # 256
+    dense = example(tmp_path / "a.png", boxes=[BOX], labels=[0], spots=spots)
+    found, _ = look(spot_detector(top_k=300), dense)
+    assert len(found.peaks) == 256 and len(found.false) == 256
+    found, _ = look(spot_detector(top_k=100), dense)
+    assert len(found.peaks) == 200 and len(found.detections["scores"]) == 100
+
+
 def test_examples_are_the_images_of_a_dataset(tiny_coco):
     crowd = {"bbox": [0, 0, 9, 9], "iscrowd": 1}
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}, crowd], sizes=[(40, 60)] * 2)

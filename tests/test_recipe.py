@@ -1,6 +1,13 @@
 import pytest
 
-from centernet.recipe import canvas_size_for, epochs_for
+from centernet.recipe import canvas_size_for, epochs_for, top_k_for
+
+
+@pytest.mark.parametrize(
+    ("densest", "top_k"), [(0, 100), (7, 100), (100, 100), (101, 200), (133, 200), (134, 300)]
+)
+def test_top_k_leaves_room_beyond_the_densest_image(densest, top_k):
+    assert top_k_for(densest) == top_k
 
 
 def dataset(*boxes, size=(480, 640)):
