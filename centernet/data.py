@@ -268,16 +268,23 @@ class EpochSampler(Sampler[tuple[int, int]]):
         """
         self.length, self.batch_size, self.shuffle, self.seed = length, batch_size, shuffle, seed
         self.rank, self.world_size, self.epoch = rank, world_size, 0
+        self._start = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; the training loop calls this."""
         self.epoch = epoch
 
+    def start(self, epoch: int, position: int) -> None:
+        """Resume within an epoch: leave out its first ``position`` samples of this process."""
+        self._start = (epoch, position)
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-        for index in np.resize(order, self._rounded())[self.rank :: self.world_size]:
+        own = np.resize(order, self._rounded())[self.rank :: self.world_size]
+        epoch, position = self._start
+        for index in own[position if self.epoch == epoch else 0 :]:
             yield self.epoch, int(index)
 
     def __len__(self) -> int:

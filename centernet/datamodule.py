@@ -23,6 +23,7 @@ from centernet.formats.names import split_name
 from centernet.formats.reading import choose_classes, read_dataset, recognise
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for, top_k_for
+from centernet.stopping import ignore_stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ class _LazyLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Any]:
         yield from super().__iter__()
+
+    def start(self, epoch: int, batches: int) -> None:
+        """Resume within an epoch, after so many batches of this process."""
+        self.sampler.start(epoch, batches * self.batch_size)
 
 
 class DetectionData(LightningDataModule):
@@ -255,6 +260,7 @@ class DetectionData(LightningDataModule):
             dataset,
             **batches,
             num_workers=self.workers,
+            worker_init_fn=ignore_stop_signals,
             collate_fn=collate,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.workers > 0,

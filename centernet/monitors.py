@@ -58,8 +58,8 @@ class GradientShare(_HeatmapMonitor):
                 f"easy and outlier must be 0 < easy < outlier < 1, got {easy} and {outlier}"
             )
         self.edges = (easy, outlier)
-        self._sum: Tensor | float = 0.0
-        self._steps: Tensor | int = 0
+        # Of the shares, and of the steps; checkpoints within an epoch keep it.
+        self.epoch_sums = torch.zeros(len(_GRADIENT) + 1)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look over the loss's shoulder."""
@@ -78,17 +78,18 @@ class GradientShare(_HeatmapMonitor):
             shares = gradient_shares(gradient, logits.detach(), positive, self.edges)
             # A scaled gradient may overflow in float16; that step is not taken.
             usable = shares.isfinite().all()
-            self._sum = self._sum + torch.where(usable, shares, 0)
-            self._steps = self._steps + usable.int()
+            step = torch.cat([torch.where(usable, shares, 0), usable[None].to(shares.dtype)])
+            self.epoch_sums = self.epoch_sums.to(step.device) + step
 
         if logits.requires_grad:
             logits.register_hook(keep_shares)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what the epoch's gradients were made of."""
-        shares = dict(zip(_GRADIENT, self._sum / self._steps, strict=True))
-        pl_module.log_dict(shares, sync_dist=True)
-        self._sum, self._steps = 0.0, 0
+        *shares, steps = self.epoch_sums
+        means = {name: share / steps for name, share in zip(_GRADIENT, shares, strict=True)}
+        pl_module.log_dict(means, sync_dist=True)
+        self.epoch_sums = torch.zeros_like(self.epoch_sums)
 
 
 class CenterAUROC(_HeatmapMonitor):

@@ -193,10 +193,11 @@ class CenterNetTask(LightningModule):
         self.log("loss_step", terms["loss"].detach(), prog_bar=True, logger=False)
         self._unchecked.append((terms["loss"].detach(), [t["file"] for t in targets]))
         if len(self._unchecked) >= _CHECK_EVERY or self.trainer.is_last_batch:
-            self._check_finite()
+            self.check_finite()
         return terms["loss"]
 
-    def _check_finite(self) -> None:
+    def check_finite(self) -> None:
+        """Raise InputError if a loss since the previous check was not finite."""
         if not self._unchecked:
             return
         finite = torch.stack([loss for loss, _ in self._unchecked]).isfinite().tolist()
@@ -236,7 +237,7 @@ class CenterNetTask(LightningModule):
         An epoch may also end before its last batch, by ``max_steps`` or ``max_time``.
         """
         self.loss.end_epoch()
-        self._check_finite()
+        self.check_finite()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse.typing import NonNegativeFloat
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from centernet.architectures import detector_of, unused_options
-from centernet.callbacks import AtomicCheckpointIO, HeatmapPictures, RunFolder
+from centernet.callbacks import HeatmapPictures
 from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
@@ -30,7 +31,9 @@ from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.preflight import require_precision
 from centernet.recipe import epochs_for
+from centernet.run_folder import AtomicCheckpointIO, RunFolder
 from centernet.runs import changed_options, given_options, new_run, newest_run
+from centernet.stopping import Stopped, StopSignals
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
 
@@ -61,9 +64,9 @@ class _Parser(LightningArgumentParser):
 class TrainCLI(LightningCLI):
     """Training and validation, from YAML files and options, in run folders."""
 
-    def __init__(self, args: list[str] | None = None) -> None:
+    def __init__(self, args: list[str] | None, signals: StopSignals) -> None:
         """Parse ``args``, by default the command line's, and do what they say."""
-        self._arguments = args
+        self._arguments, self._signals = args, signals
         self.run: Path | None = None
         self.given = ""
         self.results = Path()
@@ -108,6 +111,15 @@ class TrainCLI(LightningCLI):
             default=True,
             help="at the end of fit, write report.html and inspect.html into the run's folder",
         )
+        parser.add_argument(
+            "--checkpoint_minutes",
+            type=NonNegativeFloat | None,
+            default=10.0,
+            help="minutes between writes of last.ckpt within an epoch; 0: at epoch ends only",
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint to :func:`read_checkpoint`, which says what is wrong with it."""
 
     @property
     def options(self) -> Any:
@@ -195,7 +207,7 @@ class TrainCLI(LightningCLI):
         given = self.config_init[self.subcommand].trainer
         kwargs |= {"plugins": [*_as_list(given.plugins), AtomicCheckpointIO()], "logger": False}
         if self.subcommand != "fit":
-            return super().instantiate_trainer(**kwargs)
+            return self._make_trainer(**kwargs)
         data = self.config_init[self.subcommand].data
         data.setup("fit")
         if self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1:
@@ -207,7 +219,14 @@ class TrainCLI(LightningCLI):
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
         if not new:
             self._say_what_changed()
-        callbacks = [RunFolder(self.run, self.given, new=new), HeatmapPictures()]
+        folder = RunFolder(
+            self.run,
+            self.given,
+            new=new,
+            minutes=self.options.checkpoint_minutes,
+            signals=self._signals,
+        )
+        callbacks = [folder, HeatmapPictures()]
         if self.options.trainer.enable_progress_bar is not False:
             # To show the loss is to wait for the device, so not at every step.
             callbacks.append(RichProgressBar(refresh_rate=5))
@@ -215,11 +234,17 @@ class TrainCLI(LightningCLI):
         if given.logger is not False:
             kwargs["logger"] = [_Events(self.run, "", ""), *_as_list(given.logger)]
         try:
-            return super().instantiate_trainer(**kwargs)
+            return self._make_trainer(**kwargs)
         except MisconfigurationException as error:
             if new:
                 self.run.rmdir()
             raise InputError(" ".join(str(error).split())) from None
+
+    def _make_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = super().instantiate_trainer(**kwargs)
+        # Lightning's own handlers exit with 0, or wait for other processes at any point of a step.
+        trainer._signal_connector.register_signal_handlers = lambda: None
+        return trainer
 
     def _say_what_changed(self) -> None:
         """A resumed run goes on with the options that are given now, wanted or forgotten."""
@@ -321,11 +346,17 @@ def main(args: list[str] | None = None) -> None:
         "callbacks used to create",
         "treespec, LeafSpec",
         "args parameter is intended",
+        "ended before the epoch ended",  # and so cannot be resumed: but here it can
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
     keep_freed_memory()
     try:
-        TrainCLI(args)
+        with StopSignals() as signals:
+            TrainCLI(args, signals)
+    except Stopped as stopped:
+        if rank_zero_only.rank == 0:
+            log.info("stopped by %s: %s", stopped.signal.name, stopped.outcome)
+        raise
     except InputError as error:
         # An error of a worker process arrives with its traceback in front.
         *_, last = str(error).strip().splitlines()

@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from doubles import released_weights
 from centernet import Detector
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.errors import InputError
+from centernet.run_folder import RunFolder
 from centernet.shapes import make_shapes
+from centernet.stopping import Stopped
 from centernet.training import main
 
 # A tiny network on a small canvas: a step takes a few hundredths of a second.
@@ -137,13 +140,11 @@ def test_a_second_fit_takes_the_next_folder(train):
 
 
 def stop_after_first_epoch(monkeypatch):
-    from centernet.callbacks import RunFolder
-
     original = RunFolder.on_train_epoch_end
 
     def and_stop(self, trainer, pl_module):
         original(self, trainer, pl_module)
-        raise KeyboardInterrupt
+        raise Stopped(signal.SIGINT)
 
     monkeypatch.setattr(RunFolder, "on_train_epoch_end", and_stop)
 
@@ -175,6 +176,65 @@ def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss, 
     for part in ("state_dict", "current_model_state"):
         assert all(torch.equal(unbroken[part][k], resumed[part][k]) for k in unbroken[part])
     assert rows_of(runs / "tiny") == rows_of(runs / "tiny-2")
+
+
+def stop_after_step(monkeypatch, step):
+    """As a signal would that arrives during that step."""
+    original = RunFolder.on_train_batch_end
+
+    def request(self, trainer, *args):
+        if trainer.global_step == step:
+            self.signals._handle(signal.SIGTERM, None)
+        original(self, trainer, *args)
+
+    monkeypatch.setattr(RunFolder, "on_train_batch_end", request)
+
+
+GHM = [
+    "--model.heatmap_loss=ghm", "--model.heatmap_loss_options={schedule: epoch, momentum: 0.5}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("workers", "options"),
+    [
+        (0, [*GHM, "--trainer.callbacks+=GradientShare", "--model.freeze_backbone_epochs=1"]),
+        (1, ["--model.ema_decay=0"]),
+        (2, ["--trainer.accumulate_grad_batches=2", "--trainer.limit_train_batches=4"]),
+    ],
+)
+def test_resuming_within_an_epoch_equals_never_having_stopped(train, monkeypatch, workers, options):
+    options = [
+        *options, "--trainer.max_epochs=3", f"--data.workers={workers}", "--data.batch_size=2",
+    ]  # fmt: skip
+    runs = train("fit", *options) / "runs"
+    steps = 2 if "accumulate" in str(options) else 5
+    for start, step in enumerate((1, steps + steps // 2)):
+        with monkeypatch.context() as stopping:
+            stop_after_step(stopping, step)
+            with pytest.raises(Stopped) as stopped:
+                train("fit", *options, *(["--ckpt_path=last"] if start else []))
+        assert stopped.value.code == 143 and "last.ckpt" in stopped.value.outcome
+        content = read_checkpoint(runs / "tiny-2" / "last.ckpt")
+        assert (content["epoch"], content["global_step"]) == (start, step)
+    train("fit", *options, "--ckpt_path=last")
+    unbroken, resumed = (read_checkpoint(runs / r / "last.ckpt") for r in ("tiny", "tiny-2"))
+    assert differences(unbroken, resumed) == []
+    assert rows_of(runs / "tiny") == rows_of(runs / "tiny-2")
+
+
+def differences(first, second, name=""):
+    """Names of the entries of two checkpoints that are not the same to the last bit."""
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        pairs = ((key, first[key], second[key]) for key in first)
+    elif isinstance(first, list | tuple):
+        pairs = ((i, *both) for i, both in enumerate(zip(first, second, strict=True)))
+    elif isinstance(first, torch.Tensor):
+        return [] if torch.equal(first, second) else [name]
+    else:
+        return [] if first == second else [name]
+    return [found for key, *both in pairs for found in differences(*both, f"{name}/{key}")]
 
 
 def test_resuming_a_run_with_max_steps_goes_on_with_the_next_epoch(train):
