@@ -1,18 +1,99 @@
 """What is looked at before the first step, and would else show late, slowly or as a traceback."""
 
+import json
 import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
 from centernet.errors import InputError
 from centernet.network import Network
 
 
+def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:
+    return lambda value: or_none if value is None else value >= lowest
+
+
+# Of the trainer's options that would fail late, or do other than they say: which values are fine,
+# and what to do about others.
+_TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_epochs": (
+        lambda value: value is None or value == -1 or value > 0,
+        "give at least 1, or leave it out",
+    ),
+    "max_steps": (lambda value: value == -1 or value > 0, "give at least 1, or leave it out"),
+    "min_epochs": (_at_least(0, or_none=True), "give 0 or more"),
+    "min_steps": (_at_least(0, or_none=True), "give 0 or more"),
+    "check_val_every_n_epoch": (_at_least(1), "give 1 or more"),
+    "val_check_interval": (
+        lambda value: value is None or (isinstance(value, float) and value == 1),
+        "an epoch is validated at its end, leave it out; see --trainer.check_val_every_n_epoch",
+    ),
+    "num_sanity_val_steps": (_at_least(-1, or_none=True), "give 0 or more, or -1 for all"),
+    "limit_train_batches": (
+        lambda value: value is None or value > 0,
+        "give a number of batches or a fraction up to 1.0; --trainer.max_epochs sets the length",
+    ),
+    "limit_val_batches": (_at_least(0, or_none=True), "give 0 or more"),
+    "accumulate_grad_batches": (_at_least(1), "give 1 or more"),
+    "gradient_clip_val": (
+        lambda value: value is None or 0 <= value < math.inf,
+        "give 0 or more, or leave it out",
+    ),
+    "log_every_n_steps": (_at_least(0, or_none=True), "give 1 or more, or 0 for none"),
+    "overfit_batches": (
+        lambda value: not value,
+        "the order of the images would be lost; use --trainer.limit_train_batches",
+    ),
+    "reload_dataloaders_every_n_epochs": (
+        lambda value: value <= 0,
+        "the data never changes, leave it out",
+    ),
+    "use_distributed_sampler": (
+        lambda value: not value,
+        "images are already divided over the processes, leave it out",
+    ),
+    "barebones": (lambda value: not value, "no checkpoint would be kept, leave it out"),
+    "default_root_dir": (lambda value: value is not None, "name a folder for the runs"),
+}
+
+
+def require_configs(arguments: Sequence[str]) -> None:
+    """Raise InputError if a configuration file that the arguments name holds no options."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name not in ("--config", "-c"):
+            continue
+        path = value if equals else following
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            json.dumps(content, default=str)  # which fails where an alias holds itself
+        except OSError as error:
+            raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
+        except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"configuration {path} is no valid YAML: {reason}") from None
+        if not isinstance(content, dict):
+            raise InputError(f"configuration {path} holds no options (see configs/custom.yaml)")
+
+
+def require_trainer_options(trainer: Any) -> None:
+    """Raise InputError if an option of the trainer has a value that training cannot keep."""
+    for name, (is_fine, remedy) in _TRAINER.items():
+        if not is_fine(trainer[name]):
+            raise InputError(f"--trainer.{name} {trainer[name]} cannot be used: {remedy}")
+    require_precision(trainer)
+
+
 def require_precision(trainer: Any) -> None:
     """Raise InputError if the trainer's options ask for a precision that is of no use here."""
     precision = str(trainer.precision)
+    if precision in ("64", "64-true"):
+        raise InputError(f"precision {precision} is of no use for images: choose 32-true")
     if precision in ("16-true", "bf16-true"):
         raise InputError(
             f"precision {precision} is too coarse for boxes: choose {precision[:-4]}mixed"

@@ -1,7 +1,6 @@
 """The run folder's callback: checkpoints, metrics, and stopping in a state that can be resumed."""
 
 import csv
-import shutil
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -48,8 +47,7 @@ class RunFolder(Checkpoint):
     """Keeps a run's folder: its configuration, metrics, last checkpoint, and best one by AP.
 
     ``last.ckpt`` is written at the end of every epoch, within an epoch every few minutes, and when
-    the process is told to stop. A new run that fails before its first checkpoint takes its folder
-    with it.
+    the process is told to stop.
     """
 
     def __init__(
@@ -207,14 +205,10 @@ class RunFolder(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave nothing half-written behind, and say how to resume a run that was stopped."""
+        """Tell a person who stopped the run how to resume it."""
         self.signals.deferred = False
-        if not trainer.is_global_zero:
-            return
         last = self.folder / "last.ckpt"
-        if self.new and not last.exists():
-            shutil.rmtree(self.folder)
-        elif isinstance(exception, Stopped):
+        if isinstance(exception, Stopped) and last.exists():
             exception.outcome = f"{last} is saved, resume with --ckpt_path last"
 
     def _rows(self) -> list[dict[str, Any]]:

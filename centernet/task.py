@@ -275,7 +275,8 @@ class CenterNetTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Gather the detections of all processes; the first one evaluates, all log the result."""
         self.collected.gather()
-        self.validated_epoch = self.current_epoch
+        if not self.trainer.sanity_checking:
+            self.validated_epoch = self.current_epoch
         numbers: dict[str, float] = {}
         if self.trainer.is_global_zero:
             self.evaluation = evaluate(

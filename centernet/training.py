@@ -29,10 +29,17 @@ from centernet.evaluate import Evaluation
 from centernet.files import whole
 from centernet.memory import keep_freed_memory
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
-from centernet.preflight import require_precision
+from centernet.preflight import require_configs, require_trainer_options
 from centernet.recipe import epochs_for
 from centernet.run_folder import AtomicCheckpointIO, RunFolder
-from centernet.runs import changed_options, given_options, new_run, newest_run
+from centernet.runs import (
+    changed_options,
+    claim,
+    given_options,
+    new_run,
+    newest_run,
+    release_all,
+)
 from centernet.stopping import Stopped, StopSignals
 from centernet.task import CenterNetTask
 from centernet.weights import has_names, load_weights
@@ -44,6 +51,10 @@ _ABOUT_THE_START = {"ckpt_path", "model.weights", "model.pretrained"}
 
 # Through this, the processes that a trainer starts find the run folder that the first one made.
 _RUN = "CENTERNET_RUN"
+
+
+class Finished(Exception):
+    """Nothing is left to train in a run that was to be resumed."""
 
 
 class _Events(TensorBoardLogger):
@@ -66,10 +77,14 @@ class TrainCLI(LightningCLI):
 
     def __init__(self, args: list[str] | None, signals: StopSignals) -> None:
         """Parse ``args``, by default the command line's, and do what they say."""
-        self._arguments, self._signals = args, signals
+        self._arguments = sys.argv[1:] if args is None else args
+        self._signals = signals
+        require_configs(self._arguments)
         self.run: Path | None = None
         self.given = ""
         self.results = Path()
+        # Epochs and steps of the checkpoint that is resumed.
+        self._done: dict[str, int] = {}
         super().__init__(
             CenterNetTask,
             DetectionData,
@@ -128,7 +143,7 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that is meant; in validation it decides network and classes."""
-        require_precision(self.options.trainer)
+        require_trainer_options(self.options.trainer)
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -165,7 +180,12 @@ class TrainCLI(LightningCLI):
         self.options.ckpt_path, self.options.verbose = None, False
 
     def _resume(self, path: str) -> None:
-        description = _resumable(path)[DESCRIPTION]
+        content = _resumable(path)
+        description, progress = content[DESCRIPTION], content["loops"]["fit_loop"]
+        self._done = {
+            "epochs": progress["epoch_progress"]["current"]["processed"],
+            "steps": content["global_step"],
+        }
         self._take_architecture(description["model"])
         self._warn_of_unused_options()
         # What the run's config.yaml is compared with holds these as they were given.
@@ -199,8 +219,7 @@ class TrainCLI(LightningCLI):
                 log.warning("model.%s is ignored: %s", name, reason)
 
     def _given_model_options(self) -> set[str]:
-        arguments = sys.argv[1:] if self._arguments is None else self._arguments
-        return given_options("model", arguments, map(str, self.options.get("config") or []))
+        return given_options("model", self._arguments, map(str, self.options.get("config") or []))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add to the trainer what keeps the run folder."""
@@ -215,6 +234,9 @@ class TrainCLI(LightningCLI):
             kwargs["max_epochs"], why = epochs_for(len(data.train_set), batch_size)
             log.info("%d epochs: %s", kwargs["max_epochs"], why)
         new = self.run is None
+        if not new:
+            self._require_something_left(kwargs.get("max_epochs", self.options.trainer.max_epochs))
+            self._claim_run()
         self.run = self.run or self._new_run()
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
         if not new:
@@ -233,15 +255,31 @@ class TrainCLI(LightningCLI):
         kwargs["callbacks"] = [*_as_list(given.callbacks), *callbacks]
         if given.logger is not False:
             kwargs["logger"] = [_Events(self.run, "", ""), *_as_list(given.logger)]
-        try:
-            return self._make_trainer(**kwargs)
-        except MisconfigurationException as error:
-            if new:
-                self.run.rmdir()
-            raise InputError(" ".join(str(error).split())) from None
+        return self._make_trainer(**kwargs)
+
+    def _require_something_left(self, max_epochs: int | None) -> None:
+        """Raise Finished if a resumed run has done all its epochs or steps."""
+        limits = {"epochs": max_epochs, "steps": self.options.trainer.max_steps}
+        for unit, limit in limits.items():
+            done = self._done[unit]
+            if limit is not None and 0 <= limit <= done:
+                raise Finished(
+                    f"{self.run} is finished: {done} of {limit} {unit} are trained; "
+                    f"to train longer, raise --trainer.max_{unit}"
+                )
+
+    def _claim_run(self) -> None:
+        if rank_zero_only.rank == 0 and not claim(self.run):
+            raise InputError(
+                f"another process trains in {self.run}: stop it first, or start a new run "
+                "without --ckpt_path"
+            )
 
     def _make_trainer(self, **kwargs: Any) -> Trainer:
-        trainer = super().instantiate_trainer(**kwargs)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (ValueError, TypeError, ImportError) as error:
+            raise InputError(_one_line(error)) from None
         # Lightning's own handlers exit with 0, or wait for other processes at any point of a step.
         trainer._signal_connector.register_signal_handlers = lambda: None
         return trainer
@@ -274,12 +312,16 @@ class TrainCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say how it went and what to do with it."""
-        best = self.run / "best.ckpt"
+        best, last = self.run / "best.ckpt", self.run / "last.ckpt"
+        if not last.exists():
+            raise InputError("no step was trained: raise --trainer.max_time")
         if self.trainer.is_global_zero and not best.exists():
-            print(
-                f"never validated, so there is no best.ckpt; the weights are in "
-                f"{self.run / 'last.ckpt'}: lower --trainer.check_val_every_n_epoch"
+            remedy = (
+                "lower --trainer.check_val_every_n_epoch"
+                if self.trainer.limit_val_batches
+                else "raise --trainer.limit_val_batches"
             )
+            print(f"never validated, so there is no best.ckpt; the weights are in {last}: {remedy}")
         elif self.trainer.is_global_zero:
             folder = next(c for c in self.trainer.callbacks if isinstance(c, RunFolder))
             print(f"best AP {folder.best:.3f}, kept in {best}")
@@ -298,7 +340,7 @@ class TrainCLI(LightningCLI):
                 progress=self.options.trainer.enable_progress_bar is not False,
             )
         except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
+            said = f"{type(error).__name__}: {_one_line(error)}"
             log.warning("no report (%s); once more: centernet report %s", said, self.run)
         else:
             print(f"what it learned and what it misses: {path}")
@@ -357,16 +399,22 @@ def main(args: list[str] | None = None) -> None:
         if rank_zero_only.rank == 0:
             log.info("stopped by %s: %s", stopped.signal.name, stopped.outcome)
         raise
+    except Finished as finished:
+        if rank_zero_only.rank == 0:
+            print(finished)
     except InputError as error:
         # An error of a worker process arrives with its traceback in front.
         *_, last = str(error).strip().splitlines()
         raise InputError(last.removeprefix(f"{InputError.__module__}.InputError: ")) from None
+    except MisconfigurationException as error:
+        raise InputError(_one_line(error)) from None
     except ValueError as error:
         # The parser's, around what an option's own class said.
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise
     finally:
+        release_all()
         os.environ.pop(_RUN, None)
 
 
@@ -380,6 +428,10 @@ def _resumable(path: str) -> dict[str, Any]:
     # Fails in one line where the tensors are not those of the network.
     build_network(content)
     return content
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _as_list(given: Any) -> list[Any]:
