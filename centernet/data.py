@@ -148,13 +148,14 @@ class CocoDetection(Dataset):
             The input (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in input pixels,
             cut to the input, ``labels`` (n,), ``ignore``, a list of (label, bool mask (h, w) of
             cells), ``image_id``, ``file``, ``image_size`` (height, width) in pixels, and ``matrix``
-            (2, 3) from image to input.
+            (2, 3) from image to input. In training, an image that cannot be read is replaced by
+            another one, and ``unreadable`` holds (file, reason) of each that was.
 
         Raises:
-            InputError: the image cannot be read.
+            InputError: the image cannot be read, or in training ten in a row.
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        image = read_image(self.paths[index])
+        index, image, unreadable = self._readable(epoch, index)
         if self.augment:
             rng = np.random.default_rng([self.seed, epoch, index])
             pixels, matrix = self._varied(image, rng)
@@ -162,7 +163,23 @@ class CocoDetection(Dataset):
             view = make_view(image, self.canvas_size, self.size_multiple)
             pixels, matrix = view.pixels, view.matrix
         target = self._target(index, image.shape[:2], pixels.shape[:2], matrix)
+        target["unreadable"] = unreadable
         return torch.from_numpy(pixels).permute(2, 0, 1), target
+
+    def _readable(
+        self, epoch: int, index: int
+    ) -> tuple[int, NDArray[np.uint8], list[tuple[str, str]]]:
+        """The image of a sample, or one that (seed, epoch, index) chooses in its place."""
+        substitutes = np.random.default_rng([self.seed, epoch, index, 1])
+        unreadable: list[tuple[str, str]] = []
+        while True:
+            try:
+                return index, read_image(self.paths[index]), unreadable
+            except InputError as error:
+                unreadable.append((str(self.paths[index]), str(error)))
+                if not self.augment or len(unreadable) == 10:
+                    raise
+                index = int(substitutes.integers(len(self)))
 
     def _varied(
         self, image: NDArray[np.uint8], rng: np.random.Generator

@@ -86,7 +86,17 @@ def require_trainer_options(trainer: Any) -> None:
     for name, (is_fine, remedy) in _TRAINER.items():
         if not is_fine(trainer[name]):
             raise InputError(f"--trainer.{name} {trainer[name]} cannot be used: {remedy}")
+    if trainer.sync_batchnorm and _on_cpu(trainer) and str(trainer.devices) not in ("1", "auto"):
+        raise InputError(
+            f"--trainer.sync_batchnorm with {trainer.devices} processes needs GPUs: leave it out"
+        )
     require_precision(trainer)
+
+
+def _on_cpu(trainer: Any) -> bool:
+    return trainer.accelerator == "cpu" or not (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    )
 
 
 def require_precision(trainer: Any) -> None:
@@ -98,9 +108,7 @@ def require_precision(trainer: Any) -> None:
         raise InputError(
             f"precision {precision} is too coarse for boxes: choose {precision[:-4]}mixed"
         )
-    on_cpu = trainer.accelerator == "cpu" or not (
-        torch.cuda.is_available() or torch.backends.mps.is_available()
-    )
+    on_cpu = _on_cpu(trainer)
     # On a CPU, 16-mixed means bf16-mixed to the trainer.
     if on_cpu and "16" in precision and not torch.cpu._is_avx512_bf16_supported():
         raise InputError(

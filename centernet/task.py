@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Steps between two looks at whether the loss is still finite; each look waits for the device.
 _CHECK_EVERY = 50
+# Training stops when a larger part of its images cannot be read.
+_MOST_UNREADABLE = 0.05
 
 
 class CenterNetTask(LightningModule):
@@ -160,6 +162,7 @@ class CenterNetTask(LightningModule):
         self.collected = Collected()
         self._detector: Detector | None = None
         self._targets: Any = None
+        self._unreadable: set[str] = set()
         self._unchecked: list[tuple[Tensor, list[str]]] = []
 
     def setup(self, stage: str) -> None:
@@ -177,6 +180,7 @@ class CenterNetTask(LightningModule):
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """The loss of one batch."""
         images, targets = batch
+        self._note_unreadable(targets)
         stacks = self.model.forward_stacks(images)
         self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
@@ -195,6 +199,21 @@ class CenterNetTask(LightningModule):
         if len(self._unchecked) >= _CHECK_EVERY or self.trainer.is_last_batch:
             self.check_finite()
         return terms["loss"]
+
+    def _note_unreadable(self, targets: list[dict]) -> None:
+        """Log each image that was replaced, once; raise InputError if there are too many."""
+        replaced = [pair for target in targets for pair in target.get("unreadable", ())]
+        for file, reason in replaced:
+            if file in self._unreadable:
+                continue
+            self._unreadable.add(file)
+            count, images = len(self._unreadable), len(self.trainer.datamodule.train_set)
+            if count > _MOST_UNREADABLE * images:
+                raise InputError(
+                    f"{count} of {images} training images cannot be read, the last: {reason}; at "
+                    f"most {_MOST_UNREADABLE:.0%} are replaced by others: mend or remove them"
+                )
+            log.warning("unreadable image %d, replaced by another: %s", count, reason)
 
     def check_finite(self) -> None:
         """Raise InputError if a loss since the previous check was not finite."""

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ import torch
 from centernet.checkpoints import read_file
 from centernet.shapes import make_shapes
 
+# All kills; those after which nothing was saved, and those resumed from within an epoch.
+STAGES = ("kills", "before checkpoint", "within an epoch")
 TRAIN = Path(__file__).parents[1] / "train.py"
 CONFIG = """\
 report: false
@@ -62,9 +65,9 @@ def fit(folder: Path, name: str, workers: int, epochs: int, *options: str) -> su
 
 def killed_run(
     folder: Path, name: str, workers: int, epochs: int, kills: int, rng: random.Random
-) -> dict[str, int]:
-    """Train with so many kills; returns how many there were, and at what stage."""
-    counts = {"kills": 0, "before a checkpoint": 0, "within an epoch": 0}
+) -> Counter:
+    """Train with at most so many kills; returns how many there were, by ``STAGES``."""
+    counts = Counter()
     last = folder / "runs" / name / "last.ckpt"
     while True:
         resume = ["--ckpt_path=last"] if last.exists() else []
@@ -73,7 +76,7 @@ def killed_run(
             counts["kills"] += 1
             # What the next start finds.
             if not last.exists():
-                counts["before a checkpoint"] += 1
+                counts["before checkpoint"] += 1
             elif "unfinished_epoch" in read_file(last):
                 counts["within an epoch"] += 1
         elif process.wait() == 0:
@@ -86,7 +89,7 @@ def kill(process: subprocess.Popen, last: Path, rng: random.Random) -> bool:
     """Kill a process at a random moment; False if it ended before."""
     # Mostly after it wrote a checkpoint: else most would die in their imports.
     before = written(last)
-    if rng.random() < 0.8:
+    if rng.random() < 0.75:
         while written(last) == before and process.poll() is None:
             time.sleep(0.01)
         delay = rng.uniform(0, 0.6)
@@ -120,13 +123,13 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
-def differences(unbroken: Path, killed: Path) -> list[str]:
+def differences(unbroken: Path, killed: Path) -> set[str]:
     """What differs between two runs."""
     first, second = (read_file(run / "last.ckpt") for run in (unbroken, killed))
-    names = sorted(first.keys() | second.keys())
-    found = [name for name in names if not same(first.get(name), second.get(name))]
+    names = first.keys() | second.keys()
+    found = {name for name in names if not same(first.get(name), second.get(name))}
     tables = [(run / "metrics.csv").read_bytes() for run in (unbroken, killed)]
-    return found + ["metrics.csv"] * (tables[0] != tables[1])
+    return found | ({"metrics.csv"} if tables[0] != tables[1] else set())
 
 
 def main() -> None:
@@ -139,24 +142,28 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=96, help="for training")
     options = parser.parse_args()
     rng, failed = random.Random(options.seed), False
-    print("workers  kills  before a checkpoint  within an epoch  identical", flush=True)
+    row = "{:7}  {:4}  {:5}  {:17}  {:15}  {}"
+    print(row.format("workers", "runs", *STAGES, "identical"), flush=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make_shapes(folder / "shapes", train=options.images, val=8, size=64)
         for workers in (0, 1, 2):
-            names = [f"{kind}{workers}" for kind in ("unbroken", "killed")]
-            for name in names:
+            left = options.kills // 3 + (workers < options.kills % 3)
+            unbroken = f"unbroken{workers}"
+            (folder / f"{unbroken}.yaml").write_text(CONFIG)
+            if fit(folder, unbroken, workers, options.epochs).wait():
+                sys.exit((folder / f"{unbroken}.log").read_text())
+            totals, found, runs = Counter(), set(), 0
+            while totals["kills"] < left:
+                runs += 1
+                name = f"killed{workers}_{runs}"
                 (folder / f"{name}.yaml").write_text(CONFIG)
-            if fit(folder, names[0], workers, options.epochs).wait():
-                sys.exit((folder / f"{names[0]}.log").read_text())
-            kills = options.kills // 3 + (workers < options.kills % 3)
-            counts = killed_run(folder, names[1], workers, options.epochs, kills, rng)
-            found = differences(*(folder / "runs" / name for name in names))
+                more = left - totals["kills"]
+                totals += killed_run(folder, name, workers, options.epochs, more, rng)
+                found |= differences(*(folder / "runs" / run for run in (unbroken, name)))
             failed |= bool(found)
-            said = "no: " + ", ".join(found) if found else "yes"
-            print(
-                "{:7}  {:5}  {:19}  {:15}  {}".format(workers, *counts.values(), said), flush=True
-            )
+            print(row.format(workers, runs, *(totals[stage] for stage in STAGES), found or "yes"))
+            sys.stdout.flush()
     sys.exit(failed)
 
 

@@ -1,4 +1,6 @@
+import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,59 @@ TRAIN = Path(__file__).parents[1] / "train.py"
 
 
 def run(folder, *options):
-    subprocess.run([sys.executable, TRAIN, *options], cwd=folder, check=True, timeout=300)
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, TRAIN, *options]
+    subprocess.run(command, cwd=folder, check=True, timeout=300, env=environment)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_but_for_batch_norm(tmp_path):
+    """Losses are divided by the objects of the whole batch, so only its statistics differ."""
+    make_shapes(tmp_path / "shapes", train=12, val=3, size=64)
+    options = [
+        "--data.root=shapes", "--trainer.max_epochs=1", "--model.optimizer=sgd",
+        "--model.ema_decay=0", "--model.learning_rate=0.01", "--model.warmup_steps=0",
+        "--model.reference_batch_size=4", "--trainer.callbacks+=callback_doubles.FixedBatchNorm",
+    ]  # fmt: skip
+    tensors, losses = [], []
+    for name, more in (("one", []), ("two", ["--trainer.devices=2", "--trainer.strategy=ddp"])):
+        (tmp_path / f"{name}.yaml").write_text(TINY_CONFIG)
+        run(tmp_path, "fit", f"--config={name}.yaml", *options, *more)
+        folder = tmp_path / "runs" / name
+        tensors.append(read_checkpoint(folder / "last.ckpt")["state_dict"])
+        with (folder / "metrics.csv").open() as file:
+            losses.append(float(next(csv.DictReader(file))["loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for name, value in tensors[0].items():
+        torch.testing.assert_close(value, tensors[1][name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+def test_a_stop_within_an_epoch_stops_both_processes_and_resumes_exactly(tmp_path):
+    """Also the means of the epoch, of which each process has a part."""
+    make_shapes(tmp_path / "shapes", train=24, val=3, size=64)
+    options = [
+        "--data.root=shapes", "--data.workers=1", "--trainer.devices=2", "--trainer.strategy=ddp",
+        "--trainer.max_epochs=2", "--trainer.callbacks+=GradientShare",
+    ]  # fmt: skip
+    for name in ("unbroken", "stopped"):
+        (tmp_path / f"{name}.yaml").write_text(TINY_CONFIG)
+    run(tmp_path, "fit", "--config=unbroken.yaml", *options)
+    with pytest.raises(subprocess.CalledProcessError) as stop:
+        stopping = [
+            "--trainer.callbacks+=callback_doubles.StopAfterStep",
+            "--trainer.callbacks.init_args.step=8",
+        ]
+        run(tmp_path, "fit", "--config=stopped.yaml", *options, *stopping)
+    assert stop.value.returncode == 143
+    folders = [tmp_path / "runs" / name for name in ("unbroken", "stopped")]
+    assert read_checkpoint(folders[1] / "last.ckpt")["global_step"] == 8
+    run(tmp_path, "fit", "--config=stopped.yaml", *options, "--ckpt_path=last")
+    unbroken, stopped = (read_checkpoint(f / "last.ckpt")["current_model_state"] for f in folders)
+    assert all(torch.equal(unbroken[name], stopped[name]) for name in unbroken)
+    rows = [(folder / "metrics.csv").read_text() for folder in folders]
+    assert rows[0] == rows[1]
 
 
 @pytest.mark.slow

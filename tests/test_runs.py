@@ -28,7 +28,7 @@ def test_a_new_run_takes_the_first_free_number_and_touches_nothing(tmp_path, run
     run("custom", "last.ckpt")
     (tmp_path / "custom-2").write_text("a file")
     run("custom-4")
-    assert [new_run(tmp_path, "custom").name for _ in range(2)] == ["custom-3", "custom-5"]
+    assert [new_run(tmp_path, "custom").name for _ in range(2)] == ["custom-3", "custom-4"]
     assert (tmp_path / "custom-2").read_text() == "a file"
 
 

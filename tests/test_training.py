@@ -327,6 +327,25 @@ def test_truncated_image(train, shapes, tmp_path, workers):
     assert not list((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_few_unreadable_training_images_are_replaced(train, tmp_path, workers, caplog):
+    make_shapes(tmp_path / "many", train=20, val=3, size=64)
+    broken = tmp_path / "many" / "train" / "000003.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    train("fit", "--trainer.max_epochs=3", f"--data.workers={workers}", root=tmp_path / "many")
+    said = [r.getMessage() for r in caplog.records if "000003.png" in r.getMessage()]
+    assert len(said) == 1 and "truncated" in said[0]
+
+
+def test_an_unreadable_validation_image_is_an_error(train, shapes, tmp_path):
+    root = change(shapes, tmp_path / "copy", lambda coco: None)
+    image = root / "val" / "000001.png"
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"000001\.png is truncated") as raised:
+        train("fit", root=root)
+    assert "\n" not in str(raised.value)
+
+
 def with_a_moon(shapes, copy):
     """The shapes with a fifth class, of which there is none."""
     return change(shapes, copy, lambda coco: coco["categories"].append({"id": 99, "name": "moon"}))
