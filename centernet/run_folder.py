@@ -207,8 +207,14 @@ class RunFolder(Checkpoint):
     ) -> None:
         """Tell a person who stopped the run how to resume it."""
         self.signals.deferred = False
+        if not isinstance(exception, Stopped):
+            return
+        launcher = trainer.strategy.launcher
+        if not self.signals.requested and hasattr(launcher, "kill"):
+            # The processes that this one started, which wait for it.
+            launcher.kill(exception.signal)
         last = self.folder / "last.ckpt"
-        if isinstance(exception, Stopped) and last.exists():
+        if last.exists():
             exception.outcome = f"{last} is saved, resume with --ckpt_path last"
 
     def _rows(self) -> list[dict[str, Any]]:

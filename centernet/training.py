@@ -254,7 +254,12 @@ class TrainCLI(LightningCLI):
             callbacks.append(RichProgressBar(refresh_rate=5))
         kwargs["callbacks"] = [*_as_list(given.callbacks), *callbacks]
         if given.logger is not False:
-            kwargs["logger"] = [_Events(self.run, "", ""), *_as_list(given.logger)]
+            # Of what follows the checkpoint, TensorBoard shows what the resumed run writes.
+            purge = None if new else self._done["steps"] + 1
+            kwargs["logger"] = [
+                _Events(self.run, "", "", purge_step=purge),
+                *_as_list(given.logger),
+            ]
         return self._make_trainer(**kwargs)
 
     def _require_something_left(self, max_epochs: int | None) -> None:

@@ -300,3 +300,37 @@ def test_every_sample_of_coco_loads(test_data_root: Path, split, count, crowds):
     masks = [mask for target in targets for _, mask in target["ignore"]]
     assert crowds - 2 <= len(masks) <= crowds and all(mask.any() for mask in masks)
     assert all(0 <= label < 80 for target in targets for label, _ in target["ignore"])
+
+
+def test_a_training_image_that_cannot_be_read_is_replaced_alike_every_time(dataset):
+    data = dataset(augment=NONE, seed=3)
+    data.paths[2].write_bytes(data.paths[2].read_bytes()[:300])
+    samples = [data[epoch, 2] for epoch in (0, 1, 0)]
+    assert equal(samples[0], samples[2])
+    assert len({target["image_id"] for _, target in [data[e, 2] for e in range(20)]}) == 5
+    for _, target in samples:
+        assert target["image_id"] != 30
+        file, reason = target["unreadable"][0]
+        assert file == str(data.paths[2]) and "truncated" in reason
+    assert data[0, 1][1]["unreadable"] == []
+
+
+def test_a_dataset_without_a_readable_image_ends_with_an_error(dataset):
+    data = dataset(augment=NONE)
+    for path in data.paths:
+        path.write_bytes(b"")
+    with pytest.raises(InputError):
+        data[0, 0]
+
+
+def test_an_epoch_is_resumed_at_a_position_and_the_next_ones_are_whole():
+    for rank in range(2):
+        options = {"batch_size": 4, "shuffle": True, "seed": 1, "rank": rank, "world_size": 2}
+        unbroken, resumed = EpochSampler(13, **options), EpochSampler(13, **options)
+        resumed.start(2, 4)
+        for epoch in (2, 3):
+            unbroken.set_epoch(epoch)
+            resumed.set_epoch(epoch)
+            expected = list(unbroken)
+            assert list(resumed) == (expected[4:] if epoch == 2 else expected)
+            assert len(resumed) == len(expected) == 6

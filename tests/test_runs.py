@@ -1,9 +1,13 @@
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from centernet.errors import InputError
-from centernet.runs import changed_options, new_run, newest_run
+from centernet.runs import _release, changed_options, claim, new_run, newest_run, release_all
 
 
 @pytest.fixture
@@ -24,12 +28,78 @@ def test_runs_of_one_name_are_numbered(tmp_path):
     assert all(folder.is_dir() for folder in root.iterdir())
 
 
-def test_a_new_run_takes_the_first_free_number_and_touches_nothing(tmp_path, run):
+@pytest.fixture(autouse=True)
+def no_claims():
+    yield
+    release_all()
+
+
+def test_a_new_run_comes_after_the_newest_and_touches_nothing_of_others(tmp_path, run):
     run("custom", "last.ckpt")
     (tmp_path / "custom-2").write_text("a file")
     run("custom-4")
     assert [new_run(tmp_path, "custom").name for _ in range(2)] == ["custom-3", "custom-4"]
     assert (tmp_path / "custom-2").read_text() == "a file"
+
+
+def test_a_new_run_does_not_fill_a_gap_for_the_newest_run_has_the_highest_number(tmp_path, run):
+    run("custom-3", "last.ckpt")
+    assert new_run(tmp_path, "custom").name == "custom-4"
+
+
+def test_a_folder_that_was_left_without_a_checkpoint_is_used_again(tmp_path, run):
+    run("custom", "config.yaml", "metrics.csv", "events.out.tfevents.1", "last.ckpt.tmp")
+    assert new_run(tmp_path, "custom") == tmp_path / "custom"
+    assert not list((tmp_path / "custom").iterdir())
+
+
+@pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt", "notes.txt"])
+def test_a_folder_that_holds_anything_else_is_not(tmp_path, run, file):
+    run("custom", "config.yaml", file)
+    assert new_run(tmp_path, "custom") == tmp_path / "custom-2"
+    assert (tmp_path / "custom" / file).exists()
+
+
+def test_a_claim_ends_with_its_process_and_not_before(tmp_path):
+    code = (
+        "import sys, pathlib, centernet.runs as r; print(r.new_run(pathlib.Path(sys.argv[1]), 'a'),"
+        "flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as other:
+        folder = Path(other.stdout.readline().strip())
+        assert folder == tmp_path / "a" and not claim(folder)
+        assert new_run(tmp_path, "a") == tmp_path / "a-2"
+        other.kill()
+        other.wait()
+        assert claim(folder)
+
+
+def test_a_worker_process_does_not_hold_its_parents_claim(tmp_path):
+    folder = new_run(tmp_path, "a")
+    (reading, writing), (ready, tell) = os.pipe(), os.pipe()
+    worker = os.fork()
+    if not worker:
+        os.close(writing)
+        os.write(tell, b"x")
+        os.read(reading, 1)
+        os._exit(0)
+    try:
+        os.read(ready, 1)
+        _release(folder)
+        assert claim(folder)
+    finally:
+        os.close(writing)
+        os.waitpid(worker, 0)
+
+
+def test_releasing_deletes_a_folder_without_a_checkpoint_and_keeps_one_with(tmp_path):
+    empty, full = new_run(tmp_path, "a"), new_run(tmp_path, "b")
+    (empty / "config.yaml").touch()
+    (full / "last.ckpt").touch()
+    release_all()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_a_place_for_runs_that_is_no_folder_is_named(tmp_path):

@@ -1,6 +1,9 @@
 import csv
+import fcntl
 import json
 import logging
+import os
+import pickle
 import signal
 from pathlib import Path
 
@@ -526,6 +529,38 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--model.heatmap_loss=hinge"], "hinge"),
         (["--trainer.precision=bf16-true"], "bf16-mixed"),
         (["--trainer.enable_checkpointing=false"], "enable_checkpointing"),
+        (["--trainer.precision=64-true"], "64-true"),
+        (["--trainer.max_time=00:00:00:00"], "max_time"),
+        (["--trainer.devices=-1"], "devices"),
+        (["--trainer.devices=0"], "devices"),
+        (["--trainer.devices=2", "--trainer.sync_batchnorm=true"], "sync_batchnorm"),
+        (["--trainer.accelerator=tpu"], "torch_xla"),
+        (["--trainer.strategy=nonsense"], "nonsense"),
+        (["--trainer.limit_train_batches=0.01"], "limit_train_batches"),
+        *(
+            ([f"--trainer.{option}"], option.replace("=", " ").replace("true", "True"))
+            for option in (
+                "max_epochs=0",
+                "max_steps=0",
+                "min_epochs=-1",
+                "min_steps=-1",
+                "check_val_every_n_epoch=0",
+                "check_val_every_n_epoch=-1",
+                "val_check_interval=0.5",
+                "val_check_interval=10",
+                "num_sanity_val_steps=-2",
+                "limit_train_batches=0",
+                "limit_train_batches=-1",
+                "limit_val_batches=-1",
+                "accumulate_grad_batches=0",
+                "gradient_clip_val=-1",
+                "log_every_n_steps=-1",
+                "overfit_batches=1",
+                "reload_dataloaders_every_n_epochs=1",
+                "use_distributed_sampler=true",
+                "barebones=true",
+            )
+        ),
     ],
 )
 def test_mistakes_in_options(train, tmp_path, options, said):
@@ -533,6 +568,95 @@ def test_mistakes_in_options(train, tmp_path, options, said):
         train("fit", *options)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["num_sanity_val_steps=2", "check_val_every_n_epoch=5"],
+        ["limit_val_batches=1", "limit_train_batches=1", "log_every_n_steps=0"],
+        ["accumulate_grad_batches=3", "gradient_clip_val=1", "profiler=simple"],
+        ["detect_anomaly=true", "deterministic=true", "enable_model_summary=true"],
+        ["fast_dev_run=2"],
+    ],
+)
+def test_options_that_work(train, options):
+    run = train("fit", "--trainer.max_epochs=2", *(f"--trainer.{o}" for o in options))
+    names = {path.name for path in (run / "runs" / "tiny").iterdir()}
+    assert {"best.ckpt", "last.ckpt", "metrics.csv"} <= names
+    assert rows_of(run / "runs" / "tiny")[-1]["AP"]
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"code"])
+def test_a_file_that_is_no_checkpoint_is_named_in_one_line(train, tmp_path, command, content):
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(pickle.dumps({"state_dict": Canary()}) if content == b"code" else content)
+    with pytest.raises(InputError, match=r"bad\.ckpt") as raised:
+        train(command, f"--ckpt_path={path}")
+    assert "\n" not in str(raised.value) and not (tmp_path / "canary").exists()
+
+
+class Canary:
+    def __reduce__(self):
+        return os.mkdir, ("canary",)
+
+
+def test_resuming_a_finished_run_says_so_and_touches_nothing(train, capsys):
+    run = train("fit", "--trainer.max_epochs=2") / "runs" / "tiny"
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    for option in ("max_epochs=2", "max_epochs=1", "max_steps=3"):
+        capsys.readouterr()
+        train("fit", f"--trainer.{option}", "--ckpt_path=last")
+        (said,) = capsys.readouterr().out.splitlines()
+        assert str(run.relative_to(run.parents[1])) in said and option.split("=")[0] in said
+        assert f"of {option[-1]}" in said
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_a_run_that_another_process_trains_cannot_be_resumed(train):
+    run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
+    handle = os.open(run, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(InputError, match=r"another process .*runs/tiny"):
+            train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")
+    finally:
+        os.close(handle)
+
+
+def test_a_checkpoint_within_an_epoch_needs_the_same_batches(train, monkeypatch):
+    options = ["--trainer.max_epochs=2", "--data.batch_size=2"]
+    with monkeypatch.context() as stopping:
+        stop_after_step(stopping, 3)
+        with pytest.raises(Stopped):
+            train("fit", *options)
+    with pytest.raises(InputError, match=r"epoch of 5 batches.* has 2"):
+        train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")
+
+
+def test_a_stop_before_the_first_step_leaves_nothing(train, monkeypatch, tmp_path):
+    def stop(self, *_):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(RunFolder, "on_train_start", stop)
+    with pytest.raises(Stopped) as stopped:
+        train("fit", "--trainer.max_epochs=1")
+    assert "nothing" in stopped.value.outcome and not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(0, set()), (1e-9, {1, 2, 3, 4})])
+def test_checkpoints_within_an_epoch_come_as_often_as_asked(train, monkeypatch, minutes, expected):
+    saved, original = set(), RunFolder._save_last
+
+    def save(self, trainer):
+        saved.add(trainer.global_step)
+        original(self, trainer)
+
+    monkeypatch.setattr(RunFolder, "_save_last", save)
+    options = ["--trainer.max_epochs=1", "--data.batch_size=2"]
+    train("fit", *options, f"--checkpoint_minutes={minutes}")
+    assert saved == expected | {5}
 
 
 def test_a_training_cut_short_says_that_nothing_was_validated(train, capsys):
