@@ -20,6 +20,7 @@ from centernet.entries import (
     short,
 )
 from centernet.errors import InputError
+from centernet.files import read_text
 from centernet.regions import Box, Region, parse_segmentation
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,7 @@ def load_json(path: str | Path) -> Any:
         InputError: the file cannot be read or is no JSON.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
+        return json.loads(read_text(path))
     except OSError as error:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
     except ValueError as error:

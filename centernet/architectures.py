@@ -1,8 +1,10 @@
 """The detectors by name: what network an architecture means, and which loss trains it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
+
+import torch
 
 from centernet.backbones import HOURGLASS
 from centernet.errors import InputError
@@ -39,6 +41,16 @@ def make_network(architecture: Mapping[str, Any]) -> Network:
     networks = [network for network, _ in DETECTORS.values()]
     own = {key: value for key, value in architecture.items() if key != "detector"}
     return _called(DETECTORS[name][0], own, networks)
+
+
+def tensor_shapes(make: Callable[[], Network]) -> dict[str, torch.Size]:
+    """Shapes of the tensors of a network by name, without allocating them.
+
+    Args:
+        make: makes the network.
+    """
+    with torch.device("meta"):
+        return {name: value.shape for name, value in make().state_dict().items()}
 
 
 def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any) -> DetectionLoss:

@@ -3,16 +3,19 @@
 import os
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from centernet.architectures import make_network
+from centernet.architectures import make_network, tensor_shapes
+from centernet.descriptions import check_description, check_tensors
+from centernet.entries import is_integer, short
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import open_regular, whole
 from centernet.network import Network
 
 # The entry of a checkpoint that says how to build its network: {"model": its architecture,
@@ -31,10 +34,13 @@ def read_file(path: str | Path) -> Any:
             values.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"), open_regular(path) as file:
+            _check_archive(file)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read weights {path}: {error.strerror or error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except pickle.UnpicklingError:
         raise InputError(
             f"{path} is damaged, no checkpoint, or holds code, which is not run: "
@@ -47,17 +53,28 @@ def read_file(path: str | Path) -> Any:
         ) from None
 
 
+def _check_archive(file: BinaryIO) -> None:
+    """Refuse an archive with compressed members, which torch does not write: it may be a bomb."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise InputError("the file is compressed, which no checkpoint is: unpack it")
+    file.seek(0)
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of ``train.py fit``.
 
     Raises:
-        InputError: as :func:`read_file`, or it is no checkpoint of this project.
+        InputError: as :func:`read_file`, it is no checkpoint of this project, or its description
+            holds an invalid value.
     """
     checkpoint = read_file(path)
     if not is_checkpoint(checkpoint):
         raise InputError(
             f"{path} is no checkpoint of this project: it does not say of which network it is"
         )
+    check_description(checkpoint[DESCRIPTION])
     return checkpoint
 
 
@@ -71,7 +88,7 @@ def is_checkpoint(content: Any) -> bool:
             "class_names": [*names],
             "image_size": [int(), int()] | None,
         }:
-            return model.get("num_classes") == len(names)
+            return is_integer(count := model.get("num_classes")) and count == len(names)
     return False
 
 
@@ -108,7 +125,7 @@ def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return {
         name.removeprefix(_PREFIX): value
         for name, value in checkpoint["state_dict"].items()
-        if name.startswith(_PREFIX)
+        if isinstance(name, str) and name.startswith(_PREFIX)
     }
 
 
@@ -116,17 +133,25 @@ def build_network(checkpoint: dict[str, Any]) -> Network:
     """The trained network of a checkpoint, in eval mode.
 
     Raises:
-        InputError: the weights are not those of the network that the checkpoint describes.
+        InputError: the description holds an invalid value, or the weights are not those of the
+            network that it describes.
     """
+    check_description(checkpoint[DESCRIPTION])
+    check_tensors(state := network_state(checkpoint))
     architecture = checkpoint[DESCRIPTION]["model"] | {"pretrained": False}
+    misfit = InputError(
+        f"the checkpoint's weights do not fit the network it names, {short(architecture)}: "
+        "was it made by another version?"
+    )
     try:
+        # A description of terabytes must not allocate them.
+        expected = tensor_shapes(lambda: make_network(architecture))
+        if expected != {name: value.shape for name, value in state.items()}:
+            raise misfit
         network = make_network(architecture)
-        network.load_state_dict(network_state(checkpoint))
-    except (TypeError, RuntimeError):
-        raise InputError(
-            f"the checkpoint's weights do not fit the network it names, {architecture}: "
-            "was it made by another version?"
-        ) from None
+        network.load_state_dict(state)
+    except (TypeError, RuntimeError, KeyError, NotImplementedError):
+        raise misfit from None
     network.class_names = tuple(checkpoint[DESCRIPTION]["class_names"])
     # Checkpoints of earlier versions do not have it.
     network.top_k = checkpoint[DESCRIPTION].get("top_k", network.top_k)

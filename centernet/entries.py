@@ -123,8 +123,8 @@ def as_flag(value: Any) -> bool | None:
     return bool(value) if value is None or value in (0, 1) else None
 
 
-def _is_text(value: Any) -> bool:
-    """Whether a value is text that UTF-8 can hold, which a lone surrogate is not."""
+def is_text(value: Any) -> bool:
+    """Whether a value is text that UTF-8 can hold; a lone surrogate is not."""
     if not isinstance(value, str):
         return False
     try:
@@ -135,7 +135,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    return is_integer(value) or _is_text(value)
+    return is_integer(value) or is_text(value)
 
 
 def _is_optional_id(value: Any) -> bool:
@@ -147,6 +147,8 @@ def _is_file_name(value: Any) -> bool:
     if not isinstance(value, str) or "\0" in value:
         return False
     path = PurePath(value)
+    if path.is_absolute() or os.path.normpath(value).split(os.sep)[0] == "..":
+        return False
     try:
         length = len(os.fsencode(value))
         longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
@@ -173,7 +175,7 @@ _FLAG = _Field(False, lambda value: as_flag(value) is not None, "0 or 1")
 _FIELDS = {
     "images": {
         "id": _ID,
-        "file_name": _Field(True, _is_file_name, "the name of a file"),
+        "file_name": _Field(True, _is_file_name, "the name of a file in the folder of images"),
         "width": _SIDE,
         "height": _SIDE,
     },

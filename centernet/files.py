@@ -1,8 +1,12 @@
-"""Files that are whole or not there at all."""
+"""Atomic writes, and reading of regular files alone."""
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from centernet.errors import InputError
 
@@ -31,3 +35,32 @@ def whole(path: str | Path) -> Iterator[Path]:
             raise
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file for reading bytes, at once: a pipe without a writer does not block.
+
+    Raises:
+        OSError: the file cannot be read, or is a folder, a pipe or a device.
+        ValueError: the name holds a null byte.
+    """
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return file
+
+
+def read_text(path: str | Path, *, errors: str = "strict") -> str:
+    """The text of a regular UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    with open_regular(path) as file:
+        return file.read().decode("utf-8-sig", errors)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

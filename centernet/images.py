@@ -1,12 +1,14 @@
 """Image files to pixels, upright and RGB, and a clear word where that fails."""
 
+import io
 import os
 import re
-import warnings
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError
+from centernet.files import open_regular
+from centernet.image_headers import check_pixels, max_pixels, read_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,11 +34,9 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # A segment of a JPEG's header: its marker and its length, which counts itself.
 _JPEG_SEGMENT = re.compile(rb"\xff([^\x00\xff])(..)", re.DOTALL)
 _JPEG_SCAN = b"\xda"
-_EXIF_ORIENTATION = 0x0112
-_TURNED = range(5, 9)  # orientations that lay a standing image down
-# Formats that OpenCV turns and whose size Pillow gives before turning. It gives TIFF's after, and
-# OpenCV leaves AVIF as it is.
-_TURNED_LATER = ("JPEG", "MPO", "PNG", "WEBP")
+_MOST_BYTES = 2**31 - 1  # OpenCV counts them in an int
+# Bytes of a file without a readable header that are searched for the reason.
+_MOST_HEADER = 1 << 20
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
@@ -44,19 +46,20 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Grey becomes three equal channels, an alpha channel is dropped, 16 bits are scaled to 8.
 
     Args:
-        path: any format that OpenCV reads.
+        path: JPEG, PNG, WebP, TIFF, BMP, PNM, JPEG 2000, AVIF or GIF.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing, is not an image, or ends too early.
+        InputError: the file is missing, is not an image, ends too early, or has more pixels than
+            :func:`centernet.image_headers.max_pixels`.
     """
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read image {path}: {reason}") from None
+    image_size(path)  # Neither a bomb nor a huge file of another kind is read.
+    with _opened(path) as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise InputError(f"image {path} is larger than {_MOST_BYTES:,} bytes: compress it")
     return decode_image(data, path)
 
 
@@ -66,36 +69,53 @@ def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
         raise InputError(
             f"image {name} is truncated ({len(data)} bytes): replace it or leave it out"
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
-    except cv2.error:
-        image = None
+    size = read_size(io.BytesIO(data))
+    image = None
+    if size is not None:
+        check_pixels(size, name, data)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        except (cv2.error, MemoryError):
+            image = None
     if image is None:
-        raise InputError(f"{name} is not an image that OpenCV can read ({len(data)} bytes)")
+        raise _no_image(name, len(data))
     return image
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width that :func:`read_image` would find, mostly from the file's header alone.
+    """Height and width that :func:`read_image` would find, from the file's header alone.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, is not an image, or has too many pixels.
     """
-    from PIL import Image
+    with _opened(path) as file:
+        size = read_size(file)
+        if size is None:
+            file.seek(0)
+            if _ends_early(file.read(_MOST_HEADER)):
+                count = os.fstat(file.fileno()).st_size
+                raise InputError(
+                    f"image {path} is truncated ({count} bytes): replace it or leave it out"
+                )
+            raise _no_image(path, os.fstat(file.fileno()).st_size)
+    check_pixels(size, path)
+    return size
 
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _TURNED
-                known = not turned or image.format in _TURNED_LATER
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # PIL knows other formats than OpenCV, and balks at very large images.
-        known = False
-    if not known:
-        return read_image(path).shape[:2]
-    return (width, height) if turned else (height, width)
+        with open_regular(path) as file:
+            yield file
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read image {path}: {reason}") from None
+
+
+def _no_image(name: str | Path, size: int) -> InputError:
+    return InputError(f"{name} is not an image that OpenCV can read ({size} bytes)")
 
 
 def for_each_image(
@@ -103,17 +123,50 @@ def for_each_image(
 ) -> dict[Path, Result]:
     """Call a function once with each of the paths, in several threads; return what it returns.
 
+    Images that are in memory at once have no more than :func:`max_pixels` pixels together.
+
     Args:
-        read: the function.
+        read: the function, which reads the image.
         paths: of image files.
         progress: show a progress bar; by default where there is a terminal.
     """
     paths = list(dict.fromkeys(paths))
     disable = None if progress is None else not progress
+    budget = _PixelBudget(max_pixels())
+
+    def read_within_budget(path: Path) -> Result:
+        with budget.reserved(path):
+            return read(path)
+
     with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 1)) as pool:
-        results = pool.map(read, paths)
+        results = pool.map(read_within_budget, paths)
         bar = tqdm(results, "images", len(paths), disable=disable, leave=False, unit="image")
         return dict(zip(paths, bar, strict=True))
+
+
+class _PixelBudget:
+    """Lets threads decode as many images at once as have no more than ``most`` pixels together."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserved(self, path: Path) -> Iterator[None]:
+        try:
+            height, width = image_size(path)
+        except InputError:
+            height = width = 0  # reading it fails as quickly
+        pixels = height * width
+        with self._changed:
+            self._changed.wait_for(lambda: pixels <= self._free)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
 
 
 def load_image(image: "ImageLike", *, bgr: bool = False) -> NDArray[np.uint8]:

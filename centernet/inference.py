@@ -116,12 +116,13 @@ def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> 
     """Cut boxes to their image.
 
     Detections of which nothing is left, as those in the padding of the input, are dropped; so are
-    those of score 0, which only fill up the list.
+    those of score 0, which only fill up the list, and those whose box or score is not finite.
 
     Args:
         found: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), and others by detection.
         image_size: (height, width).
     """
     boxes, seen = geometry.cut_to_canvas(found["boxes"], image_size)
-    seen &= found["scores"] > 0
+    seen &= (found["scores"] > 0) & np.isfinite(found["scores"])
+    seen &= np.isfinite(found["boxes"]).all(1)
     return {name: values[seen] for name, values in ({**found, "boxes": boxes}).items()}

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from centernet import class_names
 from centernet.annotations import shortened
+from centernet.architectures import tensor_shapes
 from centernet.backbones import HOURGLASS
 from centernet.checkpoints import read_file
+from centernet.descriptions import check_tensors
 from centernet.errors import InputError
 from centernet.model import CenterNet
 
@@ -154,6 +156,7 @@ def state_dict_of(content: Any) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
     ):
         raise InputError(_FOREIGN)
+    check_tensors(state)
     return state
 
 
@@ -166,10 +169,12 @@ def convert(
     """The network whose released state dict this is; arguments and errors as for :func:`load`."""
     released = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
     family = _family(released)
-    network = CenterNet(**_architecture(family, released))
+    architecture = _architecture(family, released)
+    shapes = tensor_shapes(lambda: CenterNet(**architecture))
+    names = {ours: _released_name(ours, family) for ours in shapes if ours not in ("mean", "std")}
+    _check({name: shapes[ours] for ours, name in names.items()}, released, family)
+    network = CenterNet(**architecture)
     state = network.state_dict()
-    names = {ours: _released_name(ours, family) for ours in state if ours not in ("mean", "std")}
-    _check({name: state[ours].shape for ours, name in names.items()}, released, family)
     network.load_state_dict(
         state | {ours: released[name] for ours, name in names.items() if name in released}
     )

@@ -37,14 +37,14 @@ def load_weights(path: str | Path) -> tuple[Network, tuple[int, int] | None]:
         InputError: the file is missing, damaged, or neither of the two.
     """
     content = read_file(path)
-    if is_checkpoint(content):
-        size = content[DESCRIPTION]["image_size"]
-        network, size = build_network(content), size and tuple(size)
-    else:
-        try:
+    try:
+        if is_checkpoint(content):
+            size = content[DESCRIPTION]["image_size"]
+            network, size = build_network(content), size and tuple(size)
+        else:
             network, size = official.convert(official.state_dict_of(content)), None
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not all(value.isfinite().all() for value in network.state_dict().values()):
         log.warning(
             "%s holds weights that are not finite (NaN), which find nothing: train anew", path

@@ -33,7 +33,9 @@ def prepare(downloads: Path, output: Path) -> Conversion:
         found = {split.name: len(split.coco["images"]) for split in splits}
         if found != IMAGES:
             raise InputError(f"{ARCHIVE.url} has changed: it holds {found} images, not {IMAGES}")
-        return convert([without_doubles(s) for s in splits], output, image_folder="images")
+        return convert(
+            [without_doubles(s) for s in splits], output, images="link", image_folder="images"
+        )
 
 
 def without_doubles(split: Split) -> Split:

@@ -31,7 +31,9 @@ def prepare(downloads: Path, output: Path) -> Conversion:
         old, new = folder / "VOCdevkit" / "VOC2007", folder / "VOCdevkit" / "VOC2012"
         trainval, test = voc.read(old, lists=("trainval", "test"), names=VOC)
         (more,) = voc.read(new, lists=("trainval",), names=VOC)
-        return convert([join("trainval", [trainval, more]), test], output, image_folder="images")
+        return convert(
+            [join("trainval", [trainval, more]), test], output, images="link", image_folder="images"
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 import os
 import pickle
+import resource
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +150,110 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"cannot write .*best\.ckpt, is the disk full"):
         save_file(checkpoint(), tmp_path / "best.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "hf-hub:evil/model",
+        "hf_hub:evil/model",
+        "timm/resnet18",
+        "local-dir:/tmp/x",
+        "x" * 10**6,
+        "",
+    ],
+)
+def test_a_backbone_of_a_file_is_a_name_in_timms_registry(tmp_path, backbone, monkeypatch):
+    def connect(*_, **__):
+        raise AssertionError("it reached for the internet")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    good = checkpoint()
+    bad = described(model=good[DESCRIPTION]["model"] | {"backbone": backbone})
+    torch.save(bad, tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match="backbone") as error:
+        Detector.load(tmp_path / "w.ckpt", device="cpu")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("image_size", value) for value in ([10**9, 32], [-32, 32], [True, 32], [32, 2**70])),
+        *(("top_k", value) for value in (0, -1, 100_001, "9", True, 1.5, None)),
+        *(("thresholds", value) for value in (3, [0.5], [0.5, "x"], [float("nan"), 0.5], {0: 0.5})),
+        *(("class_names", value) for value in (["a", 7], ["a", "\ud800"], [["a"], "b"])),
+        *(("neck_channels", value) for value in ([10**9] * 3, [8, 8], "abc", [8, -8, 8], None)),
+        *(("head_channels", value) for value in (10**9, 0, "8", None, torch.zeros(1))),
+        *(("heads", value) for value in ({"heatmap": 9}, {"a.b": 1}, {7: 1}, [1], {"x": 10**9})),
+        *(("deformable", value) for value in (None, "yes", [])),
+        *(("backbone", value) for value in (None, 7, [])),
+    ],
+)
+def test_a_description_with_a_wrong_value_is_refused(tmp_path, key, value):
+    good = checkpoint()
+    if key in ("image_size", "top_k", "thresholds", "class_names"):
+        bad = described(**{key: value})
+    else:
+        bad = described(model=good[DESCRIPTION]["model"] | {key: value})
+    torch.save(bad, tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match=key) as error:
+        Detector.load(tmp_path / "w.ckpt", device="cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"neck_channels": [65536] * 3},
+        {"head_channels": 65536},
+        {"backbone": "vit_giant_patch14_224"},
+    ],
+)
+def test_a_network_larger_than_the_weights_is_not_allocated(changes):
+    good = checkpoint()
+    with pytest.raises(InputError):
+        build_network(described(model=good[DESCRIPTION]["model"] | changes))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6  # kilobytes
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: torch.empty(tensor.shape, device="meta"),
+        lambda tensor: torch.zeros(1).expand(tensor.shape),
+        lambda tensor: tensor[:1],
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+        lambda tensor: "text",
+        lambda tensor: None,
+    ],
+)
+def test_weights_that_are_no_plain_tensors_are_refused(tmp_path, damage):
+    bad = checkpoint()
+    name = next(n for n, v in bad["state_dict"].items() if v.ndim == 4)
+    bad["state_dict"][name] = damage(bad["state_dict"][name])
+    torch.save(bad, tmp_path / "w.ckpt")
+    with pytest.raises(InputError) as error:
+        Detector.load(tmp_path / "w.ckpt", device="cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_other_keys_of_any_type_do_no_harm(tmp_path):
+    odd = checkpoint() | {7: 1, (1, 2): "x"}
+    odd["state_dict"][7] = torch.zeros(1)
+    torch.save(odd, tmp_path / "w.ckpt")
+    Detector.load(tmp_path / "w.ckpt", device="cpu")
+
+
+def test_a_compressed_archive_is_refused(tmp_path):
+    torch.save(checkpoint(), tmp_path / "w.ckpt")
+    with (
+        zipfile.ZipFile(tmp_path / "w.ckpt") as old,
+        zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(InputError, match="compressed"):
+        Detector.load(tmp_path / "bomb.ckpt", device="cpu")

@@ -54,7 +54,6 @@ def test_coco_to_coco_keeps_everything(coco, tmp_path):
             assert b == {"area": a["bbox"][2] * a["bbox"][3]} | a
     assert conversion.messages == []
     assert "train       2 images        1 boxes      2 ignore regions" in str(conversion)
-    assert os.stat(tmp_path / "out" / "train" / "a.png").st_nlink == 2
 
 
 def test_coco_to_yolo_says_what_is_lost(coco, tmp_path):
@@ -181,18 +180,18 @@ def test_names_of_images_stay_apart_and_inside(tmp_path):
     root = tmp_path / "in"
     files = ["x/a.png", "y/a.png", "a.jpg", "A.png", "b c.png"]
     write_coco(root / "train.json", root, files)
-    write_coco(root / "val.json", root, ["../a.png", "x/a.png"])
+    write_coco(root / "val.json", root, ["z/a.png", "x/a.png"])
     convert(root, tmp_path / "voc", format="voc")
     found = read_dataset(tmp_path / "voc")
     assert [i["file_name"] for i in found["train"].coco["images"]] == [
         "a.png", "y_a.png", "train_a.jpg", "train_A-2.png", "b_c.png",
     ]  # fmt: skip
-    assert [i["file_name"] for i in found["val"].coco["images"]] == ["val_a.png", "x_a.png"]
+    assert [i["file_name"] for i in found["val"].coco["images"]] == ["z_a.png", "x_a.png"]
     convert(root, tmp_path / "yolo", format="yolo")
     names = tree(tmp_path / "yolo" / "images")
     assert names == [
         "train/A-2.png", "train/a.jpg", "train/b c.png", "train/x/a.png", "train/y/a.png",
-        "val/a.png", "val/x/a.png",
+        "val/x/a.png", "val/z/a.png",
     ]  # fmt: skip
     assert {n.rpartition(".")[0] for n in names} == {
         n.rpartition(".")[0] for n in tree(tmp_path / "yolo" / "labels")
@@ -220,11 +219,11 @@ def test_one_folder_for_the_images_of_all_splits(coco, tmp_path):
     }
 
 
-@pytest.mark.parametrize("images", ["copy", "none"])
+@pytest.mark.parametrize("images", ["copy", "link", "none"])
 def test_images_are_copied_or_left_where_they_are(coco, tmp_path, images):
     conversion = convert(coco, out := tmp_path / "out", images=images)
-    if images == "copy":
-        assert (out / "train" / "a.png").stat().st_nlink == 1
+    if images != "none":
+        assert (out / "train" / "a.png").stat().st_nlink == (2 if images == "link" else 1)
         assert (out / "train" / "a.png").read_bytes() == (coco / "train" / "a.png").read_bytes()
     else:
         assert tree(out / "annotations") == ["instances_train.json", "instances_val.json"]
@@ -238,7 +237,7 @@ def test_where_links_cannot_be_made_there_are_copies(coco, tmp_path, monkeypatch
         raise OSError("other device")
 
     monkeypatch.setattr(os, "link", refuse)
-    conversion = convert(coco, tmp_path / "out")
+    conversion = convert(coco, tmp_path / "out", images="link")
     assert conversion.messages == ["3 images copied, for they could not be linked from here"]
     assert (tmp_path / "out" / "val" / "c.png").stat().st_size
 
@@ -270,7 +269,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path, annotation, message):
     ("options", "message"),
     [
         ({"format": "csv"}, "format must be one of coco, yolo, voc, got 'csv'"),
-        ({"images": "move"}, "images must be one of link, copy, none, got 'move'"),
+        ({"images": "move"}, "images must be one of copy, link, none, got 'move'"),
         ({"only": ["bird"]}, "no class 'bird'"),
         ({"val_fraction": 0.5}, "validation split already, of 1 images"),
         ({"val_fraction": 1.5}, "between 0 and 1, got 1.5"),
@@ -294,8 +293,8 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(coco, tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "link", full)
-    monkeypatch.setattr("shutil.copyfile", full)
+    monkeypatch.setattr(os, "copy_file_range", full)
+    monkeypatch.setattr("shutil.copyfileobj", full)
     with pytest.raises(InputError, match=r"cannot write .*out: No space left"):
         convert(coco, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
@@ -476,3 +475,49 @@ def test_fields_of_any_depth_are_converted_or_refused(tmp_path, depth):
         assert convert(tmp_path / "train.json", tmp_path / "out").splits
     except InputError as error:
         assert "nested" in str(error) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.png", "x/../../secret.png"])
+def test_names_that_lead_out_of_the_dataset_are_refused(tmp_path, name):
+    picture(tmp_path / "secret.png")
+    write_coco(tmp_path / "in" / "train.json", tmp_path / "in", ["a.png"])
+    content = json.loads((tmp_path / "in" / "train.json").read_text())
+    content["images"].append({"id": 2, "file_name": name, "width": 60, "height": 40})
+    text(tmp_path / "in" / "train.json", json.dumps(content))
+    with pytest.raises(InputError, match=r"train\.json.*entry 1.*file_name"):
+        convert(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_names_that_lead_elsewhere_inside_the_dataset_are_made_relative(tmp_path, absolute):
+    root = tmp_path / "in"
+    file = picture(root / "photos" / "a.png")
+    name = str(file) if absolute else "../photos/a.png"
+    text(root / "annotations" / "instances_train.json", json.dumps(coco_content([name])))
+    split = read_dataset(root)["train"]
+    assert split.images == root and split.coco["images"][0]["file_name"] == "photos/a.png"
+    convert(root, tmp_path / "out")
+    assert tree(tmp_path / "out" / "train") == ["photos/a.png"]
+
+
+def test_a_file_that_is_no_image_is_refused(coco, tmp_path):
+    text(coco / "train" / "b.png", "password")
+    with pytest.raises(InputError, match=r"b\.png is not an image"):
+        convert(coco, tmp_path / "out")
+
+
+def test_links_to_the_outside_are_refused_unless_allowed(coco, tmp_path):
+    (coco / "train" / "b.png").unlink()
+    (coco / "train" / "b.png").symlink_to(picture(tmp_path / "secret.png"))
+    with pytest.raises(InputError, match=r"b\.png.*secret\.png.*--follow-links"):
+        convert(coco, tmp_path / "out")
+    convert(coco, tmp_path / "out", follow_links=True)
+    assert not (tmp_path / "out" / "train" / "b.png").is_symlink()
+
+
+def test_the_folder_of_images_may_be_a_link(coco, tmp_path):
+    (coco / "train").rename(tmp_path / "elsewhere")
+    (coco / "train").symlink_to(tmp_path / "elsewhere")
+    convert(coco, tmp_path / "out")
+    assert tree(tmp_path / "out" / "train") == ["a.png", "b.png"]

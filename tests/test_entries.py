@@ -44,7 +44,7 @@ def test_a_malformed_field_is_named_in_one_line(part, change):
     ("part", "change"),
     [
         *(("images", {"id": value}) for value in (0, -1, "1", "ä", 2**63 - 1)),
-        *(("images", {"file_name": name}) for name in ("a", "../a", "/x/ä.png", "x" * 255)),
+        *(("images", {"file_name": name}) for name in ("a", "b/../a", "x/ä.png", "x" * 255)),
         *(("images", {"width": value}) for value in (0, None, "60", True, -1, 60.5)),
         *(("categories", {"name": name}) for name in (7, "7", "", "ä")),
         *(("annotations", {"id": value}) for value in (None, 1.0, "a", 0)),

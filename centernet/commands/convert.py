@@ -19,7 +19,7 @@ conversion is needed: fit --data.root takes SOURCE as it is.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    from centernet.formats.convert import IMAGES
+    from centernet.formats.placing import IMAGES
     from centernet.formats.writers import WRITERS
 
     add = parser.add_argument
@@ -38,9 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--images",
         choices=IMAGES,
-        default="link",
-        help="hard links, which take no space (copies where they cannot be made); copies; or the "
-        "annotations alone (%(default)s)",
+        default="copy",
+        help="copies, which take no space where the file system can share blocks; hard links, "
+        "which are the source's own files; or the annotations alone (%(default)s)",
+    )
+    add(
+        "--follow-links",
+        action="store_true",
+        help="also take images that are links to files outside of SOURCE",
     )
     add(
         "--val-fraction",

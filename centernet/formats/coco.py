@@ -1,12 +1,14 @@
 """COCO JSON in the layouts it is found in: COCO's own, Roboflow's, CVAT's, a single file."""
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from centernet.annotations import Split, load_json
 from centernet.entries import entry_fault
 from centernet.errors import InputError
+from centernet.files import open_regular
 from centernet.formats.names import USUAL, split_name
 
 # COCO's own folder also holds annotations that are not boxes, of the same images.
@@ -71,14 +73,52 @@ def read_file(path: Path, *, images: Path | None = None, root: Path | None = Non
     if not name:
         notes.append(f"{path}: names no split, so it is taken as 'train'")
     if images is None:
-        images = _image_folder(path, folder, name, content["images"], notes)
+        base = _rebase(path, root, content["images"], notes)
+        images = base or _image_folder(path, folder, name, content["images"], notes)
     return Split(name or "train", images, content, path, notes)
+
+
+def _rebase(path: Path, root: Path, images: Sequence[Any], notes: list[str]) -> Path | None:
+    """Make file names that are absolute or begin with ``..`` relative to the dataset's folder.
+
+    Only those of files that exist inside that folder; others are left as they are, and refused as
+    invalid entries.
+
+    Returns:
+        The dataset's folder, to which all names are then relative; None if no name was changed.
+    """
+    names = [i["file_name"] for i in images if isinstance(i, dict) and _leads_out(i)]
+    top = os.path.abspath(root)
+    for base in dict.fromkeys((path.parent, path.parent.parent, root)):
+        files = {
+            name: os.path.normpath(os.path.join(os.path.abspath(base), name)) for name in names
+        }
+        if any(PurePath(f).is_relative_to(top) and os.path.isfile(f) for f in files.values()):
+            break
+    else:
+        return None
+    for image in images:
+        if isinstance(image, dict) and isinstance(name := image.get("file_name"), str):
+            file = PurePath(os.path.normpath(os.path.join(os.path.abspath(base), name)))
+            if "\0" not in name and file.is_relative_to(top):
+                image["file_name"] = file.relative_to(top).as_posix()
+    notes.append(f"{path}: file names as {names[0]} are read relative to {root}")
+    return root
+
+
+def _leads_out(image: dict[str, Any]) -> bool:
+    """Whether the file name is absolute or begins with ``..``, and otherwise valid."""
+    name = image.get("file_name")
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    return os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == ".."
 
 
 def _is_coco(path: Path) -> bool:
     # The lists may stand in any order; their names stand in any part of a large file.
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
     except OSError:
         return False
     return all(f'"{part}"'.encode() in content for part in ("images", "annotations", "categories"))

@@ -3,22 +3,19 @@
 import itertools
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from centernet.annotations import Split, is_ignore_region, shortened
 from centernet.errors import InputError
+from centernet.formats.placing import IMAGES, check_images, place_images
 from centernet.formats.preparing import tidy
 from centernet.formats.reading import read_dataset
 from centernet.formats.splitting import split_validation
 from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 
-IMAGES = ("link", "copy", "none")
 REPORT = "conversion.txt"
 # Bytes of a file's name, as Python decodes them.
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
@@ -61,7 +58,8 @@ def convert(
     format: str = "coco",
     only: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
-    images: str = "link",
+    images: str = "copy",
+    follow_links: bool = False,
     val_fraction: float | None = None,
     group_by: str | None = None,
     image_folder: str | None = None,
@@ -78,9 +76,10 @@ def convert(
         format: ``coco``, ``yolo`` or ``voc``.
         only: the classes to keep, by their old or new names.
         rename: new names of classes by old ones.
-        images: ``link`` makes hard links, which take no space and stay when the source goes, and
-            copies where the file system has none; ``copy`` always copies; ``none`` writes the
-            annotations alone.
+        images: ``copy``, which takes no space where the file system can share blocks; ``link``
+            makes hard links, through which changing a file in place changes the source's too, and
+            copies where the file system has none; ``none`` writes the annotations alone.
+        follow_links: also take images that are links to files outside of the source's folder.
         val_fraction: part of the training images to hold out for validation, always the same ones;
             images of one photograph stay together, see
             :func:`centernet.formats.splitting.split_validation`.
@@ -89,8 +88,8 @@ def convert(
         image_folder: where the images go, in place of what the format has; one name for all splits.
 
     Raises:
-        InputError: the source cannot be used, images are missing, or the output is in the way or
-            cannot be written.
+        InputError: the source cannot be used, images are missing, are no images or are links to
+            the outside, or the output is in the way or cannot be written.
     """
     output = Path(output)
     for name, value, known in (("format", format, tuple(WRITERS)), ("images", images, IMAGES)):
@@ -100,7 +99,9 @@ def convert(
         raise InputError(f"--group-by {group_by!r} has no effect without --val-fraction: give both")
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
+    root = None
     if isinstance(source, str | Path):
+        root = Path(source) if Path(source).is_dir() else None
         splits = list(read_dataset(source, only=only, rename=rename).values())
     else:
         splits = list(source)
@@ -109,7 +110,7 @@ def convert(
     messages = [note for split in splits for note in split.notes]
     messages += [f"{split.name}: {line}" for split, lines in tidied for line in lines]
     if images != "none":
-        _check_images(splits)
+        check_images(splits, root, follow_links=follow_links)
     if val_fraction is not None:
         splits, about = split_validation(splits, val_fraction, group_by=group_by)
         messages += about
@@ -119,18 +120,6 @@ def convert(
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
     return Conversion(output, format, splits, messages)
-
-
-def _check_images(splits: Sequence[Split]) -> None:
-    files = [
-        split.images / image["file_name"] for split in splits for image in split.coco["images"]
-    ]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(files)} images are missing, the first is {missing[0]}: "
-            "put them there, or convert the annotations alone (--images none)"
-        )
 
 
 def _write(
@@ -154,7 +143,7 @@ def _write(
         if images == "none":
             messages.append(f"no images are written; they are in {_folders(splits)}")
         else:
-            messages += _place_images(splits, renamed, folder, place, images)
+            messages += place_images(_pairs(splits, renamed, folder, place), images)
         if report := [*so_far, *messages]:
             text = "".join(f"{line}\n" for line in report)
             (folder / REPORT).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -168,27 +157,15 @@ def _folders(splits: Sequence[Split]) -> str:
     return ", ".join(dict.fromkeys(str(split.images) for split in splits))
 
 
-def _place_images(
-    splits: Sequence[Split], renamed: Sequence[Split], folder: Path, place: str, images: str
-) -> list[str]:
-    pairs = [
+def _pairs(
+    splits: Sequence[Split], renamed: Sequence[Split], folder: Path, place: str
+) -> list[tuple[Path, Path]]:
+    """Every image file, and where it goes."""
+    return [
         (old.images / before["file_name"], folder / place.format(new.name) / after["file_name"])
         for old, new in zip(splits, renamed, strict=True)
         for before, after in zip(old.coco["images"], new.coco["images"], strict=True)
     ]
-    copied = 0
-    for source, target in tqdm(pairs, "images", unit="image", disable=None):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if images == "copy":
-                raise OSError
-            os.link(source.resolve(), target)
-        except OSError:
-            shutil.copyfile(source, target)
-            copied += 1
-    if copied and images == "link":
-        return [f"{copied} images copied, for they could not be linked from here"]
-    return []
 
 
 def _with_file_names(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from centernet.errors import InputError
+from centernet.files import read_text
 from centernet.images import SUFFIXES
 
 USUAL = ("train", "val", "test")  # splits
@@ -44,7 +45,7 @@ def lines_of(path: Path) -> list[str]:
         InputError: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return read_text(path).splitlines()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

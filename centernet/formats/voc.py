@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from centernet.annotations import Split
 from centernet.entries import image_sides
 from centernet.errors import InputError
+from centernet.files import open_regular
 from centernet.formats.names import (
     USUAL,
     first_folder,
@@ -26,6 +27,7 @@ from centernet.images import image_size
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
+_MAX_XML = 50 << 20  # bytes
 _DEEPEST = 3  # levels of folders to look at, the source's own included
 _LISTS = Path("ImageSets", "Main")
 # VOC's own files count pixels from 1 and include the last; all other programs write corners.
@@ -85,11 +87,27 @@ def _xml_folder(folder: Path) -> Path | None:
         # Other programs' XML has another root, as CVAT's <annotations>.
         try:
             first = next((folder / name).glob("*.xml"), None)
-            if first and re.search(rb"<annotation[\s>]", first.read_bytes()[:500]):
+            if first and re.search(rb"<annotation[\s>]", _start_of(first)):
                 return folder / name
-        except PermissionError:
-            continue  # as lost+found
+        except OSError:
+            continue  # as lost+found, or a folder of that name
     return None
+
+
+def _start_of(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(500)
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    """The root of an XML file; entities, of which a few lines can fill any memory, are refused."""
+    with open_regular(path) as file:
+        data = file.read(_MAX_XML + 1)
+    if len(data) > _MAX_XML:
+        raise ValueError(f"it has more than {_MAX_XML:,} bytes")
+    if b"<!ENTITY" in data.replace(b"\0", b""):  # UTF-16 has null bytes between
+        raise ValueError("it declares entities")
+    return ElementTree.fromstring(data)
 
 
 def _lists(root: Path, chosen: Sequence[str] | None) -> dict[str, tuple[list[str], list[str]]]:
@@ -164,13 +182,16 @@ class _Part:
         for stem in tqdm(self.ids, desc=f"reading {self.name}", delay=1, disable=None, leave=False):
             path = xml_folder / f"{stem}.xml"
             try:
-                root = ElementTree.parse(path).getroot()
+                if ".." in Path(stem).parts or Path(stem).is_absolute():
+                    raise ValueError("it lies outside of the dataset")
+                root = _parse(path)
             except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-                # The last two are of an encoding that is not supported.
+                # The last two are also of an encoding that is not supported.
                 reason = getattr(error, "strerror", None) or error
                 self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
                 continue
-            named = _text(root, "filename") or f"{stem}.jpg"
+            # Some programs write the path that the image had elsewhere.
+            named = PureWindowsPath(_text(root, "filename") or "").name or f"{stem}.jpg"
             # A name that the image had elsewhere may be another image's here.
             is_own = named in files and Path(named).stem == stem
             file = named if is_own else there.get(stem, named)

@@ -13,11 +13,13 @@ from tqdm import tqdm
 from centernet.annotations import Split
 from centernet.entries import is_integer, short
 from centernet.errors import InputError
+from centernet.files import open_regular, read_text
 from centernet.formats.names import first_folder, images_in, lines_of, split_name
 from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
 _MAX_REASON = 200  # characters of a parser's message
+_MAX_YAML = 1 << 20  # bytes; the parser takes seconds for that
 _MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
@@ -71,9 +73,25 @@ def read(source: Path) -> list[Split]:
     return splits
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """A safe loader without merge keys (``<<``), of which a few lines can fill any memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse what the base class merges."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "merge keys (<<) are not supported", node.start_mark
+            )
+        super().flatten_mapping(node)
+
+
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        with open_regular(path) as file:
+            data = file.read(_MAX_YAML + 1)
+        if len(data) > _MAX_YAML:
+            raise ValueError(f"it has more than {_MAX_YAML:,} bytes")
+        return yaml.load(data.decode("utf-8-sig"), _YamlLoader)
     except RecursionError:
         reason = "it is nested too deeply"
     except (OSError, ValueError, yaml.YAMLError, LookupError, AttributeError) as error:
@@ -248,7 +266,11 @@ class _Reader:
         return Split(self.name, folder, content, source, self.notes)
 
     def _labels(self, path: Path, width: int, height: int) -> Iterator[dict[str, Any]]:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        try:
+            text = read_text(path, errors="replace")
+        except OSError as error:
+            self.notes.append(f"{path}: left out its labels, {error.strerror or error}")
+            return
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip():
                 continue

@@ -1,0 +1,105 @@
+"""The description in a checkpoint, validated: a file from a stranger may hold any value."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from centernet.entries import is_integer, is_text, short
+from centernet.errors import InputError
+from centernet.model import BOX_HEADS
+
+_MAX_WIDTH = 65_536  # channels
+_MAX_CLASSES, _MAX_HEADS = 100_000, 100
+MAX_TOP_K = 100_000
+_MAX_SIDE = 8192  # pixels of the network input
+
+
+def check_description(description: Mapping[str, Any]) -> None:
+    """Validate the description of a network, except for options that no detector knows.
+
+    Raises:
+        InputError: a value has the wrong type or is out of range.
+    """
+    names, model = description["class_names"], description["model"]
+    checks = [
+        ("class_names", names, all(map(is_text, names)), "texts"),
+        ("image_size", size := description["image_size"],
+         size is None or all(_is_count(side, _MAX_SIDE) for side in size),
+         f"None or two integers from 1 to {_MAX_SIDE}"),
+        ("top_k", top_k := description.get("top_k", 1), _is_count(top_k, MAX_TOP_K),
+         f"an integer from 1 to {MAX_TOP_K}"),
+        ("thresholds", thresholds := description.get("thresholds"),
+         thresholds is None or _are_thresholds(thresholds, len(names)),
+         "a number from 0 to 1, or None, for each class"),
+        ("num_classes", count := model.get("num_classes"), _is_count(count, _MAX_CLASSES),
+         f"an integer from 1 to {_MAX_CLASSES}"),
+        *((key, model[key], isinstance(model[key], str), "text")
+          for key in ("detector", "backbone", "neck", "box_head") if key in model),
+        *((key, model[key], isinstance(model[key], bool), "True or False")
+          for key in ("deformable", "head_norm") if key in model),
+        ("head_channels", width := model.get("head_channels", 1), _is_count(width, _MAX_WIDTH),
+         f"an integer from 1 to {_MAX_WIDTH}"),
+        ("neck_channels", widths := model.get("neck_channels", [1, 1, 1]), _are_widths(widths),
+         f"three integers from 1 to {_MAX_WIDTH}"),
+        ("heads", heads := model.get("heads"), heads is None or _are_heads(heads, len(names)),
+         "channels by name, for the standard heads their own"),
+    ]  # fmt: skip
+    for key, value, is_valid, expected in checks:
+        if not is_valid:
+            raise InputError(
+                f"the checkpoint has {key} {short(value)}, which should be {expected}: "
+                "was it changed or made by another program?"
+            )
+
+
+def check_tensors(state: Mapping[str, Any]) -> None:
+    """Make sure that a state dict holds plain tensors by name: dense, in memory, not quantized.
+
+    Raises:
+        InputError: it does not.
+    """
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or not _is_plain(value):
+            kind = type(value).__name__
+            if isinstance(value, Tensor):
+                kind = f"a tensor ({value.layout}, {value.dtype}, on {value.device})"
+            raise InputError(f"{short(name)} in the weights is {kind}, not a plain tensor")
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor is dense and has its values in memory, each its own."""
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        return False
+    size = value.numel() * value.element_size()
+    return not value.is_complex() and size <= value.untyped_storage().nbytes()
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return is_integer(value) and 1 <= value <= most
+
+
+def _are_thresholds(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == count
+        and all(v is None or (isinstance(v, int | float) and 0 <= v <= 1) for v in values)
+    )
+
+
+def _are_widths(values: Any) -> bool:
+    is_list = isinstance(values, list | tuple) and len(values) == 3
+    return is_list and all(_is_count(value, _MAX_WIDTH) for value in values)
+
+
+def _are_heads(heads: Any, num_classes: int) -> bool:
+    if not isinstance(heads, dict) or len(heads) > _MAX_HEADS:
+        return False
+    standard = {"heatmap": num_classes}
+    for channels in BOX_HEADS.values():
+        standard |= channels
+    return all(
+        isinstance(name, str) and name.isidentifier() and _is_count(count, _MAX_WIDTH)
+        for name, count in heads.items()
+    ) and all(count == standard.get(name, count) for name, count in heads.items())

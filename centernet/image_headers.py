@@ -1,0 +1,125 @@
+"""Image sizes from file headers, and the limit on pixels that guards against decompression bombs."""
+
+import os
+import re
+import struct
+from typing import BinaryIO
+
+from PIL import Image
+
+from centernet.errors import InputError
+
+_VARIABLE = "CENTERNET_MAX_IMAGE_PIXELS"
+# What Pillow refuses, too: decoded it takes 537 MB.
+_DEFAULT_PIXELS = 178_956_970
+# What OpenCV reads in this package, in the order in which the first bytes are compared.
+_FORMATS = ("JPEG", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "GIF")
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PREFIX = 16
+_EXIF_ORIENTATION = 0x0112
+_TURNED = range(5, 9)  # orientations that swap height and width
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+# OpenCV ignores the orientation of all other formats.
+_TURNED_FORMATS = ("JPEG", "MPO", "TIFF", "WEBP")
+# Start of a JPEG 2000 codestream: its size and offset, which need not be those of the file's box.
+_CODESTREAM = re.compile(rb"\xff\x4f\xff\x51....(.{16})", re.DOTALL)
+
+
+def max_pixels() -> int:
+    """The most pixels that an image may have; CENTERNET_MAX_IMAGE_PIXELS sets another number.
+
+    Raises:
+        InputError: the variable is not a positive integer.
+    """
+    text = os.environ.get(_VARIABLE, str(_DEFAULT_PIXELS))
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise InputError(f"{_VARIABLE} must be a positive number of pixels, got {text!r}")
+    return int(text)
+
+
+def read_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Height and width of an image file that is open at its start; no pixel is decoded.
+
+    Returns:
+        The size after turning the image as its EXIF orientation says; None if the file is not an
+        image of a known format.
+    """
+    try:
+        start = file.read(_PREFIX)
+        file.seek(0)
+        height, width = _png_size(file) if start.startswith(_PNG_START) else _size(file, start)
+    except MemoryError:
+        raise
+    except Exception:
+        # Damaged headers raise a dozen types of exceptions in Pillow.
+        return None
+    return (int(height), int(width)) if height > 0 and width > 0 else None
+
+
+def check_pixels(size: tuple[int, int], name: object, data: bytes = b"") -> None:
+    """Raise InputError if an image has more pixels than :func:`max_pixels`.
+
+    Args:
+        size: (height, width) of the image.
+        name: of the image, for the message.
+        data: the content of the file, where it has been read.
+    """
+    pixels = max([size[0] * size[1], *_codestream_pixels(data)])
+    if pixels > (most := max_pixels()):
+        raise InputError(
+            f"image {name} has {size[1]}x{size[0]} = {pixels:,} pixels, more than {most:,}: "
+            f"scale it down, or set the environment variable {_VARIABLE}"
+        )
+
+
+def _size(file: BinaryIO, start: bytes) -> tuple[int, int]:
+    """Height and width by Pillow, without the limit of :func:`PIL.Image.open`."""
+    Image.init()
+    for name in _FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory and accept(start) is True:
+            break
+    else:
+        return 0, 0
+    with factory(file, "") as image:
+        if image.format == "TIFF":
+            # Pillow gives the size before or after turning, as its version is.
+            width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+        else:
+            width, height = image.size
+        turned = image.format in _TURNED_FORMATS and _is_turned(image)
+    return (width, height) if turned else (height, width)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_EXIF_ORIENTATION, 1) in _TURNED
+    except Exception:  # of damaged metadata, which decoders ignore
+        return False
+
+
+def _png_size(file: BinaryIO) -> tuple[int, int]:
+    """Height and width of a PNG; Pillow would decode it to find EXIF data after the pixels."""
+    file.seek(len(_PNG_START))
+    length, kind = struct.unpack(">I4s", file.read(8))
+    if kind != b"IHDR" or length != 13:
+        return 0, 0
+    width, height = struct.unpack(">II", file.read(13)[:8])
+    exif = Image.Exif()
+    file.seek(4, os.SEEK_CUR)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            exif.load(b"Exif\0\0" + file.read(length))
+        if kind in (b"eXIf", b"IEND"):
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    turned = exif.get(_EXIF_ORIENTATION, 1) in _TURNED
+    return (width, height) if turned else (height, width)
+
+
+def _codestream_pixels(data: bytes) -> list[int]:
+    if not data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return []
+    sizes = (struct.unpack(">4I", match[1]) for match in _CODESTREAM.finditer(data))
+    return [max(0, right - left) * max(0, bottom - top) for right, bottom, left, top in sizes]
