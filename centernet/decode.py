@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Most detections per image where nothing else is known; as many as COCO's evaluation counts.
-DEFAULT_TOP_K = 100
+DEFAULT_TOP_K, MAX_TOP_K = 100, 100_000
 
 
 def decode(

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from centernet.decode import MAX_TOP_K
 from centernet.entries import is_integer, is_text, short
 from centernet.errors import InputError
 from centernet.model import BOX_HEADS
 
 _MAX_WIDTH = 65_536  # channels
 _MAX_CLASSES, _MAX_HEADS = 100_000, 100
-MAX_TOP_K = 100_000
 _MAX_SIDE = 8192  # pixels of the network input
 
 

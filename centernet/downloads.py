@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import hashlib
 import http.client
+import lzma
 import shutil
 import tarfile
 import tempfile
@@ -29,7 +30,13 @@ _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
 # Seconds to wait before going on after a cut-off; a byte more than before starts them anew.
 _RETRY_AFTER = (1.0, 2.0, 4.0, 8.0)
-_DAMAGED = (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError)
+# The last two are of encrypted files and of unknown methods of compression.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError, EOFError, ValueError,
+    RuntimeError, NotImplementedError,
+)  # fmt: skip
+# Unpacked, an archive may have so many times its bytes, and so many more; images hardly shrink.
+_MOST_TIMES, _MOST_MORE = 50, 10**9
 
 
 @dataclass(frozen=True)
@@ -274,19 +281,33 @@ def _check(archive: Archive, path: Path, remedy: str) -> None:
         raise InputError(f"{path} is damaged ({broken}): {remedy}")
 
 
+def _most_bytes(path: Path, folder: Path) -> int:
+    """How many bytes the files of an archive may have together."""
+    most = _MOST_TIMES * path.stat().st_size + _MOST_MORE
+    return min(most, shutil.disk_usage(folder).free)
+
+
+def _check_total(total: int, most: int) -> None:
+    if total > most:
+        raise tarfile.TarError(f"its files have {total:,} bytes or more, and {most:,} are allowed")
+
+
 def _unpack(path: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as file:
             members = [m for m in file.infolist() if not m.is_dir() and wanted(m.filename)]
+            _check_total(sum(m.file_size for m in members), _most_bytes(path, folder))
             for member in tqdm(members, path.name, unit="file", disable=None):
                 file.extract(member, folder)
         return
+    total, most = 0, _most_bytes(path, folder)
     with tarfile.open(path) as file:
         for member in tqdm(file, path.name, unit="file", disable=None):
             if member.isfile() and wanted(member.name):
                 target = (folder / member.name).resolve()
                 if not target.is_relative_to(folder.resolve()):
                     raise tarfile.TarError(f"{member.name!r} would lie outside of it")
+                _check_total(total := total + member.size, most)
                 # Not by extract: its filter came with Python 3.11.4.
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.extractfile(member) as content, target.open("wb") as copy:

@@ -1,4 +1,4 @@
-"""Image sizes from file headers, and the limit on pixels that guards against decompression bombs."""
+"""Image sizes from file headers, and a limit on pixels against decompression bombs."""
 
 import os
 import re

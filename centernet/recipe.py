@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from centernet.annotations import image_sides
-from centernet.decode import DEFAULT_TOP_K
+from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
 
 # Cells that the typical object of the smallest class shall be wide.
 _CELLS = 6
@@ -123,4 +123,4 @@ def top_k_for(densest: int) -> int:
     """
     if densest <= DEFAULT_TOP_K:
         return DEFAULT_TOP_K
-    return DEFAULT_TOP_K * math.ceil(_MORE_DETECTIONS * densest / DEFAULT_TOP_K)
+    return min(MAX_TOP_K, DEFAULT_TOP_K * math.ceil(_MORE_DETECTIONS * densest / DEFAULT_TOP_K))

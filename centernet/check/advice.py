@@ -37,6 +37,7 @@ def limits(report: Report) -> list[str]:
         if best is None:
             continue
         over = sum(f.kind == "box-reaches-over" for f in content.findings)
+        over += content.unlisted["box-reaches-over"]
         per_image = np.bincount(content.image[grid.objects], minlength=1)
         causes = (
             (int(grid.lost.sum()), "lost behind a larger one of their class in the same cell"),

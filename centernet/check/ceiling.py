@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from centernet import geometry
 from centernet.annotations import read_coco
 from centernet.check.content import Content, usable
-from centernet.check.grid import Grid
+from centernet.check.grid import MAX_OBJECTS, Grid
 from centernet.decode import decode
 from centernet.evaluate import GroundTruth, average_precision, coco_results, image_order
 from centernet.inference import clip_to_image
@@ -44,12 +44,14 @@ def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
     Args:
         content: of the split.
         grid: of its objects.
-        most: look at so many images, evenly chosen; 0 for all.
+        most: look at so many images, evenly chosen; 0 for all. Those of more than ``MAX_OBJECTS``
+            objects are left out.
 
     Returns:
         The ceiling; None for a split without an object to find.
     """
-    images = np.flatnonzero(np.isfinite(grid.matrices[:, 0, 0]))
+    count = np.bincount(content.image[grid.objects], minlength=len(content.files))
+    images = np.flatnonzero(np.isfinite(grid.matrices[:, 0, 0]) & (count <= MAX_OBJECTS))
     images = _by_id(content, images[_first_of_id(content)[images]])
     if most and len(images) > most:
         images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]

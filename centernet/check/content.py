@@ -1,7 +1,7 @@
 """A split's entries as flat arrays, and what is wrong with the entries as such."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ from centernet.entries import (
 )
 from centernet.errors import InputError
 from centernet.regions import parse_segmentation
+
+MAX_LISTED = 10_000  # findings of one kind in a split
 
 
 @dataclass
@@ -41,7 +43,8 @@ class Content:
         malformed: (m,) bool, whose box is not four numbers.
         region: (m,) bool, crowd and ignore regions, which are no objects.
         usable: (m,) bool, what training keeps; see :mod:`centernet.check.boxes`.
-        findings: what is wrong.
+        findings: what is wrong, at most ``MAX_LISTED`` of each kind.
+        unlisted: by kind, how many more there are.
     """
 
     split: Split
@@ -58,6 +61,8 @@ class Content:
     region: NDArray[np.bool_]
     usable: NDArray[np.bool_]
     findings: list[Finding] = field(default_factory=list)
+    unlisted: Counter[str] = field(default_factory=Counter)
+    _listed: Counter[str] = field(default_factory=Counter)
 
     @property
     def objects(self) -> NDArray[np.bool_]:
@@ -66,6 +71,10 @@ class Content:
 
     def add(self, kind: str, what: str, *, image: int = -1, annotation: int = -1) -> None:
         """Note a finding about the image or annotation at these positions."""
+        if self._listed[kind] >= MAX_LISTED:
+            self.unlisted[kind] += 1
+            return
+        self._listed[kind] += 1
         box, annotation_id = None, None
         if annotation >= 0:
             image = int(self.image[annotation]) if image < 0 else image
@@ -74,6 +83,13 @@ class Content:
                 box = tuple(self.boxes[annotation].tolist())
         of_image = (self.files[image], self.image_ids[image]) if image >= 0 else (None, None)
         self.findings.append(Finding(kind, self.split.name, what, *of_image, annotation_id, box))
+
+    def add_each(self, kind: str, annotations: NDArray, describe: Callable[[int], str]) -> None:
+        """Note a finding about each annotation; only those that are listed are described."""
+        room = MAX_LISTED - self._listed[kind]
+        for annotation in annotations[:room].tolist():
+            self.add(kind, describe(annotation), annotation=annotation)
+        self.unlisted.update({kind: max(0, len(annotations) - room)})
 
     def name(self, annotation: int) -> str:
         """Class of the annotation at this position."""
@@ -133,11 +149,14 @@ def _unknown_to_train(contents: Sequence[Content]) -> None:
 
 def _read(split: Split, names: tuple[str, ...]) -> Content:
     findings: list[Finding] = []
+    unlisted: Counter[str] = Counter()
     images, categories, annotations = (
-        list(_valid(split, part, findings)) for part in ("images", "categories", "annotations")
+        list(_valid(split, part, findings, unlisted))
+        for part in ("images", "categories", "annotations")
     )
     position = {image["id"]: i for i, image in reversed(list(enumerate(images)))}
-    label = {c["id"]: names.index(str(c["name"])) for c in reversed(categories)}
+    label_of = {name: i for i, name in enumerate(names)}
+    label = {c["id"]: label_of[str(c["name"])] for c in reversed(categories)}
     boxes, faults = _boxes(split, annotations)
     content = Content(
         split=split,
@@ -156,9 +175,9 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
         region=np.array([is_ignore_region(annotation) for annotation in annotations], bool),
         usable=np.zeros(len(annotations), bool),
         findings=findings,
+        unlisted=unlisted,
     )
-    for i, what in faults.items():
-        content.add("box-malformed", what, annotation=i)
+    content.add_each("box-malformed", np.array([*faults], int), faults.__getitem__)
     for i in np.flatnonzero(content.region):
         try:
             parse_segmentation(annotations[i].get("segmentation"))
@@ -167,23 +186,29 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
     for note in split.notes:
         content.add("reading", note)
     _check_ids(content, categories)
-    for i in np.flatnonzero(content.image < 0):
-        content.add("annotation-without-image", f"image_id {short(annotations[i]['image_id'])}",
-                    annotation=i)  # fmt: skip
-    for i in np.flatnonzero(content.label < 0):
-        what = f"category_id {annotations[i]['category_id']}"
-        content.add("category-unknown", what, annotation=i)
+    for kind, missing, key in (
+        ("annotation-without-image", content.image < 0, "image_id"),
+        ("category-unknown", content.label < 0, "category_id"),
+    ):
+        content.add_each(
+            kind, np.flatnonzero(missing), lambda i, key=key: f"{key} {short(annotations[i][key])}"
+        )
     return content
 
 
 def _valid(
-    split: Split, part: str, findings: list[Finding] | None = None
+    split: Split,
+    part: str,
+    findings: list[Finding] | None = None,
+    unlisted: Counter[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The entries that training would take; the others are added to ``findings``."""
+    """The entries that training would take; the others are added to ``findings``, or counted."""
     for number, entry in enumerate(split.coco.get(part) or ()):
         fault = entry_fault(part, entry)
         if not fault:
             yield entry
+        elif findings is not None and len(findings) >= MAX_LISTED:
+            unlisted["entry-malformed"] += 1
         elif findings is not None:
             what = f"entry {number} of {part!r} {fault}"
             number = entry.get("id") if isinstance(entry, dict) and part == "annotations" else None

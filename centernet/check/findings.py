@@ -185,6 +185,11 @@ KINDS = {
         "objects of a class in neighbouring cells",
         "Their peaks melt into one unless the heatmap is very sharp.",
     ),
+    "image-crowded": Kind(
+        NOTE,
+        "images with more than 3000 objects",
+        "The ceiling is measured without them. Tile the images.",
+    ),
     "over-top-k": Kind(
         WARNING,
         "images with more objects than top_k",

@@ -12,6 +12,8 @@ from centernet.decode import DEFAULT_TOP_K
 from centernet.network import Network
 from centernet.preprocess import fit_input
 
+MAX_OBJECTS = 3000  # in an image on which the ceiling is measured, whose work is their square
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -99,20 +101,24 @@ def lay_out(
 def check_grid(content: Content, grid: Grid) -> None:
     """Note what the cells are too coarse for."""
     size = grid.size_cells
+
+    def describe(annotation: int) -> str:
+        width, height = size[np.searchsorted(grid.objects, annotation)]
+        return f"{shown(content, annotation)}, {width:.1f}x{height:.1f} cells"
+
     for kind, found in (
         ("object-below-cell", grid.below_cell),
         ("centre-collision", grid.lost),
         ("centre-shared", grid.shared),
         ("centre-neighbour", grid.neighbour & ~grid.lost),
     ):
-        for i in np.flatnonzero(found):
-            annotation = int(grid.objects[i])
-            what = f"{shown(content, annotation)}, {size[i, 0]:.1f}x{size[i, 1]:.1f} cells"
-            content.add(kind, what, annotation=annotation)
+        content.add_each(kind, grid.objects[found], describe)
     count = np.bincount(content.image[grid.objects], minlength=len(content.files))
     for image in grid.crowded:
         what = f"{count[image]} objects, top_k is {grid.top_k}"
         content.add("over-top-k", what, image=int(image))
+    for image in np.flatnonzero(count > MAX_OBJECTS).tolist():
+        content.add("image-crowded", f"{count[image]} objects", image=image)
 
 
 def _inputs(

@@ -17,6 +17,7 @@ from centernet.drawing import class_color
 
 # Of each kind of finding, how many are shown as pictures, and how many are listed.
 _MOST_CROPS, _MOST_LISTED = 4, 50
+_MOST_CLASSES = 1000
 
 
 def html(report: Report) -> str:
@@ -58,14 +59,14 @@ def _group(report: Report, kind: str, found: list) -> dict:
         "severity": severity,
         "title": title,
         "advice": text,
-        "count": len(found),
+        "count": len(found) + report.unlisted[kind],
         "listed": found[:_MOST_LISTED],
         "crops": list(islice((picture for picture in pictures if picture), _MOST_CROPS)),
     }
 
 
 def _classes(report: Report) -> list[dict]:
-    """One row per class, the most frequent first."""
+    """One row for each of the most frequent classes."""
     per_split = np.stack([counts(content) for content in report.contents])
     cells, below = sizes(report)
     total = per_split.sum(0)
@@ -83,5 +84,5 @@ def _classes(report: Report) -> list[dict]:
             "ceiling": best.exact["per_class"][label] if best else float("nan"),
             "off": best.off_by_one["per_class"][label] if best else float("nan"),
         }
-        for label in np.argsort(-total, kind="stable")
+        for label in np.argsort(-total, kind="stable")[:_MOST_CLASSES]
     ]

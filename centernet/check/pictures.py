@@ -16,7 +16,7 @@ from centernet.errors import InputError
 from centernet.images import read_image
 from centernet.inspector.encode import picture_uri
 
-_SAMPLES_PER_CLASS, _MOST_SAMPLES = 2, 16
+_SAMPLES_PER_CLASS, _MOST_SAMPLES, _MOST_OUTLINES = 2, 16, 1000
 _SAMPLE_SIDE, _CROP_SIDE = 560, 240
 # A crop shows so much around its box, times the box and at least in pixels.
 _AROUND, _AROUND_PIXELS = 1.0, 24
@@ -55,7 +55,7 @@ def samples(report: Report) -> list[Picture]:
         pixels = _pixels(content, image)
         if pixels is None:
             continue
-        own = np.flatnonzero(content.usable & (content.image == image))
+        own = np.flatnonzero(content.usable & (content.image == image))[:_MOST_OUTLINES]
         caption = f"{content.split.name}: {content.files[image]}"
         pictures.append(
             Picture(

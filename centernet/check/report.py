@@ -1,5 +1,6 @@
 """Everything that is found out about a dataset, in one object."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from centernet.check.classes import check_splits, counts, gathered
 from centernet.check.content import Content, read_contents, usable
 from centernet.check.duplicates import check_duplicates
 from centernet.check.files import check_files, check_orphans, check_sizes, read_files
-from centernet.check.findings import ERROR, SEVERITIES, Finding
+from centernet.check.findings import ERROR, KINDS, SEVERITIES, Finding
 from centernet.check.grid import Grid, check_grid, lay_out
 from centernet.errors import InputError
 from centernet.formats import read_dataset
@@ -58,7 +59,7 @@ class Report:
         ceilings: their best possible AP; None where there is no object.
         compared: name of the split that ``steps`` are about.
         steps: the resolutions, ascending.
-        findings: of all splits.
+        findings: of all splits; some of them where there are very many, see ``unlisted``.
     """
 
     dataset: Path
@@ -83,7 +84,13 @@ class Report:
 
     def count(self, severity: str) -> int:
         """How many findings are of that severity."""
-        return sum(finding.severity == severity for finding in self.findings)
+        more = sum(n for kind, n in self.unlisted.items() if KINDS[kind].severity == severity)
+        return more + sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def unlisted(self) -> Counter[str]:
+        """By kind, how many findings there are beside ``findings``."""
+        return sum((content.unlisted for content in self.contents), Counter())
 
 
 def check(
@@ -207,6 +214,7 @@ def as_dict(report: Report) -> dict[str, Any]:
                       for step in report.steps],
         },
         "findings": [finding.as_dict() for finding in report.findings],
+        "unlisted": dict(report.unlisted),
     }  # fmt: skip
 
 

@@ -36,7 +36,8 @@ def _findings(report: Report) -> list[str]:
     for kind, found in by_kind(report.findings).items():
         splits = ", ".join(dict.fromkeys(finding.split for finding in found))
         severity, title, _ = KINDS[kind]
-        lines.append(f"{severity:<8} {len(found):>6,}  {title} ({splits})")
+        count = len(found) + report.unlisted[kind]
+        lines.append(f"{severity:<8} {count:>6,}  {title} ({splits})")
         for finding in islice(found, _MOST_EXAMPLES if severity != "note" else 1):
             what = finding.what.replace(f"{report.dataset}{os.sep}", "")
             lines.append(_cut(f"{'':17}{_where(finding)}{what}".rstrip(": ")))

@@ -90,10 +90,8 @@ def _rebase(path: Path, root: Path, images: Sequence[Any], notes: list[str]) -> 
     names = [i["file_name"] for i in images if isinstance(i, dict) and _leads_out(i)]
     top = os.path.abspath(root)
     for base in dict.fromkeys((path.parent, path.parent.parent, root)):
-        files = {
-            name: os.path.normpath(os.path.join(os.path.abspath(base), name)) for name in names
-        }
-        if any(PurePath(f).is_relative_to(top) and os.path.isfile(f) for f in files.values()):
+        files = (os.path.normpath(os.path.join(os.path.abspath(base), name)) for name in names)
+        if any(PurePath(file).is_relative_to(top) and os.path.isfile(file) for file in files):
             break
     else:
         return None

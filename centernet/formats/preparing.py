@@ -68,6 +68,7 @@ def join(name: str, splits: Sequence[Split]) -> Split:
     """One split of several, ids anew; classes of the same name are the same."""
     root = Path(os.path.commonpath([split.images for split in splits]))
     names = list(dict.fromkeys(c["name"] for split in splits for c in split.coco["categories"]))
+    number = {name: i for i, name in enumerate(names, 1)}
     images, annotations = [], []
     for split in splits:
         prefix = split.images.relative_to(root)
@@ -81,7 +82,7 @@ def join(name: str, splits: Sequence[Split]) -> Split:
             new = {
                 "id": len(annotations) + 1,
                 "image_id": image_id[annotation["image_id"]],
-                "category_id": names.index(class_of[annotation["category_id"]]) + 1,
+                "category_id": number[class_of[annotation["category_id"]]],
             }
             annotations.append(annotation | new)
     categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]

@@ -38,6 +38,7 @@ def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
         What the format cannot hold, one line each.
     """
     names = class_names(splits)
+    label = {name: i for i, name in enumerate(names)}
     regions = outlines = cut = 0
     for split in splits:
         name_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}
@@ -50,8 +51,8 @@ def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
                 outlines += bool(annotation.get("segmentation"))
                 box, was_cut = _cut(annotation["bbox"], image)
                 cut += was_cut
-                label = names.index(name_of[annotation["category_id"]])
-                lines.append(f"{label} {_relative(box, image)}\n")
+                number = label[name_of[annotation["category_id"]]]
+                lines.append(f"{number} {_relative(box, image)}\n")
             file = folder / "labels" / split.name / image["file_name"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.with_suffix(".txt").write_text("".join(lines))
