@@ -1,8 +1,11 @@
 # `make` lists what there is. Needs Python 3.11 or newer and nothing else; `make PYTHON=python3.12 demo` picks one.
 PYTHON ?= python3
 BIN := .venv/bin
+FILES ?= 10000
+SEED ?= 0
+EXAMPLES ?= 1000
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all fuzz lint format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -15,6 +18,11 @@ test: lint ## run the checks and the quick tests
 
 test-all: lint ## the same with the slow tests
 	@$(BIN)/python -m pytest -m "slow or not slow"
+
+fuzz: .venv/dev.done ## read 10,000 damaged files, and try many datasets (FILES=, SEED=, EXAMPLES=)
+	@CENTERNET_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m "slow or not slow" \
+		tests/test_check_property.py tests/test_fit_property.py
+	@$(BIN)/python tests/fuzz/run.py --files $(FILES) --seed $(SEED)
 
 lint: .venv/dev.done ## check style and formatting
 	@$(BIN)/ruff check

@@ -16,11 +16,11 @@ _DEFAULT_PIXELS = 178_956_970
 _FORMATS = ("JPEG", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "GIF")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PREFIX = 16
-_EXIF_ORIENTATION = 0x0112
+_ORIENTATION = 0x0112
 _TURNED = range(5, 9)  # orientations that swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 # OpenCV ignores the orientation of all other formats.
-_TURNED_FORMATS = ("JPEG", "MPO", "TIFF", "WEBP")
+_TURNED_FORMATS = ("JPEG", "MPO", "WEBP")
 # Start of a JPEG 2000 codestream: its size and offset, which need not be those of the file's box.
 _CODESTREAM = re.compile(rb"\xff\x4f\xff\x51....(.{16})", re.DOTALL)
 
@@ -85,17 +85,31 @@ def _size(file: BinaryIO, start: bytes) -> tuple[int, int]:
         if image.format == "TIFF":
             # Pillow gives the size before or after turning, as its version is.
             width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+            turned = image.tag_v2.get(_ORIENTATION, 1) in _TURNED
         else:
             width, height = image.size
-        turned = image.format in _TURNED_FORMATS and _is_turned(image)
+            exif = image.info.get("exif", b"") if image.format in _TURNED_FORMATS else b""
+            turned = _orientation(exif) in _TURNED
     return (width, height) if turned else (height, width)
 
 
-def _is_turned(image: Image.Image) -> bool:
+def _orientation(exif: bytes) -> int:
+    """The orientation that EXIF data give, 1 to 8; 1 where they are damaged before they do.
+
+    Pillow gives up on damaged data, where OpenCV uses what comes before the damage.
+    """
+    data = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     try:
-        return image.getexif().get(_EXIF_ORIENTATION, 1) in _TURNED
-    except Exception:  # of damaged metadata, which decoders ignore
-        return False
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", data, at)
+            if tag == _ORIENTATION:
+                return value
+    except struct.error:
+        pass
+    return 1
 
 
 def _png_size(file: BinaryIO) -> tuple[int, int]:
@@ -105,16 +119,16 @@ def _png_size(file: BinaryIO) -> tuple[int, int]:
     if kind != b"IHDR" or length != 13:
         return 0, 0
     width, height = struct.unpack(">II", file.read(13)[:8])
-    exif = Image.Exif()
+    exif = b""
     file.seek(4, os.SEEK_CUR)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"eXIf":
-            exif.load(b"Exif\0\0" + file.read(length))
+            exif = file.read(length)
         if kind in (b"eXIf", b"IEND"):
             break
         file.seek(length + 4, os.SEEK_CUR)
-    turned = exif.get(_EXIF_ORIENTATION, 1) in _TURNED
+    turned = _orientation(exif) in _TURNED
     return (width, height) if turned else (height, width)
 
 

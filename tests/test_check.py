@@ -51,7 +51,8 @@ def laid_out(split, size=(64, 64), **options):
 def test_boxes_that_overlap_by_nine_tenths_are_alike():
     boxes = np.array([[0, 0, 100, 10], [9, 0, 100, 10], [11, 0, 100, 10], [0, 0, 100, 10]], float)
     found = {(min(a, b), max(a, b)): round(o, 3) for a, b, o in alike(boxes, np.array([0] * 4))}
-    # Of the two equal boxes only the first is compared: 91/100, 89/100 and, for the second and third, 89/91.
+    # Of the two equal boxes only the first is compared: 91/100, 89/100 and, for the second and
+    # third, 89/91.
     assert found == {(0, 1): 0.91, (0, 3): 1.0, (1, 2): 0.978}
     assert not list(alike(boxes, np.arange(4)))
     assert not list(alike(np.zeros((0, 4)), np.zeros(0)))

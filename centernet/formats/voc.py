@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
@@ -27,6 +28,7 @@ from centernet.images import image_size
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
+_LOOKED_AT = 20  # files of a folder, one of which must be VOC's
 _MAX_XML = 50 << 20  # bytes
 _DEEPEST = 3  # levels of folders to look at, the source's own included
 _LISTS = Path("ImageSets", "Main")
@@ -86,17 +88,21 @@ def _xml_folder(folder: Path) -> Path | None:
     for name in _XML_FOLDERS:
         # Other programs' XML has another root, as CVAT's <annotations>.
         try:
-            first = next((folder / name).glob("*.xml"), None)
-            if first and re.search(rb"<annotation[\s>]", _start_of(first)):
+            files = islice((folder / name).glob("*.xml"), _LOOKED_AT)
+            if any(re.search(rb"<annotation[\s>]", _start_of(file)) for file in files):
                 return folder / name
         except OSError:
-            continue  # as lost+found, or a folder of that name
+            continue  # as lost+found
     return None
 
 
 def _start_of(path: Path) -> bytes:
-    with open_regular(path) as file:
-        return file.read(500)
+    """The first bytes; none of a folder, a pipe or an unreadable file."""
+    try:
+        with open_regular(path) as file:
+            return file.read(500)
+    except OSError:
+        return b""
 
 
 def _parse(path: Path) -> ElementTree.Element:

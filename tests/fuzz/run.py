@@ -95,7 +95,7 @@ def _fuzz_in_process(
             if outcome in FAILURES:
                 _save(kind, seed, number, failures, f"{outcome} after {seconds:.2f} s\n{detail}")
             number += 1
-            if not detail and outcome == "hang" or outcome == "crash":
+            if (not detail and outcome == "hang") or outcome == "crash":
                 break
         process.kill()
         process.join()
