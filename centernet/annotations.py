@@ -25,6 +25,7 @@ from centernet.regions import Box, Region, parse_segmentation
 
 log = logging.getLogger(__name__)
 
+MAX_JSON = 2**31  # bytes; the values take ten times as many in memory
 _PARTS = ("images", "categories", "annotations")
 
 
@@ -101,7 +102,7 @@ def load_json(path: str | Path) -> Any:
         InputError: the file cannot be read or is no JSON.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path, most=MAX_JSON))
     except OSError as error:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
     except ValueError as error:

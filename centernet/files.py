@@ -51,15 +51,26 @@ def open_regular(path: str | Path) -> BinaryIO:
     return file
 
 
-def read_text(path: str | Path, *, errors: str = "strict") -> str:
-    """The text of a regular UTF-8 file, with or without a byte order mark.
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
 
     Raises:
-        OSError: as :func:`open_regular`.
-        UnicodeDecodeError: the file is not UTF-8.
+        OSError: as :func:`open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
-        return file.read().decode("utf-8-sig", errors)
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(path))
+        return file.read()
+
+
+def read_text(path: str | Path, *, errors: str = "strict", most: int = 100 << 20) -> str:
+    """The text of a regular UTF-8 file of at most ``most`` bytes, with or without a BOM.
+
+    Raises:
+        OSError: as :func:`read_bytes`.
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    return read_bytes(path, most).decode("utf-8-sig", errors)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

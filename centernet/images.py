@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError
-from centernet.files import open_regular
+from centernet.files import open_regular, read_bytes
 from centernet.image_headers import check_pixels, max_pixels, read_size
 
 if TYPE_CHECKING:
@@ -56,10 +56,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             :func:`centernet.image_headers.max_pixels`.
     """
     image_size(path)  # Neither a bomb nor a huge file of another kind is read.
-    with _opened(path) as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise InputError(f"image {path} is larger than {_MOST_BYTES:,} bytes: compress it")
+    with _readable(path):
+        data = read_bytes(path, _MOST_BYTES)
     return decode_image(data, path)
 
 
@@ -88,7 +86,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing, is not an image, or has too many pixels.
     """
-    with _opened(path) as file:
+    with _readable(path), open_regular(path) as file:
         size = read_size(file)
         if size is None:
             file.seek(0)
@@ -103,10 +101,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
+def _readable(path: str | Path) -> Iterator[None]:
+    """Raises InputError where the file cannot be read."""
     try:
-        with open_regular(path) as file:
-            yield file
+        yield
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         if isinstance(error, InputError):
             raise

@@ -128,6 +128,8 @@ class Video:
         if self.kind == "camera":
             self._source = int(source)
             self.name = str(self._source)
+        if self.kind == "video" and Path(source).is_fifo():
+            raise InputError(f"video {source} is a pipe, which cannot be read: give a file")
         self._open_capture, self._wait = open_capture, wait
         self._capture = open_capture(self._source)
         if not self._capture.isOpened():

@@ -28,6 +28,7 @@ from centernet.formats import read_dataset
 from centernet.images import for_each_image, image_size, read_image
 from centernet.inference import clip_to_image
 from centernet.recipe import top_k_for
+from centernet.sources import Video
 
 
 def png(width: int, height: int) -> bytes:
@@ -101,11 +102,13 @@ def test_images_in_memory_at_once_have_no_more_pixels_than_one_may(tmp_path, lim
 
 @pytest.mark.parametrize(
     "read",
-    [read_image, image_size, load_json, read_file],
+    [read_image, image_size, load_json, read_file, lambda path: Video(str(path))],
 )
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "unreadable"])
 def test_what_is_no_regular_file_does_not_block(tmp_path, read, kind):
     path = tmp_path / "a\nb.png"
+    if kind == "device" and "lambda" in read.__name__:
+        pytest.skip("cameras are devices")
     if kind == "unreadable" and os.geteuid() == 0:
         pytest.skip("root reads everything")
     match kind:
@@ -305,3 +308,23 @@ def test_messages_are_one_short_line_of_printable_text(name):
     message = str(InputError(f"cannot read {name}: give a file"))
     assert len(message) < 1000 and "\n" not in message and "\x1b" not in message
     assert message.startswith("cannot read ") and message.endswith(": give a file")
+
+
+@pytest.mark.parametrize("read", [read_image, load_json])
+def test_a_huge_empty_file_is_not_read(tmp_path, read):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(4, 4) if read is read_image else b"{")
+    os.truncate(path, 3 << 30)  # sparse: it takes no room
+    with pytest.raises(InputError, match="3,221,225,472 bytes"):
+        read(path)
+
+
+def test_very_many_classes_are_read_in_linear_time(tmp_path):
+    content = coco_content(["a.png"])
+    content["categories"] = [
+        {"id": i, "name": str(i), "supercategory": "x"} for i in range(1, 50_000)
+    ]
+    text(tmp_path / "train.json", json.dumps(content))
+    start = time.process_time()
+    assert len(read_dataset(tmp_path)["train"].coco["categories"]) == 49_999
+    assert time.process_time() - start < 5

@@ -1,14 +1,15 @@
 """COCO JSON in the layouts it is found in: COCO's own, Roboflow's, CVAT's, a single file."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from centernet.annotations import Split, load_json
+from centernet.annotations import MAX_JSON, Split, load_json
 from centernet.entries import entry_fault
 from centernet.errors import InputError
-from centernet.files import open_regular
+from centernet.files import read_bytes
 from centernet.formats.names import USUAL, split_name
 
 # COCO's own folder also holds annotations that are not boxes, of the same images.
@@ -115,8 +116,7 @@ def _leads_out(image: dict[str, Any]) -> bool:
 def _is_coco(path: Path) -> bool:
     # The lists may stand in any order; their names stand in any part of a large file.
     try:
-        with open_regular(path) as file:
-            content = file.read()
+        content = read_bytes(path, MAX_JSON)
     except OSError:
         return False
     return all(f'"{part}"'.encode() in content for part in ("images", "annotations", "categories"))
@@ -156,13 +156,15 @@ def _without_placeholders(splits: list[Split]) -> list[Split]:
         categories, annotations = split.coco["categories"], split.coco["annotations"]
         if any(entry_fault("categories", category) for category in categories):
             continue
-        used = {a["category_id"] for a in annotations if not entry_fault("annotations", a)}
+        children = Counter(p for c in categories if isinstance(p := c.get("supercategory"), str))
         for group in categories:
-            others = [c for c in categories if c is not group]
-            parents = [c.get("supercategory") for c in others]
-            is_parent = others and all(isinstance(p, str) and p == group["name"] for p in parents)
-            if is_parent and group["id"] not in used:
-                split.coco["categories"] = others
+            own = group.get("supercategory") == group["name"]
+            others = len(categories) - 1
+            if not others or children[group["name"]] - own < others:
+                continue
+            valid = (a for a in annotations if not entry_fault("annotations", a))
+            if not any(a["category_id"] == group["id"] for a in valid):
+                split.coco["categories"] = [c for c in categories if c is not group]
                 split.notes.append(
                     f"{split.source}: left out class {group['name']!r}, the group of all others"
                 )

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from centernet.annotations import Split
 from centernet.entries import image_sides
 from centernet.errors import InputError
-from centernet.files import open_regular
+from centernet.files import open_regular, read_bytes
 from centernet.formats.names import (
     USUAL,
     first_folder,
@@ -107,10 +107,7 @@ def _start_of(path: Path) -> bytes:
 
 def _parse(path: Path) -> ElementTree.Element:
     """The root of an XML file; entities, of which a few lines can fill any memory, are refused."""
-    with open_regular(path) as file:
-        data = file.read(_MAX_XML + 1)
-    if len(data) > _MAX_XML:
-        raise ValueError(f"it has more than {_MAX_XML:,} bytes")
+    data = read_bytes(path, _MAX_XML)
     if b"<!ENTITY" in data.replace(b"\0", b""):  # UTF-16 has null bytes between
         raise ValueError("it declares entities")
     return ElementTree.fromstring(data)

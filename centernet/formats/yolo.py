@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
 from centernet.annotations import Split
 from centernet.entries import is_integer, short
 from centernet.errors import InputError
-from centernet.files import open_regular, read_text
+from centernet.files import read_text
 from centernet.formats.names import first_folder, images_in, lines_of, split_name
+from centernet.formats.safe_yaml import load_yaml
 from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
-_MAX_REASON = 200  # characters of a parser's message
-_MAX_YAML = 1 << 20  # bytes; the parser takes seconds for that
 _MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
@@ -30,7 +28,7 @@ def find(source: Path) -> list[Path]:
         return [source] if source.suffix.lower() in (".yaml", ".yml") else []
     for path in sorted(source.glob("*.y*ml"), key=lambda p: (p.name != "data.yaml", p.name)):
         try:
-            content = _load(path)
+            content = load_yaml(path)
         except InputError:
             if path.name == "data.yaml":
                 return [path]  # without it the classes would have no names; reading it says why
@@ -73,35 +71,8 @@ def read(source: Path) -> list[Split]:
     return splits
 
 
-class _YamlLoader(yaml.SafeLoader):
-    """A safe loader without merge keys (``<<``), of which a few lines can fill any memory."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse what the base class merges."""
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, "merge keys (<<) are not supported", node.start_mark
-            )
-        super().flatten_mapping(node)
-
-
-def _load(path: Path) -> Any:
-    try:
-        with open_regular(path) as file:
-            data = file.read(_MAX_YAML + 1)
-        if len(data) > _MAX_YAML:
-            raise ValueError(f"it has more than {_MAX_YAML:,} bytes")
-        return yaml.load(data.decode("utf-8-sig"), _YamlLoader)
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except (OSError, ValueError, yaml.YAMLError, LookupError, AttributeError) as error:
-        # The last two are of explicit tags on other values, as in "!!int ''".
-        reason = " ".join(str(error).split())[:_MAX_REASON]
-    raise InputError(f"{path} cannot be read as YAML: {reason}")
-
-
 def _description(path: Path) -> dict[str, Any]:
-    content = _load(path)
+    content = load_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} does not describe a dataset: it should name train, val and names")
     if not isinstance(content.get("names"), list | dict) or not content["names"]:
