@@ -11,6 +11,7 @@ from centernet.errors import InputError
 
 # Pixels. Larger numbers are mistakes, and beyond what float32 and 64-bit areas can hold.
 MAX_PIXELS = 1e9
+_MAX_AREA = 1e10  # pixels; COCO's evaluation ignores larger objects
 _MAX_NAME, _MAX_PATH = 255, 2000  # bytes; file systems refuse more
 FLAGS = ("iscrowd", "ignore")
 _FLAG_TEXTS = {"0": False, "false": False, "1": True, "true": True}
@@ -88,9 +89,9 @@ def image_sides(image: dict[str, Any]) -> tuple[float, float]:
 
 
 def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
-    """The area of an annotation in pixels; that of its box where it gives no positive number."""
+    """The area of an annotation in pixels; that of its box where it gives no possible number."""
     area = as_number(annotation.get("area"))
-    return area if area and 0 < area < math.inf else box[2] * box[3]
+    return area if area and 0 < area <= _MAX_AREA else box[2] * box[3]
 
 
 def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:

@@ -23,6 +23,7 @@ from centernet.check.report import as_dict, check
 from centernet.checkpoints import read_file
 from centernet.decode import MAX_TOP_K
 from centernet.downloads import unpacked
+from centernet.entries import annotation_area
 from centernet.errors import InputError
 from centernet.formats import read_dataset
 from centernet.images import for_each_image, image_size, read_image
@@ -328,3 +329,17 @@ def test_very_many_classes_are_read_in_linear_time(tmp_path):
     start = time.process_time()
     assert len(read_dataset(tmp_path)["train"].coco["categories"]) == 49_999
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(("area", "expected"), [(1e300, 12), (1e11, 12), (9e9, 9e9), (0, 12)])
+def test_an_impossible_area_is_that_of_the_box(area, expected):
+    assert annotation_area({"area": area}, [1, 2, 3, 4]) == expected
+
+
+def test_a_report_without_an_ap_is_json(tmp_path):
+    box = [0, 0, 5e5, 5e5]  # too large for the evaluation
+    content = coco_content(["a.png"], [{"bbox": box}])
+    content["images"][0] |= {"width": 600_000, "height": 600_000}
+    text(tmp_path / "train.json", json.dumps(content))
+    report = check(tmp_path / "train.json", canvas_size=(32, 32), read_images=False)
+    json.dumps(as_dict(report), allow_nan=False)

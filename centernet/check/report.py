@@ -210,7 +210,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         },
         "resolutions": {
             "split": report.compared,
-            "steps": [vars(step) | {"canvas_size": list(step.canvas_size)}
+            "steps": [_plain(vars(step)) | {"canvas_size": list(step.canvas_size)}
                       for step in report.steps],
         },
         "findings": [finding.as_dict() for finding in report.findings],

@@ -58,8 +58,8 @@ def read_case(kind: str, path: Path) -> None:
     if kind in seeds.IMAGE_KINDS:
         pixels = read_image(path)
         size = image_size(path)
-        # A damaged header of WebP may not announce the EXIF data that OpenCV finds.
-        turned = size[::-1] if kind == "webp" else size
+        # Around damage, OpenCV may find or lose EXIF data that the header alone does not.
+        turned = size[::-1] if kind in ("webp", "png") else size
         assert pixels.shape[:2] in (size, turned), f"image_size {size}, pixels {pixels.shape}"
     elif kind in seeds.VIDEO_KINDS:
         for _, frame in zip(range(_MOST_FRAMES), Video(str(path)), strict=False):
