@@ -37,8 +37,6 @@ class CocoDetection(Dataset):
     Attributes:
         folder: of the images.
         truth: the annotations for evaluation; None for training.
-        size_multiple: without augmentation, both sides of inputs are multiples of this; set it to
-            the network's.
         name: of the annotation file, without its suffix, or of the split.
         source: the file or folder that the annotations were read from.
         class_names: names by label.
@@ -84,7 +82,7 @@ class CocoDetection(Dataset):
         self.folder, self.canvas_size, self.seed, self.stride = (
             Path(images), canvas_size, seed, stride,
         )  # fmt: skip
-        self.augment, self.size_multiple = augment, 32
+        self.augment, self._size_multiple = augment, 32
         coco = read_coco(annotations)
         self.truth = None if augment else GroundTruth(coco)
         self.class_names = tuple(class_names or names_by_label(coco))
@@ -116,6 +114,16 @@ class CocoDetection(Dataset):
     def num_objects(self) -> int:
         """How many boxes there are to learn from."""
         return sum(map(len, self._boxes))
+
+    @property
+    def size_multiple(self) -> int:
+        """What both sides of inputs without augmentation are multiples of; that of the network."""
+        return self._size_multiple
+
+    @size_multiple.setter
+    def size_multiple(self, multiple: int) -> None:
+        self._size_multiple = multiple
+        self.__dict__.pop("input_sizes", None)
 
     @cached_property
     def input_sizes(self) -> list[tuple[int, int]]:
@@ -162,6 +170,7 @@ class CocoDetection(Dataset):
         else:
             view = make_view(image, self.canvas_size, self.size_multiple)
             pixels, matrix = view.pixels, view.matrix
+            self._check_header(index, pixels.shape[:2])
         target = self._target(index, image.shape[:2], pixels.shape[:2], matrix)
         target["unreadable"] = unreadable
         return torch.from_numpy(pixels).permute(2, 0, 1), target
@@ -180,6 +189,15 @@ class CocoDetection(Dataset):
                 if not self.augment or len(unreadable) == 10:
                     raise
                 index = int(substitutes.integers(len(self)))
+
+    def _check_header(self, index: int, size: tuple[int, int]) -> None:
+        """Raise InputError if batches were formed for another size than the pixels have."""
+        expected = self.__dict__.get("input_sizes")
+        if expected and expected[index] != size:
+            raise InputError(
+                f"{self.paths[index]} has another size than its header says (a damaged EXIF "
+                "orientation?): save it again, or leave it out"
+            )
 
     def _varied(
         self, image: NDArray[np.uint8], rng: np.random.Generator

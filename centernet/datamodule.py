@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,13 +15,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.annotations import Split, is_ignore_region, read_coco
+from centernet.annotations import Split, image_sides, is_ignore_region, read_coco
 from centernet.augment import NONE, Augment
 from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
 from centernet.errors import InputError
 from centernet.formats.coco import read_file
 from centernet.formats.names import split_name
 from centernet.formats.reading import choose_classes, read_dataset, recognise
+from centernet.images import image_size
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for, top_k_for
 from centernet.stopping import ignore_stop_signals
@@ -120,8 +122,11 @@ class DetectionData(LightningDataModule):
         if self.image_size != "auto":
             size = self.image_size
             return (size, size) if isinstance(size, int) else tuple(size)
+        folder, annotations = self._source("train")
+        coco = read_coco(annotations)
+        coco["images"] = [_with_size(image, folder) for image in coco["images"]]
         size, why = canvas_size_for(
-            read_coco(self._source("train")[1]),
+            coco,
             stride=CenterNet.stride,
             multiple=CenterNet.size_multiple,
         )
@@ -272,6 +277,17 @@ class DetectionData(LightningDataModule):
         """Send the images; the few boxes follow when targets are made of them."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
+
+
+def _with_size(image: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An entry of ``images``, with the size of its file where it gives none."""
+    if math.isfinite(sum(image_sides(image))):
+        return image
+    try:
+        height, width = image_size(folder / image["file_name"])
+    except InputError:
+        return image
+    return image | {"height": height, "width": width}
 
 
 def data_of_config(config: str | Path, **changes: Any) -> DetectionData:

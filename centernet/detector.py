@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ from centernet.weights import load_weights
 
 if TYPE_CHECKING:
     from centernet.images import ImageLike
+
+
+# Batches of images that Detector.batch holds, to find those of one size among them.
+_WINDOW = 4
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,28 @@ class Detector:
         """Detect in several images; further arguments are those of a call.
 
         Args:
-            images: any number.
+            images: any number; some batches of them are in memory at a time.
             batch_size: most network inputs in one forward pass; those of one size share a pass.
             threshold: least score.
             bgr: whether the channels of arrays are in OpenCV's order.
             clip: cut boxes to their image.
         """
         require_at_least(1, batch_size=batch_size)
+        found: list[sv.Detections] = []
+        remaining = iter(images)
+        while window := list(islice(remaining, _WINDOW * batch_size)):
+            found += self._batch(window, batch_size, threshold, bgr, clip)
+        return found
+
+    def _batch(
+        self,
+        images: "Sequence[ImageLike]",
+        batch_size: int,
+        threshold: Threshold,
+        bgr: bool,
+        clip: bool,
+    ) -> list[sv.Detections]:
+        """All images at once, in passes of ``batch_size``."""
         pixels = [load_image(image, bgr=bgr) for image in images]
         views = [(i, view) for i, image in enumerate(pixels) for view in self._views(image)]
         found: list[list[Mapping[str, NDArray]]] = [[] for _ in pixels]

@@ -20,8 +20,8 @@ class Modes:
 
     Attributes:
         resolution: longest side that images are scaled to, in pixels; ``auto`` for the size that
-            the network was trained for; ``keep`` for the image's own size, on a canvas whose sides
-            are filled up to multiples of 32, as the original does it.
+            the network was trained for (``keep`` for weights of the original release); ``keep`` for
+            the image's own size, padded to larger multiples of 32, as the original does it.
         flip: look at the mirrored image too, and average heatmap and size.
         scales: look at the image scaled by each of these.
         top_k: most detections per image; ``auto`` for as many as the data that the network was

@@ -234,7 +234,7 @@ class CenterNetTask(LightningModule):
         data = self.trainer.datamodule
         log.info(
             "%d images with %d boxes for training, %d for validation, "
-            "%d classes (%s), canvas %dx%d",
+            "%d classes (%s), input %dx%d",
             len(data.train_set),
             data.train_set.num_objects,
             len(data.val_set),

@@ -172,6 +172,9 @@ class TrainCLI(LightningCLI):
         if has_names(network):
             self.options.data.class_names = list(network.class_names)
         self._take_image_size(size)
+        if size is None and self.options.model.test.resolution == "auto":
+            # Released weights take images in their own size, as the Detector does.
+            self.options.model.test.resolution = "keep"
         # A loss plays no part here, and the configuration's may be another detector's.
         for name in ("loss_weights", "heatmap_loss", "heatmap_loss_options"):
             self.options.model[name] = None

@@ -191,7 +191,7 @@ def test_check_from_the_command_line_to_the_page(shapes, tmp_path, capsys):
     options = ["--image-size", "64x96", "--output", tmp_path / "page.html", "--json"]
     status, said, _ = centernet_(["check", shapes, *options], capsys)
     assert status == 0 and said.count("\n") < 70 and max(map(len, said.splitlines())) <= 120
-    for part in ("can be trained on", "canvas 64x96, 16x24 cells", "circle", "ceiling", "*64x96",
+    for part in ("can be trained on", "64x96: 16x24 cells", "circle", "ceiling", "*64x96",
                  "what limits the ceiling", "one pixel off"):  # fmt: skip
         assert part in said
     numbers = json.loads((tmp_path / "page.json").read_text())

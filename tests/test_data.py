@@ -219,6 +219,21 @@ def test_a_larger_size_multiple_enlarges_validation_inputs(dataset):
     assert data.input_sizes == [(128, 128)] * 6 and data[3][0].shape == (3, 128, 128)
 
 
+def test_a_header_that_lies_about_the_size_is_named(dataset):
+    data = dataset()
+    assert data.input_sizes[1] == (64, 64)
+    cv2.imwrite(str(data.paths[1]), np.zeros((50, 75, 3), np.uint8))
+    with pytest.raises(InputError, match=re.escape(str(data.paths[1]))):
+        data[1]
+
+
+def test_another_size_multiple_gives_other_input_sizes(dataset):
+    data = dataset(canvas_size=(128, 128))
+    assert data.input_sizes[3] == (64, 128)
+    data.size_multiple = 128
+    assert data.input_sizes[3] == (128, 128)
+
+
 def test_collate_stacks_images_and_keeps_targets_apart(dataset):
     samples = [dataset(augment=NONE)[i] for i in range(3)]
     images, targets = collate(samples)

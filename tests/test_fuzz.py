@@ -28,7 +28,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path):
         ("raise KeyError", "traceback"),
         ("os.kill(os.getpid(), 9)", "crash"),
         ("bytearray(10**12)", "traceback"),
-        ("[i for i in range(10**8)]", "hang"),
+        ("any(iter(int, 1))", "hang"),
         ("os.mkdir(path.parent / 'code-was-executed')", "executed"),
     ],
 )

@@ -486,6 +486,21 @@ def test_options_that_nothing_uses_are_named(train, caplog, options, ignored):
     assert found == ignored
 
 
+def test_released_weights_are_validated_at_the_images_own_size(train, tmp_path, shapes):
+    """As the Detector takes them."""
+    torch.save({"state_dict": released_weights("res_18", num_classes=4)}, tmp_path / "w.pth")
+    train("validate", f"--ckpt_path={tmp_path / 'w.pth'}")
+    results = json.loads((tmp_path / "validate-instances_val" / "detections.json").read_text())
+    coco = json.loads((shapes / "annotations" / "instances_val.json").read_text())
+    detector, count = Detector.load(tmp_path / "w.pth", device="cpu"), 0
+    for image in coco["images"]:
+        found = detector(shapes / "val" / image["file_name"], threshold=0)
+        ours = [r["score"] for r in results if r["image_id"] == image["id"]]
+        assert ours == pytest.approx(found.confidence.tolist(), abs=1e-6)
+        count += len(ours)
+    assert count > 0
+
+
 def test_a_resumed_run_says_which_options_are_others_now(train, caplog):
     train("fit", "--trainer.max_epochs=1", "--model.heatmap_loss=focal")
     train("fit", "--trainer.max_epochs=2", "--ckpt_path=last")

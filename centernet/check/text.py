@@ -23,7 +23,7 @@ def page(report: Report) -> str:
     stride = report.grids[0].stride
     head = [
         f"{report.dataset}: {advice.verdict(report)}",
-        f"canvas {height}x{width}, {height // stride}x{width // stride} cells",
+        f"images are scaled to fit {height}x{width}: {height // stride}x{width // stride} cells",
         *_wrapped(report.why_this_size),
     ]
     parts = [head, _findings(report), _classes(report), _ceilings(report), _steps(report)]

@@ -67,12 +67,12 @@ def _size(split: Split, image: dict[str, Any]) -> dict[str, int]:
 def join(name: str, splits: Sequence[Split]) -> Split:
     """One split of several, ids anew; classes of the same name are the same."""
     root = Path(os.path.commonpath([split.images for split in splits]))
-    names = list(dict.fromkeys(c["name"] for split in splits for c in split.coco["categories"]))
+    names = list(dict.fromkeys(str(c["name"]) for s in splits for c in s.coco["categories"]))
     number = {name: i for i, name in enumerate(names, 1)}
     images, annotations = [], []
     for split in splits:
         prefix = split.images.relative_to(root)
-        class_of = {c["id"]: c["name"] for c in split.coco["categories"]}
+        class_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}
         image_id = {}
         for image in split.coco["images"]:
             image_id[image["id"]] = len(images) + 1

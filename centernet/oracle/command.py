@@ -54,7 +54,10 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"{dataset.source} ({dataset.name}): {len(dataset)} images, {dataset.num_objects} objects"
     )
-    print(f"canvas {size[0]}x{size[1]}, what is replaced by the ground truth is 'true'\n")
+    print(
+        f"images are scaled to fit {size[0]}x{size[1]}; "
+        "what is replaced by the ground truth is 'true'\n"
+    )
     print(table(rows))
     print(f"\n{_advice(rows)}")
     if options.json:
