@@ -233,8 +233,7 @@ class CenterNetTask(LightningModule):
         """Say what is trained on what."""
         data = self.trainer.datamodule
         log.info(
-            "%d images with %d boxes for training, %d for validation, "
-            "%d classes (%s), input %dx%d",
+            "%d images with %d boxes for training, %d for validation, %d classes (%s), input %dx%d",
             len(data.train_set),
             data.train_set.num_objects,
             len(data.val_set),
