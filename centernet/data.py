@@ -2,9 +2,8 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,15 @@ from centernet.annotations import Split, category_labels, names_by_label, read_c
 from centernet.augment import Augment
 from centernet.errors import InputError
 from centernet.evaluate import GroundTruth
-from centernet.images import image_size, read_image
-from centernet.preprocess import fit_input, make_view, same_size_batches
+from centernet.images import read_image
+from centernet.preprocess import make_view
 
 
 class CocoDetection(Dataset):
     """Images and boxes of a COCO annotation file.
 
-    With an augmentation, for training, every image is drawn at one size. Without, the input policy
-    of :mod:`centernet.preprocess` applies, and sizes differ with the images' proportions.
+    Every image is drawn at one size: with an augmentation for training, without it as the input
+    policy of :mod:`centernet.preprocess` says.
 
     Every image of the file is a sample, also those without objects. What sample i of epoch e looks
     like depends on (seed, e, i) alone, so neither workers nor processes nor a restart change the
@@ -60,8 +59,7 @@ class CocoDetection(Dataset):
         Args:
             images: folder of the images.
             annotations: COCO JSON, or a split of a dataset of another format.
-            canvas_size: (height, width) in pixels: of every training sample, or what images are
-                scaled to fit.
+            canvas_size: (height, width) of every sample in pixels.
             augment: random variation for training, perhaps :data:`centernet.augment.NONE`; None
                 for validation.
             class_names: labels are given in this order; by default in that of ascending category
@@ -82,7 +80,7 @@ class CocoDetection(Dataset):
         self.folder, self.canvas_size, self.seed, self.stride = (
             Path(images), canvas_size, seed, stride,
         )  # fmt: skip
-        self.augment, self._size_multiple = augment, 32
+        self.augment = augment
         coco = read_coco(annotations)
         self.truth = None if augment else GroundTruth(coco)
         self.class_names = tuple(class_names or names_by_label(coco))
@@ -114,25 +112,6 @@ class CocoDetection(Dataset):
     def num_objects(self) -> int:
         """How many boxes there are to learn from."""
         return sum(map(len, self._boxes))
-
-    @property
-    def size_multiple(self) -> int:
-        """What both sides of inputs without augmentation are multiples of; that of the network."""
-        return self._size_multiple
-
-    @size_multiple.setter
-    def size_multiple(self, multiple: int) -> None:
-        self._size_multiple = multiple
-        self.__dict__.pop("input_sizes", None)
-
-    @cached_property
-    def input_sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of each sample, for validation from the headers of the image files."""
-        if self.augment:
-            return [self.canvas_size] * len(self)
-        with ThreadPoolExecutor() as pool:
-            sizes = list(pool.map(image_size, self.paths))
-        return [fit_input(size, self.canvas_size, self.size_multiple)[1] for size in sizes]
 
     @property
     def labels(self) -> list[NDArray[np.int64]]:
@@ -168,9 +147,8 @@ class CocoDetection(Dataset):
             rng = np.random.default_rng([self.seed, epoch, index])
             pixels, matrix = self._varied(image, rng)
         else:
-            view = make_view(image, self.canvas_size, self.size_multiple)
+            view = make_view(image, self.canvas_size, multiple=1)
             pixels, matrix = view.pixels, view.matrix
-            self._check_header(index, pixels.shape[:2])
         target = self._target(index, image.shape[:2], pixels.shape[:2], matrix)
         target["unreadable"] = unreadable
         return torch.from_numpy(pixels).permute(2, 0, 1), target
@@ -189,15 +167,6 @@ class CocoDetection(Dataset):
                 if not self.augment or len(unreadable) == 10:
                     raise
                 index = int(substitutes.integers(len(self)))
-
-    def _check_header(self, index: int, size: tuple[int, int]) -> None:
-        """Raise InputError if batches were formed for another size than the pixels have."""
-        expected = self.__dict__.get("input_sizes")
-        if expected and expected[index] != size:
-            raise InputError(
-                f"{self.paths[index]} has another size than its header says (a damaged EXIF "
-                "orientation?): save it again, or leave it out"
-            )
 
     def _varied(
         self, image: NDArray[np.uint8], rng: np.random.Generator
@@ -243,33 +212,6 @@ def collate(samples: Sequence[tuple[Tensor, dict]]) -> tuple[Tensor, list[dict]]
     # them around.
     images = torch.stack([canvas.permute(1, 2, 0) for canvas in canvases]).permute(0, 3, 1, 2)
     return images, list(targets)
-
-
-class SameSizeBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of samples whose inputs have one size; every sample comes once."""
-
-    def __init__(
-        self,
-        keys: Iterable[tuple[int, int]],
-        input_sizes: Sequence[tuple[int, int]],
-        batch_size: int,
-    ) -> None:
-        """Divide samples into batches.
-
-        Args:
-            keys: (epoch, index) of the samples.
-            input_sizes: by index, see :attr:`CocoDetection.input_sizes`.
-            batch_size: most samples in a batch.
-        """
-        keys = list(keys)
-        batches = same_size_batches([input_sizes[index] for _, index in keys], batch_size)
-        self._batches = [[keys[i] for i in batch] for batch in batches]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self._batches)
-
-    def __len__(self) -> int:
-        return len(self._batches)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from centernet.annotations import Split, image_sides, is_ignore_region, read_coco
 from centernet.augment import NONE, Augment
-from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
+from centernet.data import CocoDetection, EpochSampler, collate
 from centernet.errors import InputError
 from centernet.formats.coco import read_file
 from centernet.formats.names import split_name
@@ -81,8 +81,7 @@ class DetectionData(LightningDataModule):
             val_annotations: COCO JSON of the validation images, or a split of another format.
             image_size: of the training samples, in pixels: one number, or height and width;
                 multiples of 32; or auto, which follows from the training images and their boxes,
-                see :mod:`centernet.recipe`. Validation scales images to fit this size and pads
-                each to the next multiples of 32.
+                see :mod:`centernet.recipe`. Validation scales images to fit this size.
             batch_size: images per step over all processes together.
             workers: processes that prepare samples, for each training process; by default one per
                 spare CPU core, at most 8.
@@ -232,14 +231,9 @@ class DetectionData(LightningDataModule):
         return self._loader(self.train_set, batch_size=self._batch_size_of_process, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
-        """Every image once, those of one input size together."""
-        self.val_set.size_multiple = self.trainer.lightning_module.model.size_multiple
-        batches = SameSizeBatches(
-            self._sampler(self.val_set, shuffle=False),
-            self.val_set.input_sizes,
-            self._batch_size_of_process,
-        )
-        return self._loader(self.val_set, batch_sampler=batches)
+        """Every image once, in order."""
+        sampler = self._sampler(self.val_set, shuffle=False)
+        return self._loader(self.val_set, batch_size=self._batch_size_of_process, sampler=sampler)
 
     @property
     def _batch_size_of_process(self) -> int:

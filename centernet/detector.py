@@ -89,8 +89,8 @@ class Detector:
         self.modes = Modes(**modes)
         sides = {"auto": image_size, "keep": None}
         resolution = self.modes.resolution
-        # (height, width) that images are scaled to fit in; None leaves them as they are.
-        self._fit = sides[resolution] if resolution in sides else (int(resolution),) * 2
+        # (height, width) or longest side that images are scaled to; None leaves them as they are.
+        self._fit = sides[resolution] if resolution in sides else int(resolution)
         self.top_k = network.top_k if self.modes.top_k == "auto" else self.modes.top_k
         self._network = network.eval().to(self.device)
         if self.modes.flip:

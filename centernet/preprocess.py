@@ -29,14 +29,14 @@ class InputView:
 
 
 def make_view(
-    image: NDArray[np.uint8], fit: tuple[int, int] | None, multiple: int, scale: float = 1.0
+    image: NDArray[np.uint8], fit: tuple[int, int] | int | None, multiple: int, scale: float = 1.0
 ) -> InputView:
     """Draw an image as network input.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        fit: (height, width) that the network was trained for, see :func:`fit_input`; None keeps the
-            image's own size, see :func:`keep_input`.
+        fit: (height, width) that the network was trained for, or a longest side, see
+            :func:`fit_input`; None keeps the image's own size, see :func:`keep_input`.
         multiple: both sides of the input are multiples of this.
         scale: enlarge the image by this factor beyond that.
     """
@@ -53,27 +53,30 @@ def make_view(
 
 
 def fit_input(
-    image_size: tuple[int, int], fit: tuple[int, int], multiple: int, scale: float = 1.0
+    image_size: tuple[int, int],
+    fit: tuple[int, int] | int,
+    multiple: int,
+    scale: float = 1.0,
 ) -> tuple[geometry.Matrix, tuple[int, int]]:
-    """Scale an image to fit the trained size, and pad it to the next multiples.
+    """Scale an image to fit the trained size, centered on black, as training does.
 
-    The scale is that of training before augmentation, so objects have the size that the network
-    learned; the input is no larger than the image needs.
+    So the network sees objects of the size, and borders of the kind, that it learned.
 
     Args:
         image_size: (height, width) in pixels.
-        fit: (height, width) that the scaled image fits into.
+        fit: (height, width) of the training samples; or the longest side of the scaled image, whose
+            input is then no larger than its proportions need.
         multiple: both sides of the input are multiples of this.
-        scale: enlarge the image by this factor beyond that.
+        scale: enlarge both by this factor.
 
     Returns:
         The matrix from image to input, and the (height, width) of the input.
     """
-    scale *= min(most / side for most, side in zip(fit, image_size, strict=True))
-    input_size = tuple(
-        multiple * max(1, -(-round(side * scale) // multiple)) for side in image_size
-    )
-    return geometry.centered(scale, image_size, input_size), input_size
+    longest = max(image_size)
+    sides = [side * fit / longest for side in image_size] if isinstance(fit, int) else fit
+    factor = scale * min(most / side for most, side in zip(sides, image_size, strict=True))
+    input_size = tuple(multiple * max(1, -(-round(side * scale) // multiple)) for side in sides)
+    return geometry.centered(factor, image_size, input_size), input_size
 
 
 def keep_input(

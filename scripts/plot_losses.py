@@ -36,7 +36,6 @@ from centernet.losses import (
     sigmoid_focal_loss,
 )
 from centernet.network import Network
-from centernet.preprocess import same_size_batches
 
 BINS = 10
 # What is compared on a heatmap: name, loss, its options. Cross-entropy is the yardstick.
@@ -130,9 +129,9 @@ def measure_shares(
         class_names=description["class_names"],
         stride=network.stride,
     )
-    dataset.size_multiple = network.size_multiple
     sums: dict[str, Tensor] = {}
-    for indices in same_size_batches(dataset.input_sizes[:limit], batch_size):
+    for start in range(0, min(limit, len(dataset)), batch_size):
+        indices = range(start, min(start + batch_size, limit, len(dataset)))
         canvases, targets = collate([dataset[i] for i in indices])
         with torch.no_grad():
             outputs = network(canvases.to(device))

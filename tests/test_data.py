@@ -10,8 +10,10 @@ from torch.utils.data import DataLoader
 
 from centernet import geometry
 from centernet.augment import NONE, Augment
-from centernet.data import CocoDetection, EpochSampler, SameSizeBatches, collate
+from centernet.data import CocoDetection, EpochSampler, collate
 from centernet.errors import InputError
+from centernet.images import read_image
+from centernet.preprocess import make_view
 from centernet.regions import parse_segmentation
 
 SIZES = [(40, 60), (75, 50), (64, 64), (30, 90), (33, 47), (64, 128)]
@@ -198,40 +200,15 @@ def test_an_image_that_breaks_later_is_named(dataset, workers):
     traceback.clear_frames(error.tb)  # or torch waits five seconds for its worker, in a later test
 
 
-def test_validation_batches_hold_inputs_of_one_size(dataset):
-    data = dataset()
-    assert data.input_sizes == [(64, 96), (64, 64), (64, 64), (32, 96), (64, 96), (64, 96)]
-    sampler = EpochSampler(len(data), batch_size=2, shuffle=False)
-    batches = SameSizeBatches(sampler, data.input_sizes, 2)
-    found = [
-        (images.shape[2:], [target["image_id"] for target in targets])
-        for images, targets in DataLoader(data, batch_sampler=batches, collate_fn=collate)
-    ]
-    assert found == [
-        ((64, 96), [10, 50]), ((64, 96), [60]), ((64, 64), [20, 30]), ((32, 96), [40]),
-    ]  # fmt: skip
-    assert len(batches) == 4
-
-
-def test_a_larger_size_multiple_enlarges_validation_inputs(dataset):
-    data = dataset(canvas_size=(128, 128))
-    data.size_multiple = 128
-    assert data.input_sizes == [(128, 128)] * 6 and data[3][0].shape == (3, 128, 128)
-
-
-def test_a_header_that_lies_about_the_size_is_named(dataset):
-    data = dataset()
-    assert data.input_sizes[1] == (64, 64)
-    cv2.imwrite(str(data.paths[1]), np.zeros((50, 75, 3), np.uint8))
-    with pytest.raises(InputError, match=re.escape(str(data.paths[1]))):
-        data[1]
-
-
-def test_another_size_multiple_gives_other_input_sizes(dataset):
-    data = dataset(canvas_size=(128, 128))
-    assert data.input_sizes[3] == (64, 128)
-    data.size_multiple = 128
-    assert data.input_sizes[3] == (128, 128)
+@pytest.mark.parametrize("index", range(len(SIZES)))
+def test_validation_sees_what_training_without_variation_sees(dataset, index):
+    """And what the Detector makes of the image."""
+    pixels, target = dataset()[index]
+    trained, _ = dataset(augment=NONE)[index]
+    assert torch.equal(pixels, trained) and pixels.shape == (3, 64, 96)
+    view = make_view(read_image(target["file"]), (64, 96), 32)
+    np.testing.assert_array_equal(pixels.permute(1, 2, 0), view.pixels)
+    np.testing.assert_array_equal(target["matrix"], view.matrix)
 
 
 def test_collate_stacks_images_and_keeps_targets_apart(dataset):

@@ -107,8 +107,8 @@ def test_images_of_any_shape_pass(size, resolution):
 @pytest.mark.parametrize(
     ("resolution", "size", "canvas"),
     [
-        ("auto", (100, 50), (96, 64)),  # to fit in (96, 128), as training letterboxes
-        ("auto", (50, 100), (64, 128)),
+        ("auto", (100, 50), (96, 128)),  # as training draws them
+        ("auto", (50, 100), (96, 128)),
         (64, (100, 50), (64, 32)),
         ("64", (50, 100), (32, 64)),
         (66, (100, 50), (96, 64)),  # up to multiples of 32
@@ -146,7 +146,7 @@ def test_a_batch_of_mixed_sizes_equals_single_calls(resolution):
 def test_a_batch_is_divided_into_forward_passes(batch_size, largest):
     network, sizes = SpotNetwork(), []
     network.register_forward_hook(lambda module, images, outputs: sizes.append(len(images[0])))
-    detector = Detector(network, tuple(COLORS), device="cpu", image_size=(128, 128))
+    detector = Detector(network, tuple(COLORS), device="cpu", resolution="keep")
     images = [picture(SPOT)] * 5 + [picture(("red", 40, 32), size=(64, 128))] * 2
     found = detector.batch(images, batch_size=batch_size)
     assert [one["class_name"].tolist() for one in found] == [["red"]] * 7

@@ -11,16 +11,20 @@ from centernet.preprocess import fit_input, keep_input, make_view, same_size_bat
         ((96, 128), (96, 128), 1, (96, 128)),
         ((192, 256), (96, 128), 1, (96, 128)),
         ((48, 64), (96, 128), 1, (96, 128)),  # enlarged, as in training
-        ((100, 50), (96, 128), 1, (96, 64)),  # 96x48
-        ((10, 1000), (96, 128), 1, (32, 128)),
-        ((100, 50), (96, 128), 2, (192, 96)),
-        ((2448, 3264), (320, 320), 1, (256, 320)),  # 240x320
+        ((100, 50), (96, 128), 1, (96, 128)),
+        ((10, 1000), (96, 128), 1, (96, 128)),
+        ((100, 50), (96, 128), 2, (192, 256)),
+        ((100, 50), (96, 128), 0.75, (96, 96)),  # 72x96
+        ((2448, 3264), 320, 1, (256, 320)),  # 240x320
+        ((2448, 3264), 320, 2, (480, 640)),
+        ((1, 5000), 320, 1, (32, 320)),
     ],
 )
-def test_an_image_is_scaled_to_fit_and_padded_to_the_next_multiple(image, fit, scale, expected):
+def test_an_image_is_scaled_to_fit_and_centered(image, fit, scale, expected):
     matrix, size = fit_input(image, fit, 32, scale)
     assert size == expected
-    factor = scale * min(fit[0] / image[0], fit[1] / image[1])
+    sides = (fit, fit) if isinstance(fit, int) else fit
+    factor = scale * min(sides[0] / image[0], sides[1] / image[1])
     np.testing.assert_allclose(np.diag(matrix), factor)
     # In the middle.
     box = geometry.transform_boxes(np.float32([[0, 0, image[1], image[0]]]), matrix)[0]
@@ -28,7 +32,7 @@ def test_an_image_is_scaled_to_fit_and_padded_to_the_next_multiple(image, fit, s
 
 
 def test_a_network_of_larger_multiples_gets_them():
-    assert fit_input((100, 50), (256, 256), 128)[1] == (256, 128)
+    assert fit_input((100, 50), 256, 128)[1] == (256, 128)
 
 
 @pytest.mark.parametrize(

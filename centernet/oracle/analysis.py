@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from centernet.collected import Collected, in_image_pixels
-from centernet.data import CocoDetection, SameSizeBatches, collate
+from centernet.data import CocoDetection, collate
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, evaluate
 from centernet.network import Network
@@ -58,10 +58,7 @@ def analyse(
         raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
     network = network.eval().to(device)
     top_k = top_k or network.top_k
-    dataset.size_multiple = network.size_multiple
-    keys = [(0, index) for index in range(len(dataset))]
-    batches = SameSizeBatches(keys, dataset.input_sizes, batch_size)
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+    loader = DataLoader(dataset, batch_size, collate_fn=collate)
     collected: dict[tuple[str, ...], Collected] = {}
     for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
         outputs = network(images.to(device))
