@@ -19,6 +19,9 @@ from collections import Counter, defaultdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import cv2
+import torch
+
 sys.path.insert(0, str(Path(__file__).parent))
 import targets
 
@@ -104,6 +107,9 @@ def _fuzz_in_process(
 
 def _read_cases(answers: Connection, kind: str, seed: int, numbers: range, folder: Path) -> None:
     """Read cases and send (outcome, CPU seconds, detail) of each."""
+    # Threads of the parent do not survive the fork, and work handed to them would wait for ever.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
