@@ -171,7 +171,7 @@ class CocoDetection(Dataset):
     def _varied(
         self, image: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], geometry.Matrix]:
-        """A training sample of an image, and the matrix from the image to it."""
+        """An augmented sample of an image, and the matrix from image to sample."""
         matrix = self.augment.geometry(rng, image.shape[:2], self.canvas_size)
         pixels, matrix = geometry.place_image(image, matrix, self.canvas_size)
         color = self.augment.color(rng, np.array(cv2.mean(pixels)[:3]))
