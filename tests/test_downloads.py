@@ -192,13 +192,21 @@ def zipped(method=zipfile.ZIP_DEFLATED, **files) -> bytes:
     return buffer.getvalue()
 
 
+def damaged_after(name: bytes, content: bytes) -> bytes:
+    """The first byte of a compressed member, which follows its name, is overwritten.
+
+    The name must be long enough not to occur in the header before it, which holds the time.
+    """
+    start = content.index(name) + len(name)
+    return content[:start] + b"\xff" + content[start + 1 :]
+
+
 def test_without_a_published_sum_the_archive_checks_itself(server, tmp_path):
-    server.content = zipped(a__b="text" * 100)
+    server.content = zipped(a__inside="text" * 100)
     archive = Archive(server.url, name="a.zip")
     assert fetch(archive, tmp_path).read_bytes() == server.content
     (tmp_path / "a.zip").unlink()
-    inside = server.content.index(b"b") + 1
-    garbled = server.content[:inside] + b"\xff" + server.content[inside + 1 :]
+    garbled = damaged_after(b"a/inside", server.content)
     changed = zipped(zipfile.ZIP_STORED, a="text").replace(b"text", b"tent")
     for damaged in (server.content[:-30], garbled, changed, b"<html>"):
         server.content = damaged
@@ -208,8 +216,7 @@ def test_without_a_published_sum_the_archive_checks_itself(server, tmp_path):
 
 
 def test_a_damaged_archive_is_not_unpacked(tmp_path):
-    content = bytearray(zipped(b="text" * 100))
-    content[content.index(b"b") + 1] = 0xFF
+    content = damaged_after(b"inside", zipped(inside="text" * 100))
     (tmp_path / "a.zip").write_bytes(content)
     with (
         pytest.raises(InputError, match=r"a\.zip cannot be unpacked, fetch it anew: .*invalid"),
