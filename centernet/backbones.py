@@ -7,7 +7,7 @@ from typing import Literal
 import timm
 from torch import nn
 
-from centernet.entries import short
+from centernet.data.entries import short
 from centernet.errors import InputError
 from centernet.hourglass import Hourglass
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from centernet.architectures import make_network, tensor_shapes
+from centernet.data.entries import is_integer, short
 from centernet.descriptions import check_description, check_tensors
-from centernet.entries import is_integer, short
 from centernet.errors import InputError
 from centernet.files import open_regular, whole
 from centernet.network import Network

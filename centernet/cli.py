@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -132,5 +133,33 @@ def _remedy(error: ImportError, package: str) -> str | None:
     return None
 
 
-if __name__ == "__main__":
-    main()
+def run_script(description: str, output: str, prepare: Callable[[Path, Path], object]) -> None:
+    """Command line of a script that prepares a dataset; exits with its status.
+
+    Args:
+        description: the script's docstring.
+        output: where the dataset goes by default.
+        prepare: makes the dataset, given the folder of the archives and its own; what it returns is
+            printed.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, default=Path(output), help="folder to write (%(default)s)")
+    add(
+        "--downloads",
+        type=Path,
+        default=Path("data/downloads"),
+        help="folder of the archives, fetched or put there by hand (%(default)s)",
+    )
+    options = parser.parse_args()
+
+    def command() -> None:
+        if options.output.exists() and any(options.output.iterdir()):
+            print(f"{options.output} is there already; remove it to make it anew")
+            return
+        print(prepare(options.downloads, options.output))
+        print(f"done; the archives in {options.downloads} are not needed any more")
+
+    run_and_exit(command)

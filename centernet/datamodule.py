@@ -15,14 +15,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.annotations import Split, image_sides, is_ignore_region, read_coco
-from centernet.augment import NONE, Augment
-from centernet.data import CocoDetection, EpochSampler, collate
+from centernet.data.annotations import Split, image_sides, is_ignore_region, read_coco
+from centernet.data.augment import NONE, Augment
+from centernet.data.dataset import CocoDetection, EpochSampler, collate
+from centernet.data.formats.coco import read_file
+from centernet.data.formats.detect import choose_classes, read_dataset, recognise
+from centernet.data.formats.splits import split_name
+from centernet.data.images import image_size
 from centernet.errors import InputError
-from centernet.formats.coco import read_file
-from centernet.formats.names import split_name
-from centernet.formats.reading import choose_classes, read_dataset, recognise
-from centernet.images import image_size
 from centernet.model import CenterNet
 from centernet.recipe import canvas_size_for, top_k_for
 from centernet.stopping import ignore_stop_signals
@@ -51,7 +51,7 @@ class DetectionData(LightningDataModule):
     """Training and validation images with COCO annotations. All paths are relative to ``root``.
 
     Where the annotation file that an option names is not there, and ``root`` is a dataset that
-    :mod:`centernet.formats` knows, that one is read: of it, the option's file name names the split.
+    :mod:`centernet.data.formats` knows, that one is read: the option's file name names its split.
     """
 
     def __init__(

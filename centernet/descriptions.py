@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from centernet.data.entries import is_integer, is_text, short
 from centernet.decode import MAX_TOP_K
-from centernet.entries import is_integer, is_text, short
 from centernet.errors import InputError
 from centernet.model import BOX_HEADS
 

@@ -13,18 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet import geometry, inference, preprocess
+from centernet import geometry, inference
+from centernet.data import preprocess
+from centernet.data.images import load_image
+from centernet.data.preprocess import InputView
 from centernet.errors import InputError, require_at_least
 from centernet.heatmaps import Heatmaps
-from centernet.images import load_image
 from centernet.inference import Modes
 from centernet.network import Network
-from centernet.preprocess import InputView
 from centernet.thresholds import USUAL, Threshold, by_label
 from centernet.weights import load_weights
 
 if TYPE_CHECKING:
-    from centernet.images import ImageLike
+    from centernet.data.images import ImageLike
 
 
 # Batches of images that Detector.batch holds, to find those of one size among them.

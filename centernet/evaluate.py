@@ -11,7 +11,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from centernet.annotations import Split, read_coco
+from centernet.data.annotations import Split, read_coco
 from centernet.decode import DEFAULT_TOP_K
 from centernet.files import whole
 
@@ -71,7 +71,7 @@ class GroundTruth:
     """
 
     def __init__(self, coco: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Index what :func:`centernet.annotations.read_coco` returned."""
+        """Index what :func:`centernet.data.annotations.read_coco` returned."""
         self.categories, self.annotations = coco["categories"], coco["annotations"]
         ids = [image["id"] for image in coco["images"]]
         self._image = {image_id: i for i, image_id in enumerate(sorted(ids, key=image_order))}
@@ -189,8 +189,11 @@ def coco_results(
     ]
 
 
+Annotations = str | Path | Split | Mapping[str, Any] | GroundTruth
+
+
 def evaluate(
-    annotations: str | Path | Split | GroundTruth,
+    annotations: Annotations,
     results: Sequence[Mapping[str, Any]],
     image_ids: Sequence[Any] | None = None,
     *,
@@ -201,7 +204,8 @@ def evaluate(
     Crowd and ignore regions are neither missed nor false. Nothing is rounded.
 
     Args:
-        annotations: COCO JSON, a split of a dataset of another format, or either read already.
+        annotations: COCO JSON, a split of a dataset of another format, or either read already,
+            indexed or not.
         results: detections in COCO's result format (see :func:`coco_results`).
         image_ids: the images to look at; all by default.
         top_k: most detections per image that the detector gives. COCO counts 100 per image and
@@ -239,7 +243,7 @@ def evaluate(
 
 
 def average_precision(
-    annotations: str | Path | Split | GroundTruth,
+    annotations: Annotations,
     results: Sequence[Mapping[str, Any]],
     *,
     top_k: int = DEFAULT_TOP_K,
@@ -259,9 +263,11 @@ def average_precision(
     }
 
 
-def _ground_truth(annotations: str | Path | Split | GroundTruth) -> GroundTruth:
+def _ground_truth(annotations: Annotations) -> GroundTruth:
     if isinstance(annotations, GroundTruth):
         return annotations
+    if isinstance(annotations, Mapping):
+        return GroundTruth(annotations)
     return GroundTruth(read_coco(annotations))
 
 

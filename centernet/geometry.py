@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.regions import Region
-
 Matrix = NDArray[np.float64]
 
 
@@ -185,35 +183,3 @@ def _whole_pixels(
     if to_stop <= 0 or to_start >= canvas_length:
         return None
     return start, stop, to_start, to_stop
-
-
-def region_to_cells(
-    region: Region,
-    image_size: tuple[int, int],
-    matrix: Matrix,
-    cells: tuple[int, int],
-    stride: int,
-) -> NDArray[np.bool_]:
-    """Which cells of a canvas have their center, pixel stride * (x + 1/2), inside a region.
-
-    Args:
-        region: of the image.
-        image_size: (height, width) of the image, which the region's grid covers.
-        matrix: from image to canvas.
-        cells: (h, w) of the cell grid.
-        stride: canvas pixels per cell.
-
-    Returns:
-        (h, w) bool.
-    """
-    back = invert(matrix)
-    looked_up = []
-    for axis, (count, length, pixels) in enumerate(
-        zip(reversed(cells), reversed(image_size), reversed(region.size or image_size), strict=True)
-    ):
-        centers = (np.arange(count) + 0.5) * stride
-        index = np.floor((back[axis, axis] * centers + back[axis, 2]) * pixels / length)
-        inside = (index >= 0) & (index < pixels)
-        looked_up.append((np.where(inside, index, 0).astype(np.int64), inside))
-    (columns, column_inside), (rows, row_inside) = looked_up
-    return region.contains(rows, columns) & np.outer(row_inside, column_inside)

@@ -12,15 +12,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from centernet import geometry
+from centernet.data.images import load_image
 from centernet.decode import peaks_above
 from centernet.drawing import HEAT_COLORS, legend, letter_size
 from centernet.errors import InputError
 from centernet.files import whole
-from centernet.images import load_image
 from centernet.thresholds import USUAL, Threshold, by_label
 
 if TYPE_CHECKING:
-    from centernet.images import ImageLike
+    from centernet.data.images import ImageLike
 
 # RGB, told apart by everyone; the inspector's page has the same.
 _TOO_MUCH, _TOO_LITTLE = np.float32([255, 150, 30]), np.float32([70, 150, 255])

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from centernet import class_names
-from centernet.annotations import shortened
 from centernet.architectures import tensor_shapes
 from centernet.backbones import HOURGLASS
 from centernet.checkpoints import read_file
+from centernet.data import class_names
+from centernet.data.annotations import shortened
 from centernet.descriptions import check_tensors
 from centernet.errors import InputError
 from centernet.model import CenterNet

@@ -8,8 +8,8 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
-from centernet.images import SUFFIXES
 from centernet.sources import Video
 
 # Formats that OpenCV writes and browsers show; pictures of others are saved as JPEG.

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.downloads import network_error
+from centernet.data.downloads import network_error
+from centernet.data.images import SUFFIXES, decode_image
 from centernet.errors import InputError
-from centernet.images import SUFFIXES, decode_image
 from centernet.sources import VIDEO_SUFFIXES, is_url, url_name
 
 _TIMEOUT = 15.0  # seconds without a byte

@@ -13,14 +13,14 @@ from lightning.pytorch import Callback, LightningModule
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from centernet.annotations import shortened
 from centernet.architectures import make_loss, make_network
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.checkpoints import DESCRIPTION, description
 from centernet.collected import Collected, Found, in_image_pixels
+from centernet.data.annotations import shortened
 from centernet.detector import Detector
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation, evaluate
+from centernet.evaluate import Evaluation, GroundTruth, evaluate
 from centernet.inference import Modes
 from centernet.preflight import require_batch, require_canvas
 from centernet.schedules import SCHEDULES, rate_factor
@@ -161,6 +161,7 @@ class CenterNetTask(LightningModule):
         self.validated_epoch = -1
         self.collected = Collected()
         self._detector: Detector | None = None
+        self._ground_truth: GroundTruth | None = None
         self._targets: Any = None
         self._unreadable: set[str] = set()
         self._unchecked: list[tuple[Tensor, list[str]]] = []
@@ -261,6 +262,8 @@ class CenterNetTask(LightningModule):
         """Forget the previous validation."""
         self._validation_start = perf_counter()
         self.collected = Collected()
+        if self.trainer.is_global_zero and self._ground_truth is None:
+            self._ground_truth = GroundTruth(self.trainer.datamodule.val_set.annotations)
         if self.trainer.state.fn == "validate" and not self.test.plain:
             self._detector = Detector(
                 self.model,
@@ -298,7 +301,7 @@ class CenterNetTask(LightningModule):
         numbers: dict[str, float] = {}
         if self.trainer.is_global_zero:
             self.evaluation = evaluate(
-                self.trainer.datamodule.val_set.truth,
+                self._ground_truth,
                 self.collected.results,
                 self.collected.image_ids,
                 top_k=self.model.top_k,

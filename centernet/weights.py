@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from centernet import official
-from centernet.annotations import shortened
 from centernet.checkpoints import (
     DESCRIPTION,
     build_network,
@@ -17,6 +16,7 @@ from centernet.checkpoints import (
     read_file,
     save_file,
 )
+from centernet.data.annotations import shortened
 from centernet.errors import InputError
 from centernet.model import CenterNet
 from centernet.network import Network

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
-from centernet.annotations import Split
-from centernet.downloads import Archive, fetch, run_script, unpacked
+from centernet.cli import run_script
+from centernet.data.annotations import Split
+from centernet.data.downloads import Archive, fetch, unpacked
+from centernet.data.formats import Conversion, convert, voc
 from centernet.errors import InputError
-from centernet.formats import Conversion, convert, voc
 
 ARCHIVE = Archive(
     "https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.zip", name="bccd.zip"

@@ -8,7 +8,8 @@ val2017.zip and annotations_trainval2017.zip elsewhere, put them in data/downloa
 
 from pathlib import Path
 
-from centernet.downloads import Archive, fetch_all, run_script, unpacked
+from centernet.cli import run_script
+from centernet.data.downloads import Archive, fetch_all, unpacked
 
 SITE = "http://images.cocodataset.org"
 ARCHIVES = (

@@ -7,6 +7,6 @@
 Equal options give equal files; a dataset that is there already is left alone.
 """
 
-from centernet.shapes import main
+from centernet.data.shapes import main
 
 main()

@@ -10,10 +10,11 @@ VOCtrainval_11-May-2012.tar elsewhere, put them in data/downloads, and run this.
 
 from pathlib import Path
 
-from centernet.class_names import VOC
-from centernet.downloads import Archive, fetch_all, run_script, unpacked
-from centernet.formats import Conversion, convert, voc
-from centernet.formats.preparing import join
+from centernet.cli import run_script
+from centernet.data.class_names import VOC
+from centernet.data.downloads import Archive, fetch_all, unpacked
+from centernet.data.formats import Conversion, convert, voc
+from centernet.data.formats.prepare import join
 
 SITE = "https://thor.robots.ox.ac.uk/pascal/VOC"
 ARCHIVES = (

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from centernet.checkpoints import read_file
-from centernet.shapes import make_shapes
+from centernet.data.shapes import make_shapes
 
 # All kills; those after which nothing was saved, and those resumed from within an epoch.
 STAGES = ("kills", "before checkpoint", "within an epoch")

@@ -26,7 +26,7 @@ from torch import Tensor
 from centernet.architectures import make_loss
 from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.cli import run_and_exit
-from centernet.data import CocoDetection, collate
+from centernet.data.dataset import CocoDetection, collate
 from centernet.detector import choose_device
 from centernet.errors import InputError, require_at_least
 from centernet.losses import (

@@ -9,9 +9,9 @@ import pytest
 
 from centernet import Detector, report
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.data.shapes import make_shapes
 from centernet.evaluate import coco_results, evaluate
 from centernet.inference import Modes
-from centernet.shapes import make_shapes
 from centernet.training import main
 
 CONFIG = """\

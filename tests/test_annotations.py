@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from centernet.annotations import category_labels, names_by_label, read_coco, shortened
+from centernet.data.annotations import category_labels, names_by_label, read_coco, shortened
+from centernet.data.regions import Box
 from centernet.errors import InputError
-from centernet.regions import Box
 
 IMAGES = [
     {"id": 10, "file_name": "a.png", "height": 40, "width": 60},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from centernet import geometry
-from centernet.augment import Augment
+from centernet.data.augment import Augment
 
 OFF = {
     "flip": 0.0, "scale": (1.0, 1.0), "shift": False,

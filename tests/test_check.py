@@ -9,7 +9,6 @@ import torch
 from doubles import checkpoint
 from test_cli import centernet_
 
-from centernet.annotations import Split
 from centernet.canvas import canvas_size
 from centernet.check import advice
 from centernet.check.boxes import alike, check_boxes
@@ -21,10 +20,11 @@ from centernet.check.histograms import histograms
 from centernet.check.pictures import samples
 from centernet.check.report import Report, Step, check
 from centernet.check.text import page, sizes
-from centernet.data import CocoDetection
+from centernet.data.annotations import Split
+from centernet.data.dataset import CocoDetection
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.oracle.analysis import analyse
-from centernet.shapes import make_shapes
 from centernet.targets import encode_targets
 from centernet.weights import load_weights
 

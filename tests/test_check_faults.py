@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from centernet.annotations import read_coco
 from centernet.check.findings import ERROR, KINDS, WARNING
 from centernet.check.report import check
 from centernet.cli import main
+from centernet.data.annotations import read_coco
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.shapes import make_shapes
 
 SIZE = (320, 320)
 

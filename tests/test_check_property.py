@@ -11,13 +11,13 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from mutations import SPLITS, damages, write_annotations, write_images
 
-from centernet.annotations import Split
 from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import Report, as_dict, check
-from centernet.data import CocoDetection
+from centernet.data.annotations import Split
+from centernet.data.dataset import CocoDetection
+from centernet.data.formats import read_dataset
 from centernet.errors import InputError
-from centernet.formats import read_dataset
 
 SIZE = (32, 32)
 EXAMPLES = settings(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from doubles import TINY_CONFIG
 
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.losses import HEATMAP_LOSSES
-from centernet.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "compare.py"))

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from centernet.augment import Augment
+from centernet.data.augment import Augment
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.shapes import make_shapes
 from centernet.training import main
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

@@ -7,13 +7,13 @@ import pytest
 from layouts import coco_content, photograph, picture, text, write_coco, write_voc
 from pycocotools.coco import COCO
 
-from centernet.annotations import Split, read_coco
 from centernet.cli import main
-from centernet.data import CocoDetection
+from centernet.data.annotations import Split, read_coco
+from centernet.data.dataset import CocoDetection
+from centernet.data.formats import convert, read_dataset
+from centernet.data.formats.prepare import join, tidy
+from centernet.data.formats.writers import WRITERS
 from centernet.errors import InputError
-from centernet.formats import convert, read_dataset
-from centernet.formats.preparing import join, tidy
-from centernet.formats.writers import WRITERS
 
 # One object and one region of each kind; in an image 40 high and 60 wide.
 OBJECT = {

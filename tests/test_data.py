@@ -9,12 +9,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from centernet import geometry
-from centernet.augment import NONE, Augment
-from centernet.data import CocoDetection, EpochSampler, collate
+from centernet.data.augment import NONE, Augment
+from centernet.data.dataset import CocoDetection, EpochSampler, collate
+from centernet.data.images import read_image
+from centernet.data.preprocess import make_view
+from centernet.data.regions import parse_segmentation
 from centernet.errors import InputError
-from centernet.images import read_image
-from centernet.preprocess import make_view
-from centernet.regions import parse_segmentation
 
 SIZES = [(40, 60), (75, 50), (64, 64), (30, 90), (33, 47), (64, 128)]
 POLYGON = {"bbox": [5, 3, 40, 27], "segmentation": [[5, 3, 45, 10, 30, 30]], "iscrowd": 1}

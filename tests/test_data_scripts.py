@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from layouts import coco_content, picture, text, voc_xml, write_coco, write_voc
 
-from centernet import downloads
+from centernet.cli import run_script
+from centernet.data import downloads
 from centernet.errors import InputError
 
 SCRIPTS = Path(__file__).parents[1] / "data"
@@ -147,7 +148,7 @@ def test_the_command_line_of_a_script(script, tmp_path, monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["coco.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit:
-            downloads.run_script(module.__doc__, "data/coco", module.prepare)
+            run_script(module.__doc__, "data/coco", module.prepare)
         return exit.value.code, capsys.readouterr().out
 
     status, printed = run("--help")

@@ -5,10 +5,10 @@ import pytest
 from doubles import TINY_CONFIG
 from layouts import coco_content, text, write_coco, write_voc
 
+from centernet.data.formats import convert
+from centernet.data.shapes import make_shapes
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
-from centernet.formats import convert
-from centernet.shapes import make_shapes
 from centernet.training import main
 
 BOX = {"bbox": [1, 2, 30, 20]}

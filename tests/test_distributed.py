@@ -10,7 +10,7 @@ import torch
 from doubles import TINY_CONFIG
 
 from centernet.checkpoints import read_checkpoint
-from centernet.shapes import make_shapes
+from centernet.data.shapes import make_shapes
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from centernet import downloads
-from centernet.downloads import Archive, fetch, fetch_all, unpacked
+from centernet.data import downloads
+from centernet.data.downloads import Archive, fetch, fetch_all, unpacked
 from centernet.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000

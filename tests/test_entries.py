@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from centernet.entries import entry_fault, image_sides, is_ignore_region, short
+from centernet.data.entries import entry_fault, image_sides, is_ignore_region, short
 from centernet.errors import InputError
 
 INF = float("inf")

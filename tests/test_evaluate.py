@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from centernet.annotations import read_coco
+from centernet.data.annotations import read_coco
 from centernet.evaluate import (
     GroundTruth,
     average_precision,

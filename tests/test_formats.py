@@ -3,9 +3,9 @@ import json
 import pytest
 from layouts import coco_content, picture, text, voc_xml, write_coco, write_voc
 
+from centernet.data.formats import read_dataset
+from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
-from centernet.formats import read_dataset
-from centernet.formats.names import split_name
 
 BOX = {"bbox": [1, 2, 3, 4]}
 DOG = BOX | {"category_id": 7}

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from centernet import geometry
+from centernet.data.regions import region_to_cells
 
 
 def matrix(sx: float, sy: float, tx: float, ty: float) -> geometry.Matrix:
@@ -199,7 +200,7 @@ class Mask:
 def test_a_cell_belongs_to_the_region_that_holds_pixel_two(columns, ignored):
     region = np.zeros((8, 8), np.uint8)
     region[:, :columns] = 1
-    cells = geometry.region_to_cells(Mask(region), (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
+    cells = region_to_cells(Mask(region), (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
     assert cells.dtype == bool and cells.astype(int).tolist() == [ignored, ignored]
 
 
@@ -224,6 +225,6 @@ def test_cells_are_looked_up_one_by_one(there, mask_size):
                 expected[row, column] = region[
                     int(y / 40 * mask_size[0]), int(x / 60 * mask_size[1])
                 ]
-    cells = geometry.region_to_cells(Mask(region), (40, 60), there, (16, 24), 4)
+    cells = region_to_cells(Mask(region), (40, 60), there, (16, 24), 4)
     np.testing.assert_array_equal(cells, expected)
     assert expected.any() == (there[0, 2] < 500)

@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 from layouts import coco_content, picture, text, voc_xml, write_coco
 
-from centernet.annotations import load_json
 from centernet.check import text as check_text
 from centernet.check.boxes import alike
 from centernet.check.content import MAX_LISTED
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
 from centernet.checkpoints import read_file
+from centernet.data.annotations import load_json
+from centernet.data.downloads import unpacked
+from centernet.data.entries import annotation_area
+from centernet.data.formats import read_dataset
+from centernet.data.images import for_each_image, image_size, read_image
 from centernet.decode import MAX_TOP_K
-from centernet.downloads import unpacked
-from centernet.entries import annotation_area
 from centernet.errors import InputError
-from centernet.formats import read_dataset
-from centernet.images import for_each_image, image_size, read_image
 from centernet.inference import clip_to_image
 from centernet.recipe import top_k_for
 from centernet.sources import Video
@@ -273,7 +273,7 @@ def tar_bomb(path) -> None:
     ids=["zip bomb", "tar bomb", "method 99", "encrypted"],
 )
 def test_hostile_archives_are_refused_in_one_line(tmp_path, monkeypatch, write):
-    monkeypatch.setattr("centernet.downloads._MOST_MORE", 1000)
+    monkeypatch.setattr("centernet.data.downloads._MOST_MORE", 1000)
     write(tmp_path / "a.zip")
     with (
         pytest.raises(InputError, match=r"a\.zip cannot be unpacked") as error,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from centernet.data.images import as_rgb, for_each_image, image_size, read_image
 from centernet.errors import InputError
-from centernet.images import as_rgb, for_each_image, image_size, read_image
 
 # What a camera stores for each EXIF orientation so that turning it gives the upright picture.
 STORED = {

@@ -11,7 +11,7 @@ import torch
 from doubles import SCORE, checkpoint, picture, spot_detector
 
 from centernet import cli
-from centernet.data import CocoDetection
+from centernet.data.dataset import CocoDetection
 from centernet.inspector import Example, Page, Reason, look
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import examples

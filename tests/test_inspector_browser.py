@@ -11,7 +11,7 @@ import pytest
 from doubles import COLORS, picture, spot_detector
 
 from centernet import Detector
-from centernet.data import CocoDetection
+from centernet.data.dataset import CocoDetection
 from centernet.inspector import Example, Page, look
 from centernet.inspector.look import examples
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.losses import CenterNetLoss, gradient_shares
 from centernet.monitors import CenterAUROC, GradientShare
-from centernet.shapes import make_shapes
 from centernet.targets import encode_targets
 from centernet.training import main
 

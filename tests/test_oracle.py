@@ -7,8 +7,9 @@ import torch
 from doubles import TINY_CONFIG, checkpoint
 from test_cli import centernet_
 
-from centernet.annotations import Split
 from centernet.checkpoints import DESCRIPTION
+from centernet.data.annotations import Split
+from centernet.data.shapes import make_shapes
 from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.model import CenterNet
@@ -23,7 +24,6 @@ from centernet.oracle.ideal import (
     without_empty,
 )
 from centernet.retinanet import RetinaNet
-from centernet.shapes import make_shapes
 from centernet.targets import encode_targets
 from centernet.weights import load_weights
 

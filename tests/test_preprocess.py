@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from centernet import geometry
-from centernet.preprocess import fit_input, keep_input, make_view, same_size_batches
+from centernet.data.preprocess import fit_input, keep_input, make_view, same_size_batches
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 import torch
 from doubles import released_weights
 
-from centernet.formats import convert
-from centernet.shapes import make_shapes
+from centernet.data.formats import convert
+from centernet.data.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

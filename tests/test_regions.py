@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from centernet import geometry
+from centernet.data.regions import Box, Polygons, RunLengths, parse_segmentation, region_to_cells
 from centernet.errors import InputError
-from centernet.regions import Box, Polygons, RunLengths, parse_segmentation
 
 TRIANGLE = [5, 3, 45, 10, 30, 30]
 
@@ -37,7 +36,7 @@ def test_a_huge_rle_takes_no_memory():
         [False, False],
     ]
     assert region.enclosing_box() == [0, 0, 1, 5]
-    cells = geometry.region_to_cells(region, (40, 60), np.eye(2, 3), (10, 15), 4)
+    cells = region_to_cells(region, (40, 60), np.eye(2, 3), (10, 15), 4)
     assert cells.shape == (10, 15) and not cells.any()
 
 

@@ -14,13 +14,13 @@ from doubles import TINY_CONFIG
 
 from centernet import Detector, cli
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.inspector.look import Example, Findings
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, explain
 from centernet.report import plots, write_report
 from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
 from centernet.report.scores import best_thresholds, confusion
-from centernet.shapes import make_shapes
 
 BOX = np.array([0, 0, 40, 40], np.float32)
 

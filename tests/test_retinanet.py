@@ -9,12 +9,12 @@ from centernet import Detector
 from centernet.anchors import encode_anchors
 from centernet.architectures import make_loss, make_network
 from centernet.checkpoints import DESCRIPTION, build_network, checkpoint_of, read_checkpoint
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.losses import RetinaNetLoss
 from centernet.losses.detection import averaged_counts
 from centernet.model import CenterNet
 from centernet.retinanet import RetinaNet
-from centernet.shapes import make_shapes
 from centernet.training import main
 from centernet.weights import start_from
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from centernet.data.shapes import draw_image, main, make_shapes
 from centernet.errors import InputError
-from centernet.shapes import draw_image, main, make_shapes
 
 SMALL = {"train": 3, "val": 2, "size": 48}
 

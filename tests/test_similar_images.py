@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from layouts import photograph
 
-from centernet.images import read_image
-from centernet.similar_images import (
+from centernet.data.images import read_image
+from centernet.data.similar_images import (
     Fingerprint,
     Groups,
     fingerprint,

@@ -9,8 +9,8 @@ import pytest
 from doubles import read_video
 
 from centernet import sinks
+from centernet.data.images import read_image
 from centernet.errors import InputError
-from centernet.images import read_image
 from centernet.sinks import LinesFile, VideoFile, require_screen, show, write_picture
 
 RED = np.full((30, 40, 3), (255, 0, 0), np.uint8)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from layouts import coco_content, photograph
 
-from centernet.annotations import Split
 from centernet.cli import main
+from centernet.data.annotations import Split
+from centernet.data.formats import convert, read_dataset
+from centernet.data.formats.split_validation import split_validation
 from centernet.errors import InputError
-from centernet.formats import convert, read_dataset
-from centernet.formats.splitting import split_validation
 
 
 def dataset(root, pictures):

@@ -14,9 +14,9 @@ from doubles import released_weights
 
 from centernet import Detector
 from centernet.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.run_folder import RunFolder
-from centernet.shapes import make_shapes
 from centernet.stopping import Stopped
 from centernet.training import main
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from layouts import picture, text, voc_xml, write_voc
 
+from centernet.data.formats import read_dataset, splits, voc
 from centernet.errors import InputError
-from centernet.formats import names, read_dataset, voc
 
 CAT = ("cat", (10, 5, 30, 25), 0)
 
@@ -135,7 +135,7 @@ def test_folders_that_may_not_be_read_are_passed_over(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", lambda path: refuse(scandir, path))
     monkeypatch.setattr(Path, "read_bytes", lambda path: refuse(read_bytes, path))
-    assert names.folders_in(tmp_path / "lost+found") == []
+    assert splits.folders_in(tmp_path / "lost+found") == []
     assert list(read_dataset(tmp_path)) == ["train"]
 
 

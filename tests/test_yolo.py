@@ -4,8 +4,8 @@ import pytest
 from layouts import picture, text
 from PIL import Image
 
+from centernet.data.formats import read_dataset
 from centernet.errors import InputError
-from centernet.formats import read_dataset
 
 # In an image 40 high and 60 wide: centre (15, 10), 30 wide, 8 high.
 LABEL = "1 0.25 0.25 0.5 0.2\n"

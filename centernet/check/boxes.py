@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.check.content import Content
-from centernet.entries import MAX_PIXELS
+from centernet.data.entries import MAX_PIXELS
 
 # Two boxes of one class that overlap more are one object labelled twice.
 SAME_OBJECT_IOU = 0.9

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from centernet import geometry
-from centernet.annotations import read_coco
 from centernet.check.content import Content, usable
 from centernet.check.grid import MAX_OBJECTS, Grid
+from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluate import GroundTruth, average_precision, coco_results, image_order
 from centernet.inference import clip_to_image

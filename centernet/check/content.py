@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.annotations import Split, annotation_box
 from centernet.check.findings import Finding
-from centernet.entries import (
+from centernet.data.annotations import Split, annotation_box
+from centernet.data.entries import (
     annotation_area,
     entry_fault,
     image_sides,
@@ -18,8 +18,8 @@ from centernet.entries import (
     is_integer,
     short,
 )
+from centernet.data.regions import parse_segmentation
 from centernet.errors import InputError
-from centernet.regions import parse_segmentation
 
 MAX_LISTED = 10_000  # findings of one kind in a split
 

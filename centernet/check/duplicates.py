@@ -5,7 +5,7 @@ from pathlib import Path
 
 from centernet.check.content import Content
 from centernet.check.files import ImageFile, paths_of
-from centernet.similar_images import Groups, group_similar, original_name
+from centernet.data.similar_images import Groups, group_similar, original_name
 
 
 def check_duplicates(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from centernet import geometry
 from centernet.check.boxes import shown
 from centernet.check.content import Content
+from centernet.data.preprocess import fit_input
 from centernet.decode import DEFAULT_TOP_K
 from centernet.network import Network
-from centernet.preprocess import fit_input
 
 MAX_OBJECTS = 3000  # in an image on which the ceiling is measured, whose work is their square
 

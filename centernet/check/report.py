@@ -16,8 +16,8 @@ from centernet.check.duplicates import check_duplicates
 from centernet.check.files import check_files, check_orphans, check_sizes, read_files
 from centernet.check.findings import ERROR, KINDS, SEVERITIES, Finding
 from centernet.check.grid import Grid, check_grid, lay_out
+from centernet.data.formats import read_dataset
 from centernet.errors import InputError
-from centernet.formats import read_dataset
 from centernet.network import Network
 from centernet.recipe import canvas_size_for, top_k_for
 
@@ -105,7 +105,7 @@ def check(
     """Look at a dataset as training and validation would.
 
     Args:
-        dataset: folder or file of any format that :func:`centernet.formats.read_dataset` knows.
+        dataset: folder or file that :func:`centernet.data.formats.read_dataset` reads.
         canvas_size: (height, width) of the canvas in pixels; by default as training chooses it, see
             :func:`centernet.recipe.canvas_size_for`.
         top_k: most detections per image; by default as training chooses it, see

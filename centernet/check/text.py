@@ -7,11 +7,11 @@ from itertools import islice
 
 import numpy as np
 
-from centernet.annotations import shortened
 from centernet.check import advice
 from centernet.check.classes import counts
 from centernet.check.findings import KINDS, Finding, by_kind
 from centernet.check.report import Report
+from centernet.data.annotations import shortened
 
 _WIDTH = 100
 _MOST_CLASSES, _MOST_EXAMPLES = 12, 2

@@ -19,8 +19,8 @@ conversion is needed: fit --data.root takes SOURCE as it is.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    from centernet.formats.placing import IMAGES
-    from centernet.formats.writers import WRITERS
+    from centernet.data.formats.image_files import IMAGES
+    from centernet.data.formats.writers import WRITERS
 
     add = parser.add_argument
     add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or a COCO JSON file")
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Convert, and say what was written and what was lost."""
-    from centernet.formats.command import run
+    from centernet.data.formats.command import run
 
     run(options)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from centernet.annotations import Split
-from centernet.data import CocoDetection
+from centernet.data.annotations import Split
+from centernet.data.dataset import CocoDetection
+from centernet.data.formats.detect import read_dataset, recognise
 from centernet.detector import Detector
 from centernet.errors import InputError, require_at_least
-from centernet.formats.reading import read_dataset, recognise
 from centernet.inspector.look import Example, examples, look
 from centernet.inspector.page import Page
 from centernet.sources import find_images

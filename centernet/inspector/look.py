@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry
-from centernet.data import CocoDetection
+from centernet.data.dataset import CocoDetection
+from centernet.data.preprocess import InputView
 from centernet.decode import boxes_at
 from centernet.detector import Detector
 from centernet.heatmaps import peak_cells
 from centernet.inference import clip_to_image, to_image
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.network import Network
-from centernet.preprocess import InputView
 from centernet.targets import encode_targets, target_radius
 
 # Fainter local maxima are no peaks, and of more than so many times top_k the faintest are left out.

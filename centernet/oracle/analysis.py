@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from centernet.collected import Collected, in_image_pixels
-from centernet.data import CocoDetection, collate
+from centernet.data.dataset import CocoDetection, collate
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation, evaluate
+from centernet.evaluate import Evaluation, GroundTruth, evaluate
 from centernet.network import Network
 from centernet.oracle.ideal import replaced, truth, without_empty
 
@@ -67,8 +67,9 @@ def analyse(
             kept = collected.setdefault(true, Collected())
             for target, values in zip(targets, found, strict=True):
                 kept.add(target["image_id"], values, dataset.category_ids)
+    annotations = GroundTruth(dataset.annotations)
     return [
-        Row(true, evaluate(dataset.truth, kept.results, kept.image_ids, top_k=top_k))
+        Row(true, evaluate(annotations, kept.results, kept.image_ids, top_k=top_k))
         for true, kept in collected.items()
     ]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from centernet.canvas import canvas_size
-from centernet.data import CocoDetection
+from centernet.data.dataset import CocoDetection
+from centernet.data.formats import read_dataset
 from centernet.detector import choose_device
 from centernet.errors import InputError, require_at_least
 from centernet.files import whole
-from centernet.formats import read_dataset
 from centernet.network import Network
 from centernet.oracle.analysis import Row, analyse, numbers
 from centernet.weights import has_names, load_weights

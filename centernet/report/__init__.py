@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from centernet.checkpoints import DESCRIPTION, read_checkpoint, save_file
 from centernet.collected import Collected
-from centernet.data import CocoDetection
+from centernet.data.dataset import CocoDetection
 from centernet.detector import Detector
 from centernet.errors import InputError, require_at_least
 from centernet.evaluate import Evaluation, evaluate
@@ -96,7 +96,7 @@ def _look_at_all(
             inspector.add(found, maps)
         collected.add(example.image_id, found.detections, dataset.category_ids)
     evaluation = evaluate(
-        dataset.truth, collected.results, collected.image_ids, top_k=detector.top_k
+        dataset.annotations, collected.results, collected.image_ids, top_k=detector.top_k
     )
     return findings, evaluation
 

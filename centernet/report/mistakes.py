@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.images import read_image
+from centernet.data.images import read_image
 from centernet.inspector.encode import picture_uri
 from centernet.inspector.look import Findings
 from centernet.inspector.reasons import Reason

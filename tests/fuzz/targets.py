@@ -10,7 +10,7 @@ import seeds
 from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
-from centernet.images import image_size, read_image
+from centernet.data.images import image_size, read_image
 from centernet.sources import Video
 from centernet.weights import load_weights
 

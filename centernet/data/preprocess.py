@@ -2,7 +2,7 @@
 
 Validation, ``validate``, the report, the inspector, the oracle, ``check`` and the Detector all
 decide it here, so that their numbers are of the same inputs. Only training differs: a batch of
-random crops needs one size, see :mod:`centernet.augment`.
+random crops needs one size, see :mod:`centernet.data.augment`.
 """
 
 from collections import defaultdict

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from centernet.annotations import Split, is_ignore_region, shortened
+from centernet.data.annotations import Split, is_ignore_region, shortened
+from centernet.data.formats.detect import read_dataset
+from centernet.data.formats.image_files import IMAGES, check_images, place_images
+from centernet.data.formats.prepare import tidy
+from centernet.data.formats.split_validation import split_validation
+from centernet.data.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 from centernet.errors import InputError
-from centernet.formats.placing import IMAGES, check_images, place_images
-from centernet.formats.preparing import tidy
-from centernet.formats.reading import read_dataset
-from centernet.formats.splitting import split_validation
-from centernet.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 
 REPORT = "conversion.txt"
 # Bytes of a file's name, as Python decodes them.
@@ -70,8 +70,8 @@ def convert(
     ``conversion.txt``.
 
     Args:
-        source: a dataset of any known format (see :func:`centernet.formats.read_dataset`), or its
-            splits.
+        source: a dataset of any known format (see
+            :func:`centernet.data.formats.read_dataset`), or its splits.
         output: a new or empty folder.
         format: ``coco``, ``yolo`` or ``voc``.
         only: the classes to keep, by their old or new names.
@@ -82,7 +82,7 @@ def convert(
         follow_links: also take images that are links to files outside of the source's folder.
         val_fraction: part of the training images to hold out for validation, always the same ones;
             images of one photograph stay together, see
-            :func:`centernet.formats.splitting.split_validation`.
+            :func:`centernet.data.formats.split_validation.split_validation`.
         group_by: regular expression; training images in whose file names it finds the same stay
             together too.
         image_folder: where the images go, in place of what the format has; one name for all splits.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from centernet.annotations import Split
+from centernet.data.annotations import Split
+from centernet.data.images import for_each_image, image_size
 from centernet.errors import InputError
 from centernet.files import open_regular
-from centernet.images import for_each_image, image_size
 
 IMAGES = ("copy", "link", "none")
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from centernet.entries import (
+from centernet.data.entries import (
     annotation_area,
     as_number,
     box_fault,
@@ -19,9 +19,9 @@ from centernet.entries import (
     is_ignore_region,
     short,
 )
+from centernet.data.regions import Box, Region, parse_segmentation
 from centernet.errors import InputError
 from centernet.files import read_text
-from centernet.regions import Box, Region, parse_segmentation
 
 log = logging.getLogger(__name__)
 

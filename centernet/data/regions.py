@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.entries import as_number, is_integer, short
+from centernet import geometry
+from centernet.data.entries import as_number, is_integer, short
 from centernet.errors import InputError
 
 # pycocotools draws polygons on a grid of fifths of a pixel.
@@ -131,6 +132,38 @@ def _inside(
     crossings = np.zeros((len(rows) + 1, len(columns)), np.int64)
     np.add.at(crossings, (below, column), 1)
     return crossings[:-1].cumsum(0) % 2 == 1
+
+
+def region_to_cells(
+    region: Region,
+    image_size: tuple[int, int],
+    matrix: geometry.Matrix,
+    cells: tuple[int, int],
+    stride: int,
+) -> NDArray[np.bool_]:
+    """Which cells of a canvas have their center, pixel stride * (x + 1/2), inside a region.
+
+    Args:
+        region: of the image.
+        image_size: (height, width) of the image, which the region's grid covers.
+        matrix: from image to canvas.
+        cells: (h, w) of the cell grid.
+        stride: canvas pixels per cell.
+
+    Returns:
+        (h, w) bool.
+    """
+    back = geometry.invert(matrix)
+    looked_up = []
+    for axis, (count, length, pixels) in enumerate(
+        zip(reversed(cells), reversed(image_size), reversed(region.size or image_size), strict=True)
+    ):
+        centers = (np.arange(count) + 0.5) * stride
+        index = np.floor((back[axis, axis] * centers + back[axis, 2]) * pixels / length)
+        inside = (index >= 0) & (index < pixels)
+        looked_up.append((np.where(inside, index, 0).astype(np.int64), inside))
+    (columns, column_inside), (rows, row_inside) = looked_up
+    return region.contains(rows, columns) & np.outer(row_inside, column_inside)
 
 
 def parse_segmentation(segmentation: Any) -> RunLengths | Polygons | None:

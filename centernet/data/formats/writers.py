@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from centernet.annotations import Split, is_ignore_region
+from centernet.data.annotations import Split, is_ignore_region
 from centernet.errors import InputError
 
 # Pixels that do not count as a change; what a format's digits lose is less.

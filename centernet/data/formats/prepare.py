@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from centernet.annotations import (
+from centernet.data.annotations import (
     Split,
     annotation_area,
     annotation_box,
@@ -16,8 +16,8 @@ from centernet.annotations import (
     check_coco,
     image_sides,
 )
-from centernet.entries import FLAGS, as_flag
-from centernet.images import image_size
+from centernet.data.entries import FLAGS, as_flag
+from centernet.data.images import image_size
 
 
 def tidy(split: Split) -> tuple[Split, list[str]]:

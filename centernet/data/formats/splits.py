@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 from centernet.files import read_text
-from centernet.images import SUFFIXES
 
 USUAL = ("train", "val", "test")  # splits
 _SAME = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}

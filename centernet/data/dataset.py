@@ -15,19 +15,19 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from centernet import geometry
-from centernet.annotations import Split, category_labels, names_by_label, read_coco
-from centernet.augment import Augment
+from centernet.data.annotations import Split, category_labels, names_by_label, read_coco
+from centernet.data.augment import Augment
+from centernet.data.images import read_image
+from centernet.data.preprocess import make_view
+from centernet.data.regions import region_to_cells
 from centernet.errors import InputError
-from centernet.evaluate import GroundTruth
-from centernet.images import read_image
-from centernet.preprocess import make_view
 
 
 class CocoDetection(Dataset):
     """Images and boxes of a COCO annotation file.
 
     Every image is drawn at one size: with an augmentation for training, without it as the input
-    policy of :mod:`centernet.preprocess` says.
+    policy of :mod:`centernet.data.preprocess` says.
 
     Every image of the file is a sample, also those without objects. What sample i of epoch e looks
     like depends on (seed, e, i) alone, so neither workers nor processes nor a restart change the
@@ -35,7 +35,7 @@ class CocoDetection(Dataset):
 
     Attributes:
         folder: of the images.
-        truth: the annotations for evaluation; None for training.
+        annotations: content of the annotation file, for evaluation; None for training.
         name: of the annotation file, without its suffix, or of the split.
         source: the file or folder that the annotations were read from.
         class_names: names by label.
@@ -60,16 +60,16 @@ class CocoDetection(Dataset):
             images: folder of the images.
             annotations: COCO JSON, or a split of a dataset of another format.
             canvas_size: (height, width) of every sample in pixels.
-            augment: random variation for training, perhaps :data:`centernet.augment.NONE`; None
-                for validation.
+            augment: random variation for training, perhaps
+                :data:`centernet.data.augment.NONE`; None for validation.
             class_names: labels are given in this order; by default in that of ascending category
                 ids.
             seed: of the random variation.
             stride: canvas pixels per cell, for the ignore masks.
 
         Raises:
-            InputError: the file is not usable (see :func:`centernet.annotations.read_coco`), has a
-                class that is not in ``class_names``, or an image is missing.
+            InputError: the file is not usable (see :func:`centernet.data.annotations.read_coco`),
+                has a class that is not in ``class_names``, or an image is missing.
         """
         # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
         # and workers share the cores anyway.
@@ -82,7 +82,7 @@ class CocoDetection(Dataset):
         )  # fmt: skip
         self.augment = augment
         coco = read_coco(annotations)
-        self.truth = None if augment else GroundTruth(coco)
+        self.annotations = None if augment else coco
         self.class_names = tuple(class_names or names_by_label(coco))
         label = category_labels(self.source, coco, self.class_names)
         id_of = {label: category for category, label in label.items()}
@@ -190,7 +190,7 @@ class CocoDetection(Dataset):
         regions = [
             (
                 label,
-                geometry.region_to_cells(a["region"], image_size, matrix, cells, self.stride),
+                region_to_cells(a["region"], image_size, matrix, cells, self.stride),
             )
             for label, a in self._regions[index]
         ]

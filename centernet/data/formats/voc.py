@@ -11,11 +11,10 @@ from xml.etree import ElementTree
 
 from tqdm import tqdm
 
-from centernet.annotations import Split
-from centernet.entries import image_sides
-from centernet.errors import InputError
-from centernet.files import open_regular, read_bytes
-from centernet.formats.names import (
+from centernet.data.annotations import Split
+from centernet.data.entries import image_sides
+from centernet.data.formats.prepare import join
+from centernet.data.formats.splits import (
     USUAL,
     first_folder,
     folders_in,
@@ -23,8 +22,9 @@ from centernet.formats.names import (
     lines_of,
     split_name,
 )
-from centernet.formats.preparing import join
-from centernet.images import image_size
+from centernet.data.images import image_size
+from centernet.errors import InputError
+from centernet.files import open_regular, read_bytes
 
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")

@@ -4,7 +4,7 @@ import argparse
 import shlex
 
 from centernet.console import print_text
-from centernet.formats.convert import REPORT, Conversion, convert
+from centernet.data.formats.convert import REPORT, Conversion, convert
 
 _SHOWN = 20  # messages that are printed; all are in the report
 

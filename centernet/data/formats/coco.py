@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from centernet.annotations import MAX_JSON, Split, load_json
-from centernet.entries import entry_fault
+from centernet.data.annotations import MAX_JSON, Split, load_json
+from centernet.data.entries import entry_fault
+from centernet.data.formats.splits import USUAL, split_name
 from centernet.errors import InputError
 from centernet.files import read_bytes
-from centernet.formats.names import USUAL, split_name
 
 # COCO's own folder also holds annotations that are not boxes, of the same images.
 _OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_", "lvis_")

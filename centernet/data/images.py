@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from centernet.data.image_headers import check_pixels, max_pixels, read_size
 from centernet.errors import InputError
 from centernet.files import open_regular, read_bytes
-from centernet.image_headers import check_pixels, max_pixels, read_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +53,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     Raises:
         InputError: the file is missing, is not an image, ends too early, or has more pixels than
-            :func:`centernet.image_headers.max_pixels`.
+            :func:`centernet.data.image_headers.max_pixels`.
     """
     image_size(path)  # Neither a bomb nor a huge file of another kind is read.
     with _readable(path):

@@ -26,7 +26,7 @@ TILT = 0.3  # most an object is turned, in radians
 MIN_INSIDE = 0.8  # part of an object's area that lies inside the image
 MIN_VISIBLE = 0.6  # part of the inside that later objects leave uncovered
 MAX_IOU = 0.3
-GENERATOR, VERSION = "centernet.shapes", 1  # a new version wherever the images change
+GENERATOR, VERSION = "centernet.data.shapes", 1  # a new version wherever the images change
 
 
 def draw_image(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from centernet.annotations import Split
-from centernet.entries import is_integer, short
+from centernet.data.annotations import Split
+from centernet.data.entries import is_integer, short
+from centernet.data.formats.safe_yaml import load_yaml
+from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
+from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.files import read_text
-from centernet.formats.names import first_folder, images_in, lines_of, split_name
-from centernet.formats.safe_yaml import load_yaml
-from centernet.images import image_size
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
 _MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from centernet.annotations import Split, entries, shortened
+from centernet.data.annotations import Split, entries, shortened
+from centernet.data.formats import coco, voc, yolo
+from centernet.data.formats.splits import USUAL
 from centernet.errors import InputError
-from centernet.formats import coco, voc, yolo
-from centernet.formats.names import USUAL
 
 # In the order in which they are tried; a folder may hold its annotations twice.
 FORMATS = {"coco": coco, "voc": voc, "yolo": yolo}

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from centernet.annotations import Split
-from centernet.errors import InputError
-from centernet.images import for_each_image, read_image
-from centernet.similar_images import (
+from centernet.data.annotations import Split
+from centernet.data.images import for_each_image, read_image
+from centernet.data.similar_images import (
     Fingerprint,
     Groups,
     fingerprint,
     group_similar,
     original_name,
 )
+from centernet.errors import InputError
 
 
 def split_validation(
@@ -25,7 +25,7 @@ def split_validation(
 
     Images of one group go to the same split. Two images are in one group if their pictures are
     identical or near-identical, also mirrored or turned (see
-    :func:`centernet.similar_images.group_similar`); if Roboflow made both from one photograph
+    :func:`centernet.data.similar_images.group_similar`); if Roboflow made both from one photograph
     (the same file name before ``.rf.``); or if ``group_by`` finds the same in both file names. A
     hash of a group's name decides, so a dataset that grows keeps nearly all images where they were.
 

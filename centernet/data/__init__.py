@@ -1,0 +1,1 @@
+"""Images and annotations: read, check, convert, augment, and turn into training samples."""
