@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
-from centernet import CenterNet, layers
+from centernet import CenterNet
 from centernet.cli import run_and_exit
 from centernet.decode import decode
 from centernet.errors import require_at_least
 from centernet.losses import CenterNetLoss, penalty_reduced_focal_loss
+from centernet.models import layers
 from centernet.targets import encode_targets, gaussian_radius
 
 

@@ -7,11 +7,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from centernet.detector import Detector
-    from centernet.model import CenterNet
+    from centernet.models.centernet import CenterNet
 
 __all__ = ["CenterNet", "Detector"]
 
-_HOME = {"CenterNet": "centernet.model", "Detector": "centernet.detector"}
+_HOME = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.detector"}
 
 
 def __getattr__(name: str) -> Any:

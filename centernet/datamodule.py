@@ -23,7 +23,7 @@ from centernet.data.formats.detect import choose_classes, read_dataset, recognis
 from centernet.data.formats.splits import split_name
 from centernet.data.images import image_size
 from centernet.errors import InputError
-from centernet.model import CenterNet
+from centernet.models.centernet import CenterNet
 from centernet.recipe import canvas_size_for, top_k_for
 from centernet.stopping import ignore_stop_signals
 

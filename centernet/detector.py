@@ -20,9 +20,9 @@ from centernet.data.preprocess import InputView
 from centernet.errors import InputError, require_at_least
 from centernet.heatmaps import Heatmaps
 from centernet.inference import Modes
-from centernet.network import Network
+from centernet.models.base import Network
+from centernet.models.pretrained import load_weights
 from centernet.thresholds import USUAL, Threshold, by_label
-from centernet.weights import load_weights
 
 if TYPE_CHECKING:
     from centernet.data.images import ImageLike

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.errors import InputError
-from centernet.suppression import suppress
+from centernet.nms import suppress
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from centernet.errors import InputError
-from centernet.network import Network
+from centernet.models.base import Network
 
 
 def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:

@@ -13,18 +13,18 @@ from lightning.pytorch import Callback, LightningModule
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from centernet.architectures import make_loss, make_network
 from centernet.callbacks import EMA, FrozenBackbone
-from centernet.checkpoints import DESCRIPTION, description
 from centernet.collected import Collected, Found, in_image_pixels
 from centernet.data.annotations import shortened
 from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, GroundTruth, evaluate
 from centernet.inference import Modes
+from centernet.models.checkpoints import DESCRIPTION, description
+from centernet.models.pretrained import load_weights, start_from
+from centernet.models.registry import make_loss, make_network
 from centernet.preflight import require_batch, require_canvas
 from centernet.schedules import SCHEDULES, rate_factor
-from centernet.weights import load_weights, start_from
 
 log = logging.getLogger(__name__)
 

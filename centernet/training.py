@@ -20,14 +20,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
-from centernet.architectures import detector_of, unused_options
 from centernet.callbacks import HeatmapPictures
-from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation
 from centernet.files import whole
 from centernet.memory import keep_freed_memory
+from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
+from centernet.models.pretrained import has_names, load_weights
+from centernet.models.registry import detector_of, unused_options
 from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
 from centernet.preflight import require_configs, require_trainer_options
 from centernet.recipe import epochs_for
@@ -42,7 +43,6 @@ from centernet.runs import (
 )
 from centernet.stopping import Stopped, StopSignals
 from centernet.task import CenterNetTask
-from centernet.weights import has_names, load_weights
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from centernet.checkpoints import read_file
 from centernet.data.shapes import make_shapes
+from centernet.models.checkpoints import read_file
 
 # All kills; those after which nothing was saved, and those resumed from within an epoch.
 STAGES = ("kills", "before checkpoint", "within an epoch")

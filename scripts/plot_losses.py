@@ -23,8 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from centernet.architectures import make_loss
-from centernet.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.cli import run_and_exit
 from centernet.data.dataset import CocoDetection, collate
 from centernet.detector import choose_device
@@ -35,7 +33,9 @@ from centernet.losses import (
     gradient_shares,
     sigmoid_focal_loss,
 )
-from centernet.network import Network
+from centernet.models.base import Network
+from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
+from centernet.models.registry import make_loss
 
 BINS = 10
 # What is compared on a heatmap: name, loss, its options. Cross-entropy is the yardstick.

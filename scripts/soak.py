@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from centernet.checkpoints import checkpoint_of, save_file
 from centernet.detector import Detector
-from centernet.model import CenterNet
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import checkpoint_of, save_file
 
 _FILES = 20
 

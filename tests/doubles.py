@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centernet.checkpoints import DESCRIPTION
 from centernet.detector import Detector
-from centernet.model import CenterNet
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import DESCRIPTION
 
 GOLDEN = Path(__file__).parent / "golden"
 

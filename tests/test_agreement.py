@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from centernet import Detector, report
-from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.data.shapes import make_shapes
 from centernet.evaluate import coco_results, evaluate
 from centernet.inference import Modes
+from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training import main
 
 CONFIG = """\

@@ -3,9 +3,9 @@ import logging
 import pytest
 import timm
 
-from centernet.backbones import channels_by_stride, make_backbone
 from centernet.errors import InputError
-from centernet.hourglass import Hourglass
+from centernet.models.backbones import channels_by_stride, make_backbone
+from centernet.models.hourglass import Hourglass
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
+from centernet.models.pretrained import load_weights
 from centernet.oracle.analysis import analyse
 from centernet.targets import encode_targets
-from centernet.weights import load_weights
 
 
 def split_of(boxes, *, classes=1, size=(64, 64), labels=None, name="train", folder="."):

@@ -9,15 +9,15 @@ import pytest
 import torch
 from doubles import checkpoint
 
-from centernet.checkpoints import (
+from centernet.detector import Detector
+from centernet.errors import InputError
+from centernet.models.checkpoints import (
     DESCRIPTION,
     build_network,
     network_state,
     read_checkpoint,
     save_file,
 )
-from centernet.detector import Detector
-from centernet.errors import InputError
 
 
 class Bomb:

@@ -6,10 +6,10 @@ from doubles import COLORS, SCORE, SpotNetwork, blob, checkpoint, picture, spot_
 from PIL import Image
 
 import centernet
-from centernet.checkpoints import build_network
 from centernet.decode import decode
 from centernet.detector import Detector
 from centernet.errors import InputError
+from centernet.models.checkpoints import build_network
 
 # A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its centre.
 SPOT, BOX = ("red", 40, 64), [34, 62, 50, 70]

@@ -19,7 +19,6 @@ from centernet.check.boxes import alike
 from centernet.check.content import MAX_LISTED
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
-from centernet.checkpoints import read_file
 from centernet.data.annotations import load_json
 from centernet.data.downloads import unpacked
 from centernet.data.entries import annotation_area
@@ -28,6 +27,7 @@ from centernet.data.images import for_each_image, image_size, read_image
 from centernet.decode import MAX_TOP_K
 from centernet.errors import InputError
 from centernet.inference import clip_to_image
+from centernet.models.checkpoints import read_file
 from centernet.recipe import top_k_for
 from centernet.sources import Video
 

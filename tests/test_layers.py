@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
-from centernet.layers import DeformConv, _deform_by_sampling, bilinear_kernel, bilinear_up
+from centernet.models.layers import DeformConv, _deform_by_sampling, bilinear_kernel, bilinear_up
 
 
 def trained_layer(dtype=torch.float64):

@@ -5,9 +5,10 @@ import pytest
 import torch
 from doubles import GOLDEN, released_weights
 
-from centernet import CenterNet, Detector, geometry, official
+from centernet import CenterNet, Detector, geometry
 from centernet.decode import decode
 from centernet.errors import InputError
+from centernet.models import official
 
 OUTPUTS = {"heatmap": "hm", "size": "wh", "offset": "reg"}
 

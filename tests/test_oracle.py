@@ -7,12 +7,14 @@ import torch
 from doubles import TINY_CONFIG, checkpoint
 from test_cli import centernet_
 
-from centernet.checkpoints import DESCRIPTION
 from centernet.data.annotations import Split
 from centernet.data.shapes import make_shapes
 from centernet.decode import decode
 from centernet.errors import InputError
-from centernet.model import CenterNet
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import DESCRIPTION
+from centernet.models.pretrained import load_weights
+from centernet.models.retinanet.network import RetinaNet
 from centernet.oracle import command
 from centernet.oracle.analysis import Row
 from centernet.oracle.ideal import (
@@ -23,9 +25,7 @@ from centernet.oracle.ideal import (
     spread,
     without_empty,
 )
-from centernet.retinanet import RetinaNet
 from centernet.targets import encode_targets
-from centernet.weights import load_weights
 
 
 def encoded(boxes, labels=None, *, shape=(1, 2, 8, 8)):

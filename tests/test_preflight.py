@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from centernet.backbones import make_backbone
 from centernet.errors import InputError
+from centernet.models.backbones import make_backbone
 from centernet.preflight import require_configs, require_size
 
 

@@ -13,11 +13,11 @@ import pytest
 from doubles import TINY_CONFIG
 
 from centernet import Detector, cli
-from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.inspector.look import Example, Findings
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, explain
+from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.report import plots, write_report
 from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
 from centernet.report.scores import best_thresholds, confusion

@@ -6,17 +6,17 @@ import torch.nn.functional as F
 from doubles import TINY_CONFIG
 
 from centernet import Detector
-from centernet.anchors import encode_anchors
-from centernet.architectures import make_loss, make_network
-from centernet.checkpoints import DESCRIPTION, build_network, checkpoint_of, read_checkpoint
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.losses import RetinaNetLoss
 from centernet.losses.detection import averaged_counts
-from centernet.model import CenterNet
-from centernet.retinanet import RetinaNet
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import DESCRIPTION, build_network, checkpoint_of, read_checkpoint
+from centernet.models.pretrained import start_from
+from centernet.models.registry import make_loss, make_network
+from centernet.models.retinanet.anchors import encode_anchors
+from centernet.models.retinanet.loss import RetinaNetLoss
+from centernet.models.retinanet.network import RetinaNet
 from centernet.training import main
-from centernet.weights import start_from
 
 SMALL = "test_resnet"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from doubles import TINY_CONFIG
 
-from centernet.checkpoints import read_checkpoint
 from centernet.data.shapes import make_shapes
+from centernet.models.checkpoints import read_checkpoint
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 

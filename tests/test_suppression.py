@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from centernet.suppression import soft_nms, suppress
+from centernet.nms import soft_nms, suppress
 
 
 def test_nothing_in_nothing_out():

@@ -4,8 +4,8 @@ import torch
 from doubles import checkpoint, picture, spot_detector
 
 from centernet import Detector
-from centernet.checkpoints import DESCRIPTION, description
 from centernet.errors import InputError
+from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.thresholds import by_label
 
 NAMES = ("cat", "dog", "crosswalk")

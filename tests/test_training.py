@@ -13,9 +13,9 @@ import yaml
 from doubles import released_weights
 
 from centernet import Detector
-from centernet.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
+from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.run_folder import RunFolder
 from centernet.stopping import Stopped
 from centernet.training import main

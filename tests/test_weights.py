@@ -5,7 +5,7 @@ from doubles import checkpoint, released_weights
 from centernet import CenterNet, Detector
 from centernet.cli import main
 from centernet.errors import InputError
-from centernet.weights import import_weights, load_weights, start_from
+from centernet.models.pretrained import import_weights, load_weights, start_from
 
 SMALL = {"backbone": "test_efficientnet", "neck_channels": (8, 8, 8), "head_channels": 8}
 

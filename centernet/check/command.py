@@ -12,7 +12,7 @@ from centernet.check.report import as_dict, check
 from centernet.console import print_text
 from centernet.errors import require_at_least
 from centernet.files import whole
-from centernet.network import Network
+from centernet.models.base import Network
 
 
 def run(options: argparse.Namespace) -> int:

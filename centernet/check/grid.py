@@ -10,7 +10,7 @@ from centernet.check.boxes import shown
 from centernet.check.content import Content
 from centernet.data.preprocess import fit_input
 from centernet.decode import DEFAULT_TOP_K
-from centernet.network import Network
+from centernet.models.base import Network
 
 MAX_OBJECTS = 3000  # in an image on which the ceiling is measured, whose work is their square
 

@@ -18,7 +18,7 @@ from centernet.check.findings import ERROR, KINDS, SEVERITIES, Finding
 from centernet.check.grid import Grid, check_grid, lay_out
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
-from centernet.network import Network
+from centernet.models.base import Network
 from centernet.recipe import canvas_size_for, top_k_for
 
 # Other resolutions to compare with, times the one that was asked for.

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the checkpoint, and say what network it holds."""
-    from centernet.weights import import_weights
+    from centernet.models.pretrained import import_weights
 
     network = import_weights(**vars(options))
     made_of = {k: v for k, v in network.architecture.items() if k != "num_classes"}

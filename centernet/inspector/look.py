@@ -18,7 +18,7 @@ from centernet.detector import Detector
 from centernet.heatmaps import peak_cells
 from centernet.inference import clip_to_image, to_image
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
-from centernet.network import Network
+from centernet.models.base import Network
 from centernet.targets import encode_targets, target_radius
 
 # Fainter local maxima are no peaks, and of more than so many times top_k the faintest are left out.

@@ -21,10 +21,8 @@ from centernet.losses.ghm import (
 )
 from centernet.losses.heatmap import HEATMAP_LOSSES, HarmonizedHeatmapLoss
 from centernet.losses.penalty_reduced import penalty_reduced_focal_loss
-from centernet.losses.retinanet import ANCHOR_LOSSES, RetinaNetLoss
 
 __all__ = [
-    "ANCHOR_LOSSES",
     "BOX_CELLS",
     "HEATMAP_LOSSES",
     "BoxSamples",
@@ -32,7 +30,6 @@ __all__ = [
     "DetectionLoss",
     "GHMClassificationLoss",
     "HarmonizedHeatmapLoss",
-    "RetinaNetLoss",
     "box_samples",
     "focal_loss_star",
     "ghm_classification_loss",

@@ -14,7 +14,7 @@ from centernet.collected import Collected, in_image_pixels
 from centernet.data.dataset import CocoDetection, collate
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, GroundTruth, evaluate
-from centernet.network import Network
+from centernet.models.base import Network
 from centernet.oracle.ideal import replaced, truth, without_empty
 
 

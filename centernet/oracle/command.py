@@ -13,9 +13,9 @@ from centernet.data.formats import read_dataset
 from centernet.detector import choose_device
 from centernet.errors import InputError, require_at_least
 from centernet.files import whole
-from centernet.network import Network
+from centernet.models.base import Network
+from centernet.models.pretrained import has_names, load_weights
 from centernet.oracle.analysis import Row, analyse, numbers
-from centernet.weights import has_names, load_weights
 
 # Beyond so many classes a column for each would not fit a terminal.
 _MOST_COLUMNS = 6

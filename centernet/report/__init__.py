@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from centernet.checkpoints import DESCRIPTION, read_checkpoint, save_file
 from centernet.collected import Collected
 from centernet.data.dataset import CocoDetection
 from centernet.detector import Detector
@@ -20,6 +19,7 @@ from centernet.evaluate import Evaluation, evaluate
 from centernet.files import whole
 from centernet.inspector import Page, look
 from centernet.inspector.look import Findings, examples
+from centernet.models.checkpoints import DESCRIPTION, read_checkpoint, save_file
 from centernet.report.page import Report, render
 from centernet.report.scores import best_thresholds
 from centernet.thresholds import BEST

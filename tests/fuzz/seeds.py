@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from centernet.checkpoints import checkpoint_of
-from centernet.model import CenterNet
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import checkpoint_of
 
 IMAGE_KINDS = ("jpg", "png", "bmp", "webp", "tiff", "ppm", "jp2", "avif")
 VIDEO_KINDS = ("mp4", "avi", "mkv")

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from centernet.anchors import AnchorTargets
 from centernet.errors import InputError
 from centernet.losses.detection import DetectionLoss, averaged_counts
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss
 from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.heatmap import HEATMAP_LOSSES, make_heatmap_loss
 from centernet.losses.inputs import in_full
+from centernet.models.retinanet.anchors import AnchorTargets
 
 
 def _on_anchors(
@@ -83,8 +83,8 @@ class RetinaNetLoss(DetectionLoss):
         """Terms by name.
 
         Args:
-            stacks: what :meth:`centernet.retinanet.RetinaNet.forward_stacks` returns.
-            targets: what :func:`centernet.anchors.encode_anchors` returns.
+            stacks: what the forward_stacks method of the network returns.
+            targets: what :func:`~centernet.models.retinanet.anchors.encode_anchors` returns.
 
         Returns:
             Scalars ``classification`` and ``boxes`` (not weighted), and ``loss``, their weighted

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
-from centernet.backbones import HOURGLASS
 from centernet.errors import InputError
-from centernet.losses import CenterNetLoss, DetectionLoss, RetinaNetLoss
-from centernet.model import CenterNet
-from centernet.network import Network
-from centernet.retinanet import RetinaNet
+from centernet.losses import CenterNetLoss, DetectionLoss
+from centernet.models.backbones import HOURGLASS
+from centernet.models.base import Network
+from centernet.models.centernet import CenterNet
+from centernet.models.retinanet.loss import RetinaNetLoss
+from centernet.models.retinanet.network import RetinaNet
 
 DETECTORS: dict[str, tuple[type[Network], type[DetectionLoss]]] = {
     "centernet": (CenterNet, CenterNetLoss),

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from centernet.architectures import tensor_shapes
-from centernet.backbones import HOURGLASS
-from centernet.checkpoints import read_file
 from centernet.data import class_names
 from centernet.data.annotations import shortened
-from centernet.descriptions import check_tensors
 from centernet.errors import InputError
-from centernet.model import CenterNet
+from centernet.models.backbones import HOURGLASS
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import read_file
+from centernet.models.descriptions import check_tensors
+from centernet.models.registry import tensor_shapes
 
 # Of the release's COCO models, in its order of channels: blue, green, red.
 RELEASE_MEAN, RELEASE_STD = (0.408, 0.447, 0.470), (0.289, 0.274, 0.278)

@@ -8,11 +8,16 @@ from torch import Tensor
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
-from centernet.anchors import AnchorTargets, anchor_generator, decode_anchors, encode_anchors
-from centernet.backbones import HOURGLASS, channels_by_stride, make_backbone
 from centernet.decode import DEFAULT_TOP_K
 from centernet.errors import InputError
-from centernet.network import Network
+from centernet.models.backbones import HOURGLASS, channels_by_stride, make_backbone
+from centernet.models.base import Network
+from centernet.models.retinanet.anchors import (
+    AnchorTargets,
+    anchor_generator,
+    decode_anchors,
+    encode_anchors,
+)
 
 # Of the levels P3 to P7; the first three are made of the backbone's features.
 _STRIDES = (8, 16, 32, 64, 128)
@@ -118,13 +123,13 @@ class RetinaNet(Network):
     def encode(
         self, targets: Sequence[Mapping], outputs: Mapping[str, Tensor], *, out: Any = None
     ) -> AnchorTargets:
-        """What these outputs should be; see :func:`centernet.anchors.encode_anchors`."""
+        """Match the anchors with the objects of each image; see :func:`.encode_anchors`."""
         return encode_anchors(targets, outputs["anchors"], self.num_classes, stride=self.stride)
 
     def decode(
         self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
     ) -> list[dict[str, Tensor]]:
-        """The objects of each image; see :func:`centernet.anchors.decode_anchors`."""
+        """Detections of each image; see :func:`.decode_anchors`."""
         anchors = outputs["anchors"].split(outputs["level_sizes"].tolist())
         return decode_anchors(outputs["classification"], outputs["boxes"], anchors, top_k=top_k)
 

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from centernet import official
-from centernet.checkpoints import (
+from centernet.data.annotations import shortened
+from centernet.errors import InputError
+from centernet.models import official
+from centernet.models.base import Network
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import (
     DESCRIPTION,
     build_network,
     checkpoint_of,
@@ -16,10 +20,6 @@ from centernet.checkpoints import (
     read_file,
     save_file,
 )
-from centernet.data.annotations import shortened
-from centernet.errors import InputError
-from centernet.model import CenterNet
-from centernet.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def import_weights(
     Args:
         source: ``.pth`` of the original release.
         target: ``.ckpt`` to write; its folder is made.
-        mean: as in :func:`centernet.official.load`, and so is ``std``.
+        mean: as in :func:`centernet.models.official.load`, and so is ``std``.
         std: see ``mean``.
         class_names: by channel of the heatmap; by default COCO's for 80 and VOC's for 20 classes.
 

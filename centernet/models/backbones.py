@@ -9,7 +9,7 @@ from torch import nn
 
 from centernet.data.entries import short
 from centernet.errors import InputError
-from centernet.hourglass import Hourglass
+from centernet.models.hourglass import Hourglass
 
 HOURGLASS = "hourglass104"
 _LAST_STRIDE = 32

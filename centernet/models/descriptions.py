@@ -9,7 +9,7 @@ from torch import Tensor
 from centernet.data.entries import is_integer, is_text, short
 from centernet.decode import MAX_TOP_K
 from centernet.errors import InputError
-from centernet.model import BOX_HEADS
+from centernet.models.centernet import BOX_HEADS
 
 _MAX_WIDTH = 65_536  # channels
 _MAX_CLASSES, _MAX_HEADS = 100_000, 100

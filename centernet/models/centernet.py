@@ -7,12 +7,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from centernet.backbones import channels_by_stride, make_backbone
 from centernet.decode import DEFAULT_TOP_K, decode
 from centernet.errors import InputError
-from centernet.hourglass import Hourglass
-from centernet.necks import NECKS
-from centernet.network import Network
+from centernet.models.backbones import channels_by_stride, make_backbone
+from centernet.models.base import Network
+from centernet.models.hourglass import Hourglass
+from centernet.models.necks import NECKS
 from centernet.targets import Targets, encode_targets
 
 # The heads that say what a box is, with their channels.
@@ -52,7 +52,7 @@ class CenterNet(Network):
                 as ``resnet18`` or ``mobilenetv4_conv_small``; or ``hourglass104``, which has no use
                 for a neck.
             neck: ``deconv``, the paper's for ResNets; ``dla``, the paper's for DLA-34; or ``fpn``,
-                which learns fastest; see :mod:`centernet.necks`.
+                which learns fastest; see :mod:`centernet.models.necks`.
             neck_channels: widths of the neck's three steps; the original's ``res_*`` networks have
                 (256, 256, 256). A pyramid has the last one throughout.
             deformable: deformable convolutions in the neck, as in the original's ``resdcn_*`` and

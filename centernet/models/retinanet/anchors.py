@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou
 
 from centernet.decode import DEFAULT_TOP_K
-from centernet.suppression import nms_by_class
+from centernet.nms import nms_by_class
 from centernet.targets import check_labels
 
 # An anchor is an object's from the first IoU on, and background below the second; in between it is

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from centernet.architectures import make_network, tensor_shapes
 from centernet.data.entries import is_integer, short
-from centernet.descriptions import check_description, check_tensors
 from centernet.errors import InputError
 from centernet.files import open_regular, whole
-from centernet.network import Network
+from centernet.models.base import Network
+from centernet.models.descriptions import check_description, check_tensors
+from centernet.models.registry import make_network, tensor_shapes
 
 # The entry of a checkpoint that says how to build its network: {"model": its architecture,
 # "class_names", "image_size": that it was trained for, or None for images of any size, "top_k": the

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centernet.layers import conv_norm_relu
+from centernet.models.layers import conv_norm_relu
 
 # From stride 4 down to stride 128: channels, and residual blocks on the way.
 _WIDTHS = (256, 256, 384, 384, 384, 512)

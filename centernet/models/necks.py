@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from centernet.errors import InputError
-from centernet.layers import bilinear_kernel, bilinear_up, conv_norm_relu
+from centernet.models.layers import bilinear_kernel, bilinear_up, conv_norm_relu
 
 
 class DeconvNeck(nn.Sequential):

@@ -1,0 +1,1 @@
+"""Networks: detectors, their parts, their checkpoints, and released weights."""

@@ -1,0 +1,1 @@
+"""RetinaNet, the anchor-based detector to compare with: network, anchors and loss."""
