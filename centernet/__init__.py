@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from centernet.detector import Detector
+    from centernet.inference.detector import Detector
     from centernet.models.centernet import CenterNet
 
 __all__ = ["CenterNet", "Detector"]
 
-_HOME = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.detector"}
+_HOME = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.inference.detector"}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet.errors import InputError
-from centernet.heatmaps import blend, blend_difference
+from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
 
 log = logging.getLogger(__name__)

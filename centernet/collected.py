@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet.evaluate import coco_results
-from centernet.inference import clip_to_image, to_image
+from centernet.inference.tta import clip_to_image, to_image
 
 # Of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,).
 Found = Mapping[str, NDArray]

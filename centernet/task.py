@@ -16,10 +16,10 @@ from torch import Tensor
 from centernet.callbacks import EMA, FrozenBackbone
 from centernet.collected import Collected, Found, in_image_pixels
 from centernet.data.annotations import shortened
-from centernet.detector import Detector
 from centernet.errors import InputError
 from centernet.evaluate import Evaluation, GroundTruth, evaluate
-from centernet.inference import Modes
+from centernet.inference.detector import Detector
+from centernet.inference.tta import Modes
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_weights, start_from
 from centernet.models.registry import make_loss, make_network

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from centernet.detector import Detector
+from centernet.inference.detector import Detector
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import checkpoint_of, save_file
 

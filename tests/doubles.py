@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centernet.detector import Detector
+from centernet.inference.detector import Detector
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from doubles import checkpoint
 
-from centernet.detector import Detector
 from centernet.errors import InputError
+from centernet.inference.detector import Detector
 from centernet.models.checkpoints import (
     DESCRIPTION,
     build_network,

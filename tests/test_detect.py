@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from doubles import Capture, Web, blob, picture, read_video, spot_detector, write_video
 
-from centernet import detect
 from centernet.data.images import read_image
-from centernet.detector import Detector
 from centernet.errors import InputError
-from centernet.sources import Video
+from centernet.inference import detect
+from centernet.inference.detector import Detector
+from centernet.inference.inputs import Video
 
 SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
 

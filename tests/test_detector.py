@@ -7,8 +7,8 @@ from PIL import Image
 
 import centernet
 from centernet.decode import decode
-from centernet.detector import Detector
 from centernet.errors import InputError
+from centernet.inference.detector import Detector
 from centernet.models.checkpoints import build_network
 
 # A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its centre.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from centernet.drawing import draw, font, legend, letter_size
+from centernet.inference.drawing import draw, font, legend, letter_size
 
 
 def found(*boxes, names=("cat",)) -> sv.Detections:

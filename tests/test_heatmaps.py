@@ -5,9 +5,9 @@ from doubles import SCORE, blob, picture, spot_detector
 from PIL import Image
 
 from centernet.decode import decode
-from centernet.drawing import HEAT_COLORS
 from centernet.errors import InputError
-from centernet.heatmaps import Heatmaps, blend, blend_difference
+from centernet.inference.drawing import HEAT_COLORS
+from centernet.inference.heatmaps import Heatmaps, blend, blend_difference
 
 # A cell is 4 x 8 image pixels and the first begins at (-2, 10).
 MATRIX = np.array([[4.0, 0, -2], [0, 8.0, 10]])

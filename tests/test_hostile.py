@@ -26,10 +26,10 @@ from centernet.data.formats import read_dataset
 from centernet.data.images import for_each_image, image_size, read_image
 from centernet.decode import MAX_TOP_K
 from centernet.errors import InputError
-from centernet.inference import clip_to_image
+from centernet.inference.inputs import Video
+from centernet.inference.tta import clip_to_image
 from centernet.models.checkpoints import read_file
 from centernet.recipe import top_k_for
-from centernet.sources import Video
 
 
 def png(width: int, height: int) -> bytes:

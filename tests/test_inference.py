@@ -4,7 +4,7 @@ import torch
 from doubles import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
-from centernet.inference import Modes, clip_to_image, forward, join
+from centernet.inference.tta import Modes, clip_to_image, forward, join
 
 
 @pytest.mark.parametrize(

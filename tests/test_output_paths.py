@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from doubles import Capture
 
-from centernet.output_paths import class_word, remote_image_files, video_stem
-from centernet.sources import Video
+from centernet.inference.inputs import Video
+from centernet.inference.output_paths import class_word, remote_image_files, video_stem
 
 
 @pytest.mark.parametrize(

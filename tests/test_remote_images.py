@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from doubles import Web, picture
 
-from centernet import remote_images
 from centernet.errors import InputError
-from centernet.remote_images import fetch_image
+from centernet.inference import remote_images
+from centernet.inference.remote_images import fetch_image
 
 SPOT = picture(("red", 8, 8), size=(24, 32))
 

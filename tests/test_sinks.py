@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from doubles import read_video
 
-from centernet import sinks
 from centernet.data.images import read_image
 from centernet.errors import InputError
-from centernet.sinks import LinesFile, VideoFile, require_screen, show, write_picture
+from centernet.inference import outputs
+from centernet.inference.outputs import LinesFile, VideoFile, require_screen, show, write_picture
 
 RED = np.full((30, 40, 3), (255, 0, 0), np.uint8)
 
@@ -135,7 +135,7 @@ def child(tmp_path: Path, statements: str) -> subprocess.CompletedProcess:
         "import os, resource, signal\nfrom pathlib import Path\nimport numpy as np\n"
         "from centernet.sinks import LinesFile, VideoFile\n" + statements
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(sinks.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(outputs.__file__).parents[1])}
     return subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True
     )
@@ -256,4 +256,4 @@ def test_the_probe_opens_the_same_window(monkeypatch):
     done = subprocess.CompletedProcess([], returncode=0)
     monkeypatch.setattr(subprocess, "run", lambda c, **_: commands.append(c) or done)
     require_screen()
-    assert repr(sinks._WINDOW) in commands[0][-1]
+    assert repr(outputs._WINDOW) in commands[0][-1]

@@ -10,7 +10,7 @@ from doubles import Capture, picture, write_video
 
 import centernet
 from centernet.errors import InputError
-from centernet.sources import Video, find_images
+from centernet.inference.inputs import Video, find_images
 
 FRAMES = [np.full((8, 8, 3), level, np.uint8) for level in (10, 20, 30)]
 

@@ -5,8 +5,8 @@ from doubles import checkpoint, picture, spot_detector
 
 from centernet import Detector
 from centernet.errors import InputError
+from centernet.inference.thresholds import by_label
 from centernet.models.checkpoints import DESCRIPTION, description
-from centernet.thresholds import by_label
 
 NAMES = ("cat", "dog", "crosswalk")
 

@@ -18,7 +18,7 @@ from centernet.check.grid import MAX_OBJECTS, Grid
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluate import GroundTruth, average_precision, coco_results, image_order
-from centernet.inference import clip_to_image
+from centernet.inference.tta import clip_to_image
 from centernet.oracle.ideal import at_centers, ideal_heatmap, without_empty
 from centernet.targets import encode_targets
 

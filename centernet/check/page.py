@@ -13,7 +13,7 @@ from centernet.check.histograms import histograms
 from centernet.check.pictures import crop, samples
 from centernet.check.report import Report
 from centernet.check.text import sizes
-from centernet.drawing import class_color
+from centernet.inference.drawing import class_color
 
 # Of each kind of finding, how many are shown as pictures, and how many are listed.
 _MOST_CROPS, _MOST_LISTED = 4, 50

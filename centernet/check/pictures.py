@@ -12,8 +12,8 @@ from centernet.check.findings import Finding
 from centernet.check.grid import Grid
 from centernet.check.report import Report
 from centernet.data.images import read_image
-from centernet.drawing import class_color
 from centernet.errors import InputError
+from centernet.inference.drawing import class_color
 from centernet.inspector.encode import picture_uri
 
 _SAMPLES_PER_CLASS, _MOST_SAMPLES, _MOST_OUTLINES = 2, 16, 1000

@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Detect, and draw."""
-    from centernet.detect import run
+    from centernet.inference.detect import run
 
     return run(options)
 

@@ -10,11 +10,11 @@ from tqdm import tqdm
 from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats.detect import read_dataset, recognise
-from centernet.detector import Detector
 from centernet.errors import InputError, require_at_least
+from centernet.inference.detector import Detector
+from centernet.inference.inputs import find_images
 from centernet.inspector.look import Example, examples, look
 from centernet.inspector.page import Page
-from centernet.sources import find_images
 
 
 def run(options: argparse.Namespace) -> int:

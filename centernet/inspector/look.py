@@ -14,9 +14,9 @@ from centernet import geometry
 from centernet.data.dataset import CocoDetection
 from centernet.data.preprocess import InputView
 from centernet.decode import boxes_at
-from centernet.detector import Detector
-from centernet.heatmaps import peak_cells
-from centernet.inference import clip_to_image, to_image
+from centernet.inference.detector import Detector
+from centernet.inference.heatmaps import peak_cells
+from centernet.inference.tta import clip_to_image, to_image
 from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.models.base import Network
 from centernet.targets import encode_targets, target_radius

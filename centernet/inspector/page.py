@@ -10,13 +10,13 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.drawing import HEAT_COLORS, class_color
 from centernet.errors import InputError
 from centernet.files import whole
+from centernet.inference.drawing import HEAT_COLORS, class_color
+from centernet.inference.thresholds import BEST, by_label
 from centernet.inspector.encode import map_uri, picture_uri, script_json
 from centernet.inspector.look import FLOOR, Findings, Maps
 from centernet.inspector.reasons import Verdict
-from centernet.thresholds import BEST, by_label
 
 _FOLDER = Path(__file__).parent
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60

@@ -10,9 +10,9 @@ import numpy as np
 from centernet.canvas import canvas_size
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats import read_dataset
-from centernet.detector import choose_device
 from centernet.errors import InputError, require_at_least
 from centernet.files import whole
+from centernet.inference.detector import choose_device
 from centernet.models.base import Network
 from centernet.models.pretrained import has_names, load_weights
 from centernet.oracle.analysis import Row, analyse, numbers

@@ -13,16 +13,16 @@ from tqdm import tqdm
 
 from centernet.collected import Collected
 from centernet.data.dataset import CocoDetection
-from centernet.detector import Detector
 from centernet.errors import InputError, require_at_least
 from centernet.evaluate import Evaluation, evaluate
 from centernet.files import whole
+from centernet.inference.detector import Detector
+from centernet.inference.thresholds import BEST
 from centernet.inspector import Page, look
 from centernet.inspector.look import Findings, examples
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint, save_file
 from centernet.report.page import Report, render
 from centernet.report.scores import best_thresholds
-from centernet.thresholds import BEST
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.drawing import class_color
 from centernet.evaluate import Evaluation
+from centernet.inference.drawing import class_color
+from centernet.inference.thresholds import BEST, by_label
 from centernet.inspector.look import Findings
 from centernet.inspector.page import Page, template
 from centernet.inspector.reasons import count_reasons
 from centernet.report import plots
 from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
 from centernet.report.scores import Best, confusion
-from centernet.thresholds import BEST, by_label
 
 _FOLDER = Path(__file__).parent
 

@@ -11,8 +11,8 @@ from centernet.check import text
 from centernet.check.page import html
 from centernet.check.report import as_dict, check
 from centernet.data.images import image_size, read_image
+from centernet.inference.inputs import Video
 from centernet.models.pretrained import load_weights
-from centernet.sources import Video
 
 KINDS = (
     *seeds.IMAGE_KINDS, "coco", "voc", "yolo", "checkpoint", "legacy", *seeds.VIDEO_KINDS

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from centernet import geometry
 from centernet.data.images import load_image
 from centernet.decode import peaks_above
-from centernet.drawing import HEAT_COLORS, legend, letter_size
 from centernet.errors import InputError
 from centernet.files import whole
-from centernet.thresholds import USUAL, Threshold, by_label
+from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
+from centernet.inference.thresholds import USUAL, Threshold, by_label
 
 if TYPE_CHECKING:
     from centernet.data.images import ImageLike

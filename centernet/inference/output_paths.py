@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
-from centernet.sources import Video
+from centernet.inference.inputs import Video
 
 # Formats that OpenCV writes and browsers show; pictures of others are saved as JPEG.
 _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")

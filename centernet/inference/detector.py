@@ -13,16 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet import geometry, inference
+from centernet import geometry
 from centernet.data import preprocess
 from centernet.data.images import load_image
 from centernet.data.preprocess import InputView
 from centernet.errors import InputError, require_at_least
-from centernet.heatmaps import Heatmaps
-from centernet.inference import Modes
+from centernet.inference import tta
+from centernet.inference.heatmaps import Heatmaps
+from centernet.inference.thresholds import USUAL, Threshold, by_label
+from centernet.inference.tta import Modes
 from centernet.models.base import Network
 from centernet.models.pretrained import load_weights
-from centernet.thresholds import USUAL, Threshold, by_label
 
 if TYPE_CHECKING:
     from centernet.data.images import ImageLike
@@ -80,7 +81,7 @@ class Detector:
             class_names: by class id.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
             image_size: (height, width) that the network was trained for; None for none.
-            **modes: test-time augmentation and limits, see :class:`centernet.inference.Modes`.
+            **modes: test-time augmentation and limits, see :class:`centernet.inference.tta.Modes`.
 
         Raises:
             InputError: the device cannot be used, or a mode is wrong or not one of this network.
@@ -235,7 +236,7 @@ class Detector:
         return self._network
 
     def thresholds(self, threshold: Threshold) -> NDArray[np.float64]:
-        """The threshold of each class, (C,); see :func:`centernet.thresholds.by_label`."""
+        """The threshold of each class, (C,); see :func:`.by_label`."""
         return by_label(threshold, self._network.thresholds, self.class_names)
 
     def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]:
@@ -306,7 +307,7 @@ class Detector:
         """The maps of views of one size."""
         pixels = torch.from_numpy(np.stack([view.pixels for view in views]))
         images = pixels.permute(0, 3, 1, 2).to(self.device)
-        return inference.forward(self._network, images, flip=self.modes.flip)
+        return tta.forward(self._network, images, flip=self.modes.flip)
 
     def _decode(
         self, outputs: dict[str, Tensor], views: Sequence[InputView]
@@ -314,8 +315,7 @@ class Detector:
         """The detections in each view, their boxes in image pixels."""
         results = self._network.decode(outputs, top_k=self.top_k)
         return [
-            inference.to_image(result, view.matrix)
-            for result, view in zip(results, views, strict=True)
+            tta.to_image(result, view.matrix) for result, view in zip(results, views, strict=True)
         ]
 
     def _detections(
@@ -326,9 +326,9 @@ class Detector:
         clip: bool,
     ) -> sv.Detections:
         """Of all views of one image."""
-        found = inference.join(views, self.modes, self.top_k)
+        found = tta.join(views, self.modes, self.top_k)
         if clip:
-            found = inference.clip_to_image(found, image_size)
+            found = tta.clip_to_image(found, image_size)
         labels = found["labels"]
         kept = found["scores"] >= self.thresholds(threshold)[labels]
         return sv.Detections(

@@ -17,10 +17,11 @@ import supervision as sv
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from centernet.detector import Detector, Prediction
-from centernet.drawing import draw
 from centernet.errors import InputError
-from centernet.output_paths import (
+from centernet.inference.detector import Detector, Prediction
+from centernet.inference.drawing import draw
+from centernet.inference.inputs import Video, find_images
+from centernet.inference.output_paths import (
     Files,
     class_word,
     image_files,
@@ -28,10 +29,9 @@ from centernet.output_paths import (
     remote_image_files,
     video_stem,
 )
-from centernet.remote_images import RemoteImage, fetch_image
-from centernet.sinks import LinesFile, VideoFile, require_screen, show, write_picture
-from centernet.sources import Video, find_images
-from centernet.thresholds import USUAL, Threshold
+from centernet.inference.outputs import LinesFile, VideoFile, require_screen, show, write_picture
+from centernet.inference.remote_images import RemoteImage, fetch_image
+from centernet.inference.thresholds import USUAL, Threshold
 
 # Up to this many images, what was found is printed for each.
 _FEW = 20

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from centernet.data.downloads import network_error
 from centernet.data.images import SUFFIXES, decode_image
 from centernet.errors import InputError
-from centernet.sources import VIDEO_SUFFIXES, is_url, url_name
+from centernet.inference.inputs import VIDEO_SUFFIXES, is_url, url_name
 
 _TIMEOUT = 15.0  # seconds without a byte
 _MOST_BYTES = 100 * 10**6

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.files import whole
-from centernet.sources import for_opencv
+from centernet.inference.inputs import for_opencv
 
 _WINDOW = "centernet"
 _ESCAPE = 27

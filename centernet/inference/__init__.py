@@ -1,0 +1,1 @@
+"""Trained networks at work: detections and heatmaps of images, videos and cameras."""
