@@ -14,10 +14,10 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor
 
 from centernet.callbacks import EMA, FrozenBackbone
-from centernet.collected import Collected, Found, in_image_pixels
 from centernet.data.annotations import shortened
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.results import Collected, Found, in_image_pixels
 from centernet.inference.detector import Detector
 from centernet.inference.tta import Modes
 from centernet.models.checkpoints import DESCRIPTION, description

@@ -23,7 +23,7 @@ from rich.table import Table
 from centernet.callbacks import HeatmapPictures
 from centernet.datamodule import DetectionData
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation
+from centernet.evaluation.coco import Evaluation
 from centernet.files import whole
 from centernet.memory import keep_freed_memory
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint

@@ -9,7 +9,7 @@ import pytest
 
 from centernet import Detector, report
 from centernet.data.shapes import make_shapes
-from centernet.evaluate import coco_results, evaluate
+from centernet.evaluation.coco import coco_results, evaluate
 from centernet.inference.tta import Modes
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training import main

@@ -24,8 +24,8 @@ from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
+from centernet.evaluation.oracle import analyse
 from centernet.models.pretrained import load_weights
-from centernet.oracle.analysis import analyse
 from centernet.targets import encode_targets
 
 

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from centernet.data.annotations import read_coco
-from centernet.evaluate import (
+from centernet.evaluation.coco import (
     GroundTruth,
     average_precision,
     coco_results,

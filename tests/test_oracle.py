@@ -11,13 +11,7 @@ from centernet.data.annotations import Split
 from centernet.data.shapes import make_shapes
 from centernet.decode import decode
 from centernet.errors import InputError
-from centernet.models.centernet import CenterNet
-from centernet.models.checkpoints import DESCRIPTION
-from centernet.models.pretrained import load_weights
-from centernet.models.retinanet.network import RetinaNet
-from centernet.oracle import command
-from centernet.oracle.analysis import Row
-from centernet.oracle.ideal import (
+from centernet.evaluation.ground_truth_maps import (
     at_centers,
     ideal_heatmap,
     largest_in_cell,
@@ -25,6 +19,12 @@ from centernet.oracle.ideal import (
     spread,
     without_empty,
 )
+from centernet.evaluation.oracle import Row
+from centernet.models.centernet import CenterNet
+from centernet.models.checkpoints import DESCRIPTION
+from centernet.models.pretrained import load_weights
+from centernet.models.retinanet.network import RetinaNet
+from centernet.oracle import command
 from centernet.targets import encode_targets
 
 
@@ -261,7 +261,7 @@ def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
 
 
 def test_a_detector_without_heatmaps_is_refused():
-    from centernet.oracle.analysis import analyse
+    from centernet.evaluation.oracle import analyse
 
     with pytest.raises(InputError, match="heatmaps"):
         analyse(RetinaNet(2, "test_resnet"), None)

@@ -17,9 +17,9 @@ from centernet.check.content import Content, usable
 from centernet.check.grid import MAX_OBJECTS, Grid
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
-from centernet.evaluate import GroundTruth, average_precision, coco_results, image_order
+from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order
+from centernet.evaluation.ground_truth_maps import at_centers, ideal_heatmap, without_empty
 from centernet.inference.tta import clip_to_image
-from centernet.oracle.ideal import at_centers, ideal_heatmap, without_empty
 from centernet.targets import encode_targets
 
 

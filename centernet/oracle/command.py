@@ -11,11 +11,11 @@ from centernet.canvas import canvas_size
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError, require_at_least
+from centernet.evaluation.oracle import Row, analyse, numbers
 from centernet.files import whole
 from centernet.inference.detector import choose_device
 from centernet.models.base import Network
 from centernet.models.pretrained import has_names, load_weights
-from centernet.oracle.analysis import Row, analyse, numbers
 
 # Beyond so many classes a column for each would not fit a terminal.
 _MOST_COLUMNS = 6

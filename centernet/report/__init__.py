@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from centernet.collected import Collected
 from centernet.data.dataset import CocoDetection
 from centernet.errors import InputError, require_at_least
-from centernet.evaluate import Evaluation, evaluate
+from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.results import Collected
 from centernet.files import whole
 from centernet.inference.detector import Detector
 from centernet.inference.thresholds import BEST

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.evaluate import Evaluation
+from centernet.evaluation.coco import Evaluation
 from centernet.inference.drawing import class_color
 from centernet.inference.thresholds import BEST, by_label
 from centernet.inspector.look import Findings

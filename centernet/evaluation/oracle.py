@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from centernet.collected import Collected, in_image_pixels
 from centernet.data.dataset import CocoDetection, collate
 from centernet.errors import InputError
-from centernet.evaluate import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.ground_truth_maps import replaced, truth, without_empty
+from centernet.evaluation.results import Collected, in_image_pixels
 from centernet.models.base import Network
-from centernet.oracle.ideal import replaced, truth, without_empty
 
 
 @dataclass(frozen=True)

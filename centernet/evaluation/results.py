@@ -7,7 +7,7 @@ import torch.distributed
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet.evaluate import coco_results
+from centernet.evaluation.coco import coco_results
 from centernet.inference.tta import clip_to_image, to_image
 
 # Of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,).
@@ -46,7 +46,7 @@ class Collected:
         found: Found,
         category_ids: Sequence[int | None],
     ) -> None:
-        """Add what was found in an image; see :func:`centernet.evaluate.coco_results`.
+        """Add what was found in an image; see :func:`centernet.evaluation.coco.coco_results`.
 
         Args:
             image_id: of the annotation file.
