@@ -52,7 +52,7 @@ from centernet.cli import run_and_exit
 from centernet.errors import InputError
 from centernet.files import whole
 from centernet.report.plots import read_metrics
-from centernet.runs import newest_run
+from centernet.training.runs import newest_run
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 

@@ -60,7 +60,7 @@ def train(arguments: list[str] | None = None) -> NoReturn:
     """Run ``fit`` or ``validate``, which the first argument names, and exit."""
 
     def command() -> None:
-        from centernet.training import main as fit_or_validate
+        from centernet.training.train_cli import main as fit_or_validate
 
         fit_or_validate(arguments)
 

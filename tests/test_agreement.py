@@ -12,7 +12,7 @@ from centernet.data.shapes import make_shapes
 from centernet.evaluation.coco import coco_results, evaluate
 from centernet.inference.tta import Modes
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
-from centernet.training import main
+from centernet.training.train_cli import main
 
 CONFIG = """\
 report: false

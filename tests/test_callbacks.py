@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from centernet.callbacks import EMA, HeatmapPictures
-from centernet.run_folder import AtomicCheckpointIO, RunFolder
+from centernet.training.callbacks import EMA, HeatmapPictures
+from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):

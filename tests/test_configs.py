@@ -5,7 +5,7 @@ import pytest
 from centernet.data.augment import Augment
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.training import main
+from centernet.training.train_cli import main
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 

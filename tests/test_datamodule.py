@@ -7,9 +7,9 @@ from layouts import coco_content, text, write_coco, write_voc
 
 from centernet.data.formats import convert
 from centernet.data.shapes import make_shapes
-from centernet.datamodule import DetectionData
 from centernet.errors import InputError
-from centernet.training import main
+from centernet.training.datamodule import DetectionData
+from centernet.training.train_cli import main
 
 BOX = {"bbox": [1, 2, 30, 20]}
 CUSTOM = {

@@ -12,7 +12,7 @@ from mutations import damages, write_annotations, write_images
 
 from centernet.check.report import check
 from centernet.errors import InputError
-from centernet.training import main
+from centernet.training.train_cli import main
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from centernet.errors import InputError
 from centernet.inference.inputs import Video
 from centernet.inference.tta import clip_to_image
 from centernet.models.checkpoints import read_file
-from centernet.recipe import top_k_for
+from centernet.training.auto_config import top_k_for
 
 
 def png(width: int, height: int) -> bytes:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from centernet.memory import keep_freed_memory
+from centernet.training.memory import keep_freed_memory
 
 # Makes and frees 64 MB sixty times, and prints how many page faults that took.
 SCRIPT = """

@@ -8,9 +8,9 @@ from lightning.pytorch import LightningModule
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.losses import CenterNetLoss, gradient_shares
-from centernet.monitors import CenterAUROC, GradientShare
 from centernet.targets import encode_targets
-from centernet.training import main
+from centernet.training.monitors import CenterAUROC, GradientShare
+from centernet.training.train_cli import main
 
 
 class Task(LightningModule):

@@ -186,7 +186,7 @@ def test_a_network_of_sides_has_its_own_table(workplace, capsys):
 
 def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
     pytest.importorskip("lightning")
-    from centernet.training import main
+    from centernet.training.train_cli import main
 
     monkeypatch.chdir(workplace)
     options = ["--config=tiny.yaml", f"--data.root={workplace / 'shapes'}"]

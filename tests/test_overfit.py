@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from centernet.training import main
+from centernet.training.train_cli import main
 
 # Images of COCO with a crowd region each and few tiny objects.
 IMAGES = (438, 564, 129648, 204805, 581632, 370162, 535506, 262148)

@@ -3,7 +3,7 @@ import torch
 
 from centernet.errors import InputError
 from centernet.models.backbones import make_backbone
-from centernet.preflight import require_configs, require_size
+from centernet.training.checks import require_configs, require_size
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from centernet.recipe import canvas_size_for, epochs_for, top_k_for
+from centernet.training.auto_config import canvas_size_for, epochs_for, top_k_for
 
 
 @pytest.mark.parametrize(

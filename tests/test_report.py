@@ -144,7 +144,7 @@ def test_many_classes_still_make_a_drawing():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run whose report was left out."""
-    from centernet.training import main
+    from centernet.training.train_cli import main
 
     folder = tmp_path_factory.mktemp("report")
     make_shapes(folder / "shapes", train=8, val=3, size=64)
@@ -216,7 +216,7 @@ def test_data_that_moved_is_named(run, tmp_path):
 
 def test_a_failing_report_leaves_the_training_alone(trained, tmp_path, monkeypatch, caplog):
     from centernet import report
-    from centernet.training import main
+    from centernet.training.train_cli import main
 
     def fail(*_, **__):
         raise ZeroDivisionError("of\nall things")
@@ -234,7 +234,7 @@ def test_a_failing_report_leaves_the_training_alone(trained, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_a_network_without_heatmaps_gets_a_report_without_an_inspector(tmp_path, monkeypatch):
-    from centernet.training import main
+    from centernet.training.train_cli import main
 
     monkeypatch.chdir(tmp_path)
     make_shapes(tmp_path / "shapes", train=4, val=2, size=64)

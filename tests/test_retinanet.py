@@ -16,7 +16,7 @@ from centernet.models.registry import make_loss, make_network
 from centernet.models.retinanet.anchors import encode_anchors
 from centernet.models.retinanet.loss import RetinaNetLoss
 from centernet.models.retinanet.network import RetinaNet
-from centernet.training import main
+from centernet.training.train_cli import main
 
 SMALL = "test_resnet"
 

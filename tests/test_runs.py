@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from centernet.errors import InputError
-from centernet.runs import _release, changed_options, claim, new_run, newest_run, release_all
+from centernet.training.runs import (
+    _release,
+    changed_options,
+    claim,
+    new_run,
+    newest_run,
+    release_all,
+)
 
 
 @pytest.fixture
@@ -62,7 +69,7 @@ def test_a_folder_that_holds_anything_else_is_not(tmp_path, run, file):
 
 def test_a_claim_ends_with_its_process_and_not_before(tmp_path):
     code = (
-        "import sys, pathlib, centernet.runs as r; print(r.new_run(pathlib.Path(sys.argv[1]), 'a'),"
+        "import sys, pathlib, centernet.training.runs as r; print(r.new_run(pathlib.Path(sys.argv[1]), 'a'),"
         "flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -1,7 +1,7 @@
 import pytest
 
 from centernet.errors import InputError
-from centernet.schedules import rate_factor
+from centernet.training.schedules import rate_factor
 
 
 def test_cosine_goes_from_one_to_a_hundredth():

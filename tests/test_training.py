@@ -16,9 +16,9 @@ from centernet import Detector
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
-from centernet.run_folder import RunFolder
-from centernet.stopping import Stopped
-from centernet.training import main
+from centernet.training.run_folder import RunFolder
+from centernet.training.stopping import Stopped
+from centernet.training.train_cli import main
 
 # A tiny network on a small canvas: a step takes a few hundredths of a second.
 SMALL = [
@@ -94,7 +94,7 @@ def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, cap
         seen.append(given)
         return 2, "for a test"
 
-    monkeypatch.setattr("centernet.training.epochs_for", two_epochs)
+    monkeypatch.setattr("centernet.training.train_cli.epochs_for", two_epochs)
     run = train("fit", "--data.image_size=auto") / "runs" / "tiny"
     assert seen == [(10, 4)] and len(rows_of(run)) == 2
     assert "2 epochs: for a test" in caplog.text

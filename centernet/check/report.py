@@ -19,7 +19,7 @@ from centernet.check.grid import Grid, check_grid, lay_out
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
 from centernet.models.base import Network
-from centernet.recipe import canvas_size_for, top_k_for
+from centernet.training.auto_config import canvas_size_for, top_k_for
 
 # Other resolutions to compare with, times the one that was asked for.
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -107,9 +107,9 @@ def check(
     Args:
         dataset: folder or file that :func:`centernet.data.formats.read_dataset` reads.
         canvas_size: (height, width) of the canvas in pixels; by default as training chooses it, see
-            :func:`centernet.recipe.canvas_size_for`.
+            :func:`centernet.training.auto_config.canvas_size_for`.
         top_k: most detections per image; by default as training chooses it, see
-            :func:`centernet.recipe.top_k_for`.
+            :func:`centernet.training.auto_config.top_k_for`.
         sample: images of each split on which the ceiling is measured; 0 for all.
         read_images: read every image file; without, what they hold is taken on trust.
         progress: show a bar while images are read.

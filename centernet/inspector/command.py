@@ -88,7 +88,7 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
     if options.root and not options.config:
         raise InputError("--data.root says where a configuration's data is: give --config, too")
     if options.config:
-        from centernet.datamodule import validation_set
+        from centernet.training.datamodule import validation_set
 
         return validation_set(options.config, class_names, root=options.root)
     if bool(options.images) != bool(options.annotations):

@@ -132,7 +132,7 @@ def _of_config(
     options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
 ) -> tuple[CocoDetection, int]:
     """The validation images of a config of fit, as validate sees them, and its batch size."""
-    from centernet.datamodule import data_of_config
+    from centernet.training.datamodule import data_of_config
 
     given = {name: getattr(options, f"data.{name}") for name in _OF_CONFIG}
     given["class_names"] = _names(network)

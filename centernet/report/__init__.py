@@ -66,7 +66,7 @@ def write_report(
     detector = Detector.load(weights, device=device)
     names = detector.class_names
     if dataset is None:
-        from centernet.datamodule import validation_set
+        from centernet.training.datamodule import validation_set
 
         dataset = validation_set(run / "config.yaml", names, root=root)
     inspector = Page(names, title=run.name, limit=limit or None)

@@ -12,11 +12,11 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 
-from centernet.epoch_sums import add_logged_sums, collect_sums, restore_callback_sums
 from centernet.errors import InputError
 from centernet.files import whole
 from centernet.models.checkpoints import save_file
-from centernet.stopping import Stopped, StopSignals
+from centernet.training.epoch_sums import add_logged_sums, collect_sums, restore_callback_sums
+from centernet.training.stopping import Stopped, StopSignals
 
 # What a checkpoint holds only to go on training: four times the size of the network.
 _TRAINING_STATE = (

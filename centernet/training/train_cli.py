@@ -20,20 +20,20 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 
-from centernet.callbacks import HeatmapPictures
-from centernet.datamodule import DetectionData
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation
 from centernet.files import whole
-from centernet.memory import keep_freed_memory
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_names, load_weights
 from centernet.models.registry import detector_of, unused_options
-from centernet.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
-from centernet.preflight import require_configs, require_trainer_options
-from centernet.recipe import epochs_for
-from centernet.run_folder import AtomicCheckpointIO, RunFolder
-from centernet.runs import (
+from centernet.training.auto_config import epochs_for
+from centernet.training.callbacks import HeatmapPictures
+from centernet.training.checks import require_configs, require_trainer_options
+from centernet.training.datamodule import DetectionData
+from centernet.training.memory import keep_freed_memory
+from centernet.training.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
+from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
+from centernet.training.runs import (
     changed_options,
     claim,
     given_options,
@@ -41,8 +41,8 @@ from centernet.runs import (
     newest_run,
     release_all,
 )
-from centernet.stopping import Stopped, StopSignals
-from centernet.task import CenterNetTask
+from centernet.training.stopping import Stopped, StopSignals
+from centernet.training.task import CenterNetTask
 
 log = logging.getLogger(__name__)
 

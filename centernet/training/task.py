@@ -13,7 +13,6 @@ from lightning.pytorch import Callback, LightningModule
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from centernet.callbacks import EMA, FrozenBackbone
 from centernet.data.annotations import shortened
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
@@ -23,8 +22,9 @@ from centernet.inference.tta import Modes
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_weights, start_from
 from centernet.models.registry import make_loss, make_network
-from centernet.preflight import require_batch, require_canvas
-from centernet.schedules import SCHEDULES, rate_factor
+from centernet.training.callbacks import EMA, FrozenBackbone
+from centernet.training.checks import require_batch, require_canvas
+from centernet.training.schedules import SCHEDULES, rate_factor
 
 log = logging.getLogger(__name__)
 

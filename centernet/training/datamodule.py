@@ -24,8 +24,8 @@ from centernet.data.formats.splits import split_name
 from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.models.centernet import CenterNet
-from centernet.recipe import canvas_size_for, top_k_for
-from centernet.stopping import ignore_stop_signals
+from centernet.training.auto_config import canvas_size_for, top_k_for
+from centernet.training.stopping import ignore_stop_signals
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class DetectionData(LightningDataModule):
             val_annotations: COCO JSON of the validation images, or a split of another format.
             image_size: of the training samples, in pixels: one number, or height and width;
                 multiples of 32; or auto, which follows from the training images and their boxes,
-                see :mod:`centernet.recipe`. Validation scales images to fit this size.
+                see :mod:`centernet.training.auto_config`. Validation scales images to fit this size.
             batch_size: images per step over all processes together.
             workers: processes that prepare samples, for each training process; by default one per
                 spare CPU core, at most 8.
