@@ -48,10 +48,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from centernet.analysis.report.plots import read_metrics
 from centernet.cli import run_and_exit
 from centernet.errors import InputError
 from centernet.files import whole
-from centernet.report.plots import read_metrics
 from centernet.training.runs import newest_run
 
 TRAIN = Path(__file__).parents[1] / "train.py"

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from centernet import Detector, report
+from centernet import Detector
+from centernet.analysis import report
 from centernet.data.shapes import make_shapes
 from centernet.evaluation.coco import coco_results, evaluate
 from centernet.inference.tta import Modes

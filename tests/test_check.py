@@ -9,17 +9,17 @@ import torch
 from doubles import checkpoint
 from test_cli import centernet_
 
+from centernet.analysis.check import advice
+from centernet.analysis.check.boxes import alike, check_boxes
+from centernet.analysis.check.ceiling import ceiling
+from centernet.analysis.check.content import read_contents
+from centernet.analysis.check.findings import KINDS, SEVERITIES
+from centernet.analysis.check.grid import check_grid, lay_out
+from centernet.analysis.check.histograms import histograms
+from centernet.analysis.check.pictures import samples
+from centernet.analysis.check.report import Report, Step, check
+from centernet.analysis.check.text import page, sizes
 from centernet.canvas import canvas_size
-from centernet.check import advice
-from centernet.check.boxes import alike, check_boxes
-from centernet.check.ceiling import ceiling
-from centernet.check.content import read_contents
-from centernet.check.findings import KINDS, SEVERITIES
-from centernet.check.grid import check_grid, lay_out
-from centernet.check.histograms import histograms
-from centernet.check.pictures import samples
-from centernet.check.report import Report, Step, check
-from centernet.check.text import page, sizes
 from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.shapes import make_shapes

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from centernet.check.findings import ERROR, KINDS, WARNING
-from centernet.check.report import check
+from centernet.analysis.check.findings import ERROR, KINDS, WARNING
+from centernet.analysis.check.report import check
 from centernet.cli import main
 from centernet.data.annotations import read_coco
 from centernet.data.shapes import make_shapes

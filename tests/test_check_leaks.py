@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from layouts import photograph, text
 
-from centernet.check.report import check
+from centernet.analysis.check.report import check
 
 
 def export(root, train, valid):

@@ -11,9 +11,9 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from mutations import SPLITS, damages, write_annotations, write_images
 
-from centernet.check import text
-from centernet.check.page import html
-from centernet.check.report import Report, as_dict, check
+from centernet.analysis.check import text
+from centernet.analysis.check.page import html
+from centernet.analysis.check.report import Report, as_dict, check
 from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats import read_dataset

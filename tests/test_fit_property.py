@@ -10,7 +10,7 @@ from doubles import TINY_CONFIG
 from hypothesis import HealthCheck, assume, given, settings
 from mutations import damages, write_annotations, write_images
 
-from centernet.check.report import check
+from centernet.analysis.check.report import check
 from centernet.errors import InputError
 from centernet.training.train_cli import main
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from layouts import coco_content, picture, text, voc_xml, write_coco
 
-from centernet.check import text as check_text
-from centernet.check.boxes import alike
-from centernet.check.content import MAX_LISTED
-from centernet.check.page import html
-from centernet.check.report import as_dict, check
+from centernet.analysis.check import text as check_text
+from centernet.analysis.check.boxes import alike
+from centernet.analysis.check.content import MAX_LISTED
+from centernet.analysis.check.page import html
+from centernet.analysis.check.report import as_dict, check
 from centernet.data.annotations import load_json
 from centernet.data.downloads import unpacked
 from centernet.data.entries import annotation_area
@@ -293,7 +293,7 @@ def test_a_bomb_takes_no_memory_in_check(tmp_path):
     content = json.dumps(coco_content(files, [{"bbox": [1, 2, 30, 30]}]))
     text(tmp_path / "annotations" / "instances_train.json", content)
     code = (
-        "import resource, sys; from centernet.check.report import check; "
+        "import resource, sys; from centernet.analysis.check.report import check; "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         "report = check(sys.argv[1]); "
         "print(sum(f.kind == 'image-broken' for f in report.findings), "

@@ -11,10 +11,10 @@ import torch
 from doubles import SCORE, checkpoint, picture, spot_detector
 
 from centernet import cli
+from centernet.analysis.encode import map_uri, picture_uri, script_json
+from centernet.analysis.inspector import Example, Page, Reason, look
+from centernet.analysis.inspector.look import examples
 from centernet.data.dataset import CocoDetection
-from centernet.inspector import Example, Page, Reason, look
-from centernet.inspector.encode import map_uri, picture_uri, script_json
-from centernet.inspector.look import examples
 
 # The spot network's boxes are 16 x 8 pixels around the middle of a spot's cell.
 SPOT, BOX = ("red", 40, 60), (34, 58, 50, 66)

@@ -11,9 +11,9 @@ import pytest
 from doubles import COLORS, picture, spot_detector
 
 from centernet import Detector
+from centernet.analysis.inspector import Example, Page, look
+from centernet.analysis.inspector.look import examples
 from centernet.data.dataset import CocoDetection
-from centernet.inspector import Example, Page, look
-from centernet.inspector.look import examples
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from centernet.inspector.reasons import (
+from centernet.analysis.inspector.reasons import (
     Objects,
     Peaks,
     Reason,

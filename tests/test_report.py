@@ -13,14 +13,14 @@ import pytest
 from doubles import TINY_CONFIG
 
 from centernet import Detector, cli
+from centernet.analysis.inspector.look import Example, Findings
+from centernet.analysis.inspector.reasons import Objects, Peaks, Reason, Regions, explain
+from centernet.analysis.report import plots, write_report
+from centernet.analysis.report.mistakes import Mistake, picture, worst_alarms, worst_misses
+from centernet.analysis.report.scores import best_thresholds, confusion
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.inspector.look import Example, Findings
-from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, explain
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
-from centernet.report import plots, write_report
-from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
-from centernet.report.scores import best_thresholds, confusion
 
 BOX = np.array([0, 0, 40, 40], np.float32)
 
@@ -215,7 +215,7 @@ def test_data_that_moved_is_named(run, tmp_path):
 
 
 def test_a_failing_report_leaves_the_training_alone(trained, tmp_path, monkeypatch, caplog):
-    from centernet import report
+    from centernet.analysis import report
     from centernet.training.train_cli import main
 
     def fail(*_, **__):

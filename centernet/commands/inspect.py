@@ -48,6 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page."""
-    from centernet.inspector.command import run
+    from centernet.analysis.inspector.command import run
 
     return run(options)

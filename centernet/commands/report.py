@@ -30,6 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write it, and say where it is."""
-    from centernet.report import write_report
+    from centernet.analysis.report import write_report
 
     print(write_report(**vars(options)))

@@ -7,9 +7,9 @@ import mutations_of_files as damage
 import numpy as np
 import seeds
 
-from centernet.check import text
-from centernet.check.page import html
-from centernet.check.report import as_dict, check
+from centernet.analysis.check import text
+from centernet.analysis.check.page import html
+from centernet.analysis.check.report import as_dict, check
 from centernet.data.images import image_size, read_image
 from centernet.inference.inputs import Video
 from centernet.models.pretrained import load_weights

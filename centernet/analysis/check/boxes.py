@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.check.content import Content
+from centernet.analysis.check.content import Content
 from centernet.data.entries import MAX_PIXELS
 
 # Two boxes of one class that overlap more are one object labelled twice.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from centernet.check.content import Content
-from centernet.check.files import ImageFile, paths_of
+from centernet.analysis.check.content import Content
+from centernet.analysis.check.files import ImageFile, paths_of
 from centernet.data.similar_images import Groups, group_similar, original_name
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.check.report import Report
+from centernet.analysis.check.report import Report
 
 
 class Bar(NamedTuple):

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
-from centernet.check.boxes import shown
-from centernet.check.content import Content
+from centernet.analysis.check.boxes import shown
+from centernet.analysis.check.content import Content
 from centernet.data.preprocess import fit_input
 from centernet.decode import DEFAULT_TOP_K
 from centernet.models.base import Network

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.analysis.inspector.look import Findings
+from centernet.analysis.inspector.page import Page, template
+from centernet.analysis.inspector.reasons import count_reasons
+from centernet.analysis.report import plots
+from centernet.analysis.report.mistakes import Mistake, picture, worst_alarms, worst_misses
+from centernet.analysis.report.scores import Best, confusion
 from centernet.evaluation.coco import Evaluation
 from centernet.inference.drawing import class_color
 from centernet.inference.thresholds import BEST, by_label
-from centernet.inspector.look import Findings
-from centernet.inspector.page import Page, template
-from centernet.inspector.reasons import count_reasons
-from centernet.report import plots
-from centernet.report.mistakes import Mistake, picture, worst_alarms, worst_misses
-from centernet.report.scores import Best, confusion
 
 _FOLDER = Path(__file__).parent
 

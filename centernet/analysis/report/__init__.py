@@ -11,6 +11,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from centernet.analysis.inspector import Page, look
+from centernet.analysis.inspector.look import Findings, examples
+from centernet.analysis.report.page import Report, render
+from centernet.analysis.report.scores import best_thresholds
 from centernet.data.dataset import CocoDetection
 from centernet.errors import InputError, require_at_least
 from centernet.evaluation.coco import Evaluation, evaluate
@@ -18,11 +22,7 @@ from centernet.evaluation.results import Collected
 from centernet.files import whole
 from centernet.inference.detector import Detector
 from centernet.inference.thresholds import BEST
-from centernet.inspector import Page, look
-from centernet.inspector.look import Findings, examples
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint, save_file
-from centernet.report.page import Report, render
-from centernet.report.scores import best_thresholds
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.analysis.encode import picture_uri
+from centernet.analysis.inspector.look import Findings
+from centernet.analysis.inspector.reasons import Reason
 from centernet.data.images import read_image
-from centernet.inspector.encode import picture_uri
-from centernet.inspector.look import Findings
-from centernet.inspector.reasons import Reason
 
 _SIDE = 200  # of a picture, in pixels
 _MOST, _MOST_OF_ONE_IMAGE = 12, 2

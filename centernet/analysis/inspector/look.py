@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet import geometry
+from centernet.analysis.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.data.dataset import CocoDetection
 from centernet.data.preprocess import InputView
 from centernet.decode import boxes_at
 from centernet.inference.detector import Detector
 from centernet.inference.heatmaps import peak_cells
 from centernet.inference.tta import clip_to_image, to_image
-from centernet.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.models.base import Network
 from centernet.targets import encode_targets, target_radius
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from centernet import geometry
-from centernet.check.content import Content, usable
-from centernet.check.grid import MAX_OBJECTS, Grid
+from centernet.analysis.check.content import Content, usable
+from centernet.analysis.check.grid import MAX_OBJECTS, Grid
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order

@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+from centernet.analysis.check import text
+from centernet.analysis.check.page import html
+from centernet.analysis.check.report import as_dict, check
 from centernet.canvas import canvas_size
-from centernet.check import text
-from centernet.check.page import html
-from centernet.check.report import as_dict, check
 from centernet.console import print_text
 from centernet.errors import require_at_least
 from centernet.files import whole

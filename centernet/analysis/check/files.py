@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from centernet.check.content import Content
+from centernet.analysis.check.content import Content
 from centernet.data.formats.splits import images_in
 from centernet.data.images import for_each_image, read_image
 from centernet.data.similar_images import Fingerprint, fingerprint

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from centernet.check.boxes import check_boxes
-from centernet.check.ceiling import Ceiling, ceiling
-from centernet.check.classes import check_splits, counts, gathered
-from centernet.check.content import Content, read_contents, usable
-from centernet.check.duplicates import check_duplicates
-from centernet.check.files import check_files, check_orphans, check_sizes, read_files
-from centernet.check.findings import ERROR, KINDS, SEVERITIES, Finding
-from centernet.check.grid import Grid, check_grid, lay_out
+from centernet.analysis.check.boxes import check_boxes
+from centernet.analysis.check.ceiling import Ceiling, ceiling
+from centernet.analysis.check.classes import check_splits, counts, gathered
+from centernet.analysis.check.content import Content, read_contents, usable
+from centernet.analysis.check.duplicates import check_duplicates
+from centernet.analysis.check.files import check_files, check_orphans, check_sizes, read_files
+from centernet.analysis.check.findings import ERROR, KINDS, SEVERITIES, Finding
+from centernet.analysis.check.grid import Grid, check_grid, lay_out
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
 from centernet.models.base import Network

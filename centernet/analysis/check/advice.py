@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from centernet.check.report import Report, Step
+from centernet.analysis.check.report import Report, Step
 
 # Gains in AP from which a larger canvas is worth its time, and losses up to which a smaller is.
 _GAIN_EXACT, _GAIN_OFF, _LOSS_OFF = 0.005, 0.03, 0.01

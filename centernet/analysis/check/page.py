@@ -6,13 +6,13 @@ from itertools import islice
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from centernet.check import advice
-from centernet.check.classes import counts
-from centernet.check.findings import KINDS, by_kind
-from centernet.check.histograms import histograms
-from centernet.check.pictures import crop, samples
-from centernet.check.report import Report
-from centernet.check.text import sizes
+from centernet.analysis.check import advice
+from centernet.analysis.check.classes import counts
+from centernet.analysis.check.findings import KINDS, by_kind
+from centernet.analysis.check.histograms import histograms
+from centernet.analysis.check.pictures import crop, samples
+from centernet.analysis.check.report import Report
+from centernet.analysis.check.text import sizes
 from centernet.inference.drawing import class_color
 
 # Of each kind of finding, how many are shown as pictures, and how many are listed.
@@ -22,7 +22,7 @@ _MOST_CLASSES = 1000
 
 def html(report: Report) -> str:
     """The whole page."""
-    here = files("centernet.check")
+    here = files("centernet.analysis.check")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
     return template.render(

@@ -90,7 +90,7 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> str:
     """Rows sum to 1 in their colours; numbers are counts.
 
     Args:
-        counts: (C + 1, C + 1), see :func:`centernet.report.scores.confusion`.
+        counts: (C + 1, C + 1), see :func:`centernet.analysis.report.scores.confusion`.
         class_names: by label.
     """
     size = len(counts)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.check.content import Content
-from centernet.check.findings import Finding
-from centernet.check.grid import Grid
-from centernet.check.report import Report
+from centernet.analysis.check.content import Content
+from centernet.analysis.check.findings import Finding
+from centernet.analysis.check.grid import Grid
+from centernet.analysis.check.report import Report
+from centernet.analysis.encode import picture_uri
 from centernet.data.images import read_image
 from centernet.errors import InputError
 from centernet.inference.drawing import class_color
-from centernet.inspector.encode import picture_uri
 
 _SAMPLES_PER_CLASS, _MOST_SAMPLES, _MOST_OUTLINES = 2, 16, 1000
 _SAMPLE_SIDE, _CROP_SIDE = 560, 240

@@ -7,8 +7,8 @@ import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
 
-from centernet.inspector.look import FLOOR, Findings
-from centernet.inspector.reasons import Reason
+from centernet.analysis.inspector.look import FLOOR, Findings
+from centernet.analysis.inspector.reasons import Reason
 
 
 @dataclass(frozen=True)

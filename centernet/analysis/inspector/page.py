@@ -10,13 +10,13 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.analysis.encode import map_uri, picture_uri, script_json
+from centernet.analysis.inspector.look import FLOOR, Findings, Maps
+from centernet.analysis.inspector.reasons import Verdict
 from centernet.errors import InputError
 from centernet.files import whole
 from centernet.inference.drawing import HEAT_COLORS, class_color
 from centernet.inference.thresholds import BEST, by_label
-from centernet.inspector.encode import map_uri, picture_uri, script_json
-from centernet.inspector.look import FLOOR, Findings, Maps
-from centernet.inspector.reasons import Verdict
 
 _FOLDER = Path(__file__).parent
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60
@@ -57,7 +57,7 @@ class Page:
             title: says what is looked at.
             threshold: that the page opens with: a number, or ``best`` for each class's own.
             best: each class's best threshold, where they are known.
-            iou: that was given to :func:`centernet.inspector.look`.
+            iou: that was given to :func:`centernet.analysis.inspector.look`.
             limit: most images; None for all.
         """
         self.class_names, self.threshold, self.best = tuple(class_names), threshold, best

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.check.content import Content
-from centernet.check.findings import Finding
+from centernet.analysis.check.content import Content
+from centernet.analysis.check.findings import Finding
 
 # Training objects below which little can be expected of a class.
 _RARE = 20

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.check.findings import Finding
+from centernet.analysis.check.findings import Finding
 from centernet.data.annotations import Split, annotation_box
 from centernet.data.entries import (
     annotation_area,
@@ -42,7 +42,7 @@ class Content:
         areas: (m,) as annotated, or else the box's.
         malformed: (m,) bool, whose box is not four numbers.
         region: (m,) bool, crowd and ignore regions, which are no objects.
-        usable: (m,) bool, what training keeps; see :mod:`centernet.check.boxes`.
+        usable: (m,) bool, what training keeps; see :mod:`centernet.analysis.check.boxes`.
         findings: what is wrong, at most ``MAX_LISTED`` of each kind.
         unlisted: by kind, how many more there are.
     """

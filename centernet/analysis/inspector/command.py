@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from centernet.analysis.inspector.look import Example, examples, look
+from centernet.analysis.inspector.page import Page
 from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats.detect import read_dataset, recognise
 from centernet.errors import InputError, require_at_least
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import find_images
-from centernet.inspector.look import Example, examples, look
-from centernet.inspector.page import Page
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,10 +7,10 @@ from itertools import islice
 
 import numpy as np
 
-from centernet.check import advice
-from centernet.check.classes import counts
-from centernet.check.findings import KINDS, Finding, by_kind
-from centernet.check.report import Report
+from centernet.analysis.check import advice
+from centernet.analysis.check.classes import counts
+from centernet.analysis.check.findings import KINDS, Finding, by_kind
+from centernet.analysis.check.report import Report
 from centernet.data.annotations import shortened
 
 _WIDTH = 100

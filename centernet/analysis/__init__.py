@@ -1,0 +1,1 @@
+"""Self-contained HTML pages about datasets, detections and training runs."""
