@@ -69,7 +69,8 @@ def test_a_folder_that_holds_anything_else_is_not(tmp_path, run, file):
 
 def test_a_claim_ends_with_its_process_and_not_before(tmp_path):
     code = (
-        "import sys, pathlib, centernet.training.runs as r; print(r.new_run(pathlib.Path(sys.argv[1]), 'a'),"
+        "import sys, pathlib, centernet.training.runs as r;"
+        "print(r.new_run(pathlib.Path(sys.argv[1]), 'a'),"
         "flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -81,7 +81,7 @@ class DetectionData(LightningDataModule):
             val_annotations: COCO JSON of the validation images, or a split of another format.
             image_size: of the training samples, in pixels: one number, or height and width;
                 multiples of 32; or auto, which follows from the training images and their boxes,
-                see :mod:`centernet.training.auto_config`. Validation scales images to fit this size.
+                see :mod:`.auto_config`. Validation scales images to fit this size.
             batch_size: images per step over all processes together.
             workers: processes that prepare samples, for each training process; by default one per
                 spare CPU core, at most 8.
