@@ -19,7 +19,7 @@ from centernet.analysis.check.histograms import histograms
 from centernet.analysis.check.pictures import samples
 from centernet.analysis.check.report import Report, Step, check
 from centernet.analysis.check.text import page, sizes
-from centernet.canvas import canvas_size
+from centernet.cli.image_size import canvas_size
 from centernet.data.annotations import Split
 from centernet.data.dataset import CocoDetection
 from centernet.data.shapes import make_shapes

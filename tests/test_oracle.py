@@ -7,6 +7,7 @@ import torch
 from doubles import TINY_CONFIG, checkpoint
 from test_cli import centernet_
 
+from centernet.cli import oracle_command
 from centernet.data.annotations import Split
 from centernet.data.shapes import make_shapes
 from centernet.decode import decode
@@ -24,7 +25,6 @@ from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION
 from centernet.models.pretrained import load_weights
 from centernet.models.retinanet.network import RetinaNet
-from centernet.oracle import command
 from centernet.targets import encode_targets
 
 
@@ -235,7 +235,7 @@ def test_a_size_that_is_not_the_networks_is_named(workplace, capsys, monkeypatch
         network.size_multiple = 128
         return network, size
 
-    monkeypatch.setattr(command, "load_weights", load)
+    monkeypatch.setattr(oracle_command, "load_weights", load)
     monkeypatch.chdir(workplace)
     arguments = ["--config", "tiny.yaml", "--data.root", "shapes", "--weights", "w.ckpt"]
     message, _, _ = centernet_(["oracle", *arguments], capsys)
@@ -257,7 +257,7 @@ def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
     base = np.nan if np.isnan(size) else 0.5
     gained = {(): base, ("heatmap",): heatmap, ("size",): size, ("heatmap", "size"): 1.0}
     rows = [Row(true, SimpleNamespace(metrics={"AP": ap})) for true, ap in gained.items()]
-    assert command._advice(rows) == said
+    assert oracle_command._advice(rows) == said
 
 
 def test_a_detector_without_heatmaps_is_refused():

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.commands.threshold import add_threshold
+from centernet.cli.options import add_threshold
 
 HELP = "find objects in images, videos and camera pictures"
 DESCRIPTION = """\

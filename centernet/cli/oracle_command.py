@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from centernet.canvas import canvas_size
+from centernet.cli.image_size import canvas_size
 from centernet.data.dataset import CocoDetection
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError, require_at_least

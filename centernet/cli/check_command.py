@@ -8,8 +8,8 @@ from pathlib import Path
 from centernet.analysis.check import text
 from centernet.analysis.check.page import html
 from centernet.analysis.check.report import as_dict, check
-from centernet.canvas import canvas_size
-from centernet.console import print_text
+from centernet.cli.console import print_text
+from centernet.cli.image_size import canvas_size
 from centernet.errors import require_at_least
 from centernet.files import whole
 from centernet.models.base import Network

@@ -24,7 +24,7 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
 """
-# Each a module of centernet.commands.
+# Each a module of centernet.cli.
 _COMMANDS = ("detect", "inspect", "report", "check", "oracle", "convert", "import-weights")
 # Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
 _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
@@ -73,7 +73,7 @@ def detect() -> NoReturn:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"centernet.commands.{name.replace('-', '_')}")
+    return importlib.import_module(f"centernet.cli.{name.replace('-', '_')}")
 
 
 def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:

@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from centernet.console import print_text
+from centernet.cli.console import print_text
 from centernet.data.formats.convert import REPORT, Conversion, convert
 
 _SHOWN = 20  # messages that are printed; all are in the report

@@ -46,6 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int | None:
     """Print the table."""
-    from centernet.oracle.command import run
+    from centernet.cli.oracle_command import run
 
     return run(options)

@@ -51,6 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int | None:
     """Print the findings, write the page with pictures."""
-    from centernet.analysis.check.command import run
+    from centernet.cli.check_command import run
 
     return run(options)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.commands.threshold import add_threshold
+from centernet.cli.options import add_threshold
 
 HELP = "see in a web page what the detector sees, and why it misses objects"
 DESCRIPTION = """\
@@ -48,6 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page."""
-    from centernet.analysis.inspector.command import run
+    from centernet.cli.inspect_command import run
 
     return run(options)

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Convert, and say what was written and what was lost."""
-    from centernet.data.formats.command import run
+    from centernet.cli.convert_command import run
 
     run(options)
 
