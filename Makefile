@@ -21,7 +21,7 @@ test-all: lint ## the same with the slow tests
 
 fuzz: .venv/dev.done ## read 10,000 damaged files, and try many datasets (FILES=, SEED=, EXAMPLES=)
 	@CENTERNET_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m "slow or not slow" \
-		tests/test_check_property.py tests/test_fit_property.py
+		tests/analysis/test_check_property.py tests/training/test_fit_property.py
 	@$(BIN)/python tests/fuzz/run.py --files $(FILES) --seed $(SEED)
 
 lint: .venv/dev.done ## check style and formatting

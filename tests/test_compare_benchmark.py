@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from doubles import TINY_CONFIG
+from fakes import TINY_CONFIG
 
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from layouts import coco_content, picture, text, voc_xml, write_coco, write_voc
+from sample_datasets import coco_content, picture, text, voc_xml, write_coco, write_voc
 
 from centernet.cli import run_script
 from centernet.data import downloads

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
-from layouts import coco_content, picture, text, voc_xml, write_coco
+from sample_datasets import coco_content, picture, text, voc_xml, write_coco
 
 from centernet.analysis.check import text as check_text
 from centernet.analysis.check.boxes import alike

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from doubles import checkpoint
+from fakes import checkpoint
 
 from centernet.errors import InputError
 

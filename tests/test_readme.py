@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from doubles import released_weights
+from fakes import released_weights
 
 from centernet.data.formats import convert
 from centernet.data.shapes import make_shapes

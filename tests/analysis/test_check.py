@@ -1,0 +1,349 @@
+import json
+import re
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from fakes import checkpoint, run_centernet
+
+from centernet.analysis.check import advice
+from centernet.analysis.check.boxes import alike, check_boxes
+from centernet.analysis.check.ceiling import ceiling
+from centernet.analysis.check.content import read_contents
+from centernet.analysis.check.findings import KINDS, SEVERITIES
+from centernet.analysis.check.grid import check_grid, lay_out
+from centernet.analysis.check.histograms import histograms
+from centernet.analysis.check.pictures import samples
+from centernet.analysis.check.report import Report, Step, check
+from centernet.analysis.check.text import page, sizes
+from centernet.cli.image_size import canvas_size
+from centernet.data.annotations import Split
+from centernet.data.dataset import CocoDetection
+from centernet.data.shapes import make_shapes
+from centernet.errors import InputError
+from centernet.evaluation.oracle import analyse
+from centernet.models.pretrained import load_weights
+from centernet.targets import encode_targets
+
+
+def split_of(boxes, *, classes=1, size=(64, 64), labels=None, name="train", folder="."):
+    """Boxes xywh of one image."""
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "height": size[0], "width": size[1]}],
+        "categories": [{"id": i + 1, "name": f"c{i}"} for i in range(classes)],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1 + (labels[i - 1] if labels else 0), "bbox": b}
+            for i, b in enumerate(boxes, 1)
+        ],
+    }
+    return Split(name, folder, coco, "memory")
+
+
+def laid_out(split, size=(64, 64), **options):
+    (content,) = read_contents([split])
+    check_boxes(content)
+    return content, lay_out(content, size, **options)
+
+
+def test_boxes_that_overlap_by_nine_tenths_are_alike():
+    boxes = np.array([[0, 0, 100, 10], [9, 0, 100, 10], [11, 0, 100, 10], [0, 0, 100, 10]], float)
+    found = {(min(a, b), max(a, b)): round(o, 3) for a, b, o in alike(boxes, np.array([0] * 4))}
+    # Of the two equal boxes only the first is compared: 91/100, 89/100 and, for the second and
+    # third, 89/91.
+    assert found == {(0, 1): 0.91, (0, 3): 1.0, (1, 2): 0.978}
+    assert not list(alike(boxes, np.arange(4)))
+    assert not list(alike(np.zeros((0, 4)), np.zeros(0)))
+
+
+def test_cells_are_those_of_the_targets():
+    rng = np.random.default_rng(0)
+    boxes = np.hstack([rng.uniform(0, 60, (200, 2)), rng.uniform(1, 40, (200, 2))]).tolist()
+    content, grid = laid_out(split_of(boxes, size=(50, 83)), (64, 96))
+    target = {"boxes": torch.from_numpy(grid.boxes),
+              "labels": torch.zeros(len(grid.boxes), dtype=torch.long)}  # fmt: skip
+    targets = encode_targets([target], (1, 1, 16, 24))
+    assert grid.cell.tolist() == targets.cell_index.tolist()
+    assert len(content.files) == 1
+
+
+def test_collisions_neighbours_and_cells_that_two_classes_share():
+    # Centres (10, 10), (9, 9): cell 2, 2; (13, 10): cell 3, 2; (40, 40) twice, of two classes.
+    boxes = [[6, 6, 8, 8], [8, 8, 2, 2], [12, 9, 2, 2], [30, 30, 20, 20], [36, 36, 8, 8]]
+    content, grid = laid_out(split_of(boxes, classes=2, labels=[0, 0, 0, 0, 1]), top_k=4)
+    assert grid.lost.tolist() == [False, True, False, False, False]
+    assert grid.neighbour.tolist() == [True, True, True, False, False]
+    assert grid.shared.tolist() == [False, False, False, False, True]
+    assert grid.below_cell.tolist() == [False, True, True, False, False]
+    assert grid.crowded.tolist() == [0]
+    check_grid(content, grid)
+    kinds = {(f.kind, f.annotation_id) for f in content.findings}
+    assert ("centre-collision", 2) in kinds and ("centre-shared", 5) in kinds
+    assert ("over-top-k", None) in kinds and ("centre-neighbour", 2) not in kinds
+
+
+def test_the_ceiling_is_one_where_each_object_has_a_cell():
+    content, grid = laid_out(split_of([[5, 6, 30, 12], [40, 41, 9, 11]]))
+    best = ceiling(content, grid)
+    assert best.exact["AP"] == pytest.approx(1) and best.exact["per_class"] == [pytest.approx(1)]
+    # 30x12 grown by a pixel on each side overlaps by 360 / 448 = 0.804: 7 of 10 thresholds;
+    # 9x11 by 99 / 143 = 0.692: 4 of 10. Of the two, recall 1/2 at the 5th to 7th: 51 of 101 points.
+    assert best.off_by_one["AP"] == pytest.approx((4 + 3 * 51 / 101) / 10)
+
+
+def test_a_collision_costs_its_share_of_the_ceiling():
+    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]))
+    assert ceiling(content, grid).exact["AP"] == pytest.approx(51 / 101)
+    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]), (320, 320))
+    assert grid.lost.sum() == 1  # of one centre, at any resolution
+
+
+def test_top_k_limits_the_ceiling():
+    boxes = [[x, y, 6, 6] for x in (2, 22, 42) for y in (2, 22, 42)]
+    content, grid = laid_out(split_of(boxes), top_k=4)
+    # 4 of 9 found: recall points 0 to 0.44, 45 of 101.
+    assert ceiling(content, grid).exact["AP"] == pytest.approx(45 / 101)
+
+
+def test_without_objects_there_is_no_ceiling():
+    assert ceiling(*laid_out(split_of([]))) is None
+
+
+def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
+    """At several resolutions, with collisions, shared cells, a crowd, and letterboxes."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for i in range(6):
+        height, width = rng.integers(60, 140, 2).tolist()
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((height, width, 3), np.uint8))
+        images.append({"id": 90 - i, "file_name": f"{i}.png", "height": height, "width": width})
+        for _ in range(25 if i else 0):
+            x, y = rng.uniform(0, width - 8), rng.uniform(0, height - 8)
+            w, h = rng.uniform(2, 40, 2)
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": 90 - i, "bbox": [x, y, w, h],
+                "category_id": int(rng.integers(1, 3)), "iscrowd": int(rng.random() < 0.05),
+            })  # fmt: skip
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    coco = {"images": images, "categories": categories, "annotations": annotations}
+    split = Split("val", tmp_path, coco, tmp_path / "a.json")
+    torch.save(checkpoint(), tmp_path / "w.ckpt")
+    network, _ = load_weights(tmp_path / "w.ckpt")
+    for size in ((64, 96), (128, 128)):
+        content, grid = laid_out(split, size)
+        best = ceiling(content, grid)
+        dataset = CocoDetection(tmp_path, split, canvas_size=size)
+        true = analyse(network, dataset, batch_size=4)[-1]
+        assert true.true == ("heatmap", "size", "offset")
+        metrics = true.evaluation.metrics
+        names = ("AP", "AP50", "AP75")
+        # Means of the same numbers, added up in another order.
+        assert [best.exact[n] for n in names] == pytest.approx([metrics[n] for n in names], 1e-12)
+        assert grid.lost.any() and grid.shared.any() and 0.5 < metrics["AP"] < 1
+        per_class = [row["AP"] for row in true.evaluation.per_class]
+        assert best.exact["per_class"] == pytest.approx(per_class, 1e-12)
+
+
+def test_a_hundred_thousand_annotations_take_seconds():
+    rng = np.random.default_rng(0)
+    images = [{"id": i, "file_name": f"{i}.jpg", "height": 480, "width": 640}
+              for i in range(14_000)]  # fmt: skip
+    boxes = np.hstack([rng.uniform(0, 400, (100_000, 2)), rng.uniform(3, 80, (100_000, 2))])
+    coco = {
+        "images": images,
+        "categories": [{"id": i, "name": str(i)} for i in range(80)],
+        "annotations": [
+            {"id": i, "image_id": i % 14_000, "category_id": i % 80, "bbox": box}
+            for i, box in enumerate(boxes.tolist())
+        ],
+    }
+    start = time.process_time()
+    content, grid = laid_out(Split("train", ".", coco, "memory"), (512, 512))
+    check_grid(content, grid)
+    seconds = time.process_time() - start
+    assert len(grid.objects) == 100_000 and grid.lost.sum() > 0
+    assert seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512", (512, 512)), ("288x384", (288, 384)), ("32", (32, 32))]
+)
+def test_image_sizes(text, size):
+    assert canvas_size(text, 32) == size
+
+
+@pytest.mark.parametrize("text", ["500", "0", "big", "512x", "288,384", "-32"])
+def test_wrong_image_sizes_are_said(text):
+    with pytest.raises(InputError, match=re.escape(repr(text))):
+        canvas_size(text, 32)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("check") / "shapes"
+    make_shapes(root, train=5, val=3, size=64)
+    return root
+
+
+def test_check_from_the_command_line_to_the_page(shapes, tmp_path, capsys):
+    options = ["--image-size", "64x96", "--output", tmp_path / "page.html", "--json"]
+    status, said, _ = run_centernet(["check", shapes, *options], capsys)
+    assert status == 0 and said.count("\n") < 70 and max(map(len, said.splitlines())) <= 120
+    for part in ("can be trained on", "64x96: 16x24 cells", "circle", "ceiling", "*64x96",
+                 "what limits the ceiling", "one pixel off"):  # fmt: skip
+        assert part in said
+    numbers = json.loads((tmp_path / "page.json").read_text())
+    assert numbers["works"] and set(numbers["splits"]) == {"train", "val"}
+    assert numbers["splits"]["val"]["images"] == 3
+    assert 0 < numbers["splits"]["val"]["ceiling"]["AP"] <= 1
+    assert [s["canvas_size"] for s in numbers["resolutions"]["steps"]][2] == [64, 96]
+
+
+def test_the_page_needs_nothing_else(shapes, tmp_path, capsys):
+    arguments = ["check", shapes, "--image-size", "64", "--output", tmp_path / "page.html"]
+    run_centernet(arguments, capsys)
+    page = (tmp_path / "page.html").read_text()
+    assert not re.search(r"https?://|<script|<link|url\(", page)
+    assert "prefers-color-scheme: dark" in page and 'name="viewport"' in page
+    assert page.count("data:image/webp;base64,") >= 3 and "star" in page
+    assert {p.name for p in tmp_path.iterdir()} == {"page.html"}
+
+
+def test_names_cannot_break_the_page(shapes, tmp_path, capsys):
+    path = tmp_path / "annotations.json"
+    coco = json.loads((shapes / "annotations/instances_train.json").read_text())
+    coco["categories"][0]["name"] = "<script>alert(1)</script>"
+    path.write_text(json.dumps(coco))
+    run_centernet(["check", path, "--no-images", "--output", tmp_path / "page.html"], capsys)
+    assert "<script" not in (tmp_path / "page.html").read_text()
+
+
+def test_what_would_break_training_ends_with_status_1(shapes, tmp_path, capsys):
+    coco = json.loads((shapes / "annotations/instances_train.json").read_text())
+    coco["annotations"][0]["category_id"] = 99
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    arguments = ["check", tmp_path / "train.json", "--no-images", "--output", tmp_path / "p.html"]
+    status, said, _ = run_centernet(arguments, capsys)
+    assert status == 1 and "would break training: 1 error" in said
+    assert "annotation 1: category_id 99" in said
+
+
+def test_a_long_thin_image_is_shown_too(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 4000, 3), np.uint8))
+    split = split_of([[0, 0, 40, 1]], size=(1, 4000), folder=tmp_path)
+    (tmp_path / "train.json").write_text(json.dumps(split.coco))
+    report = check(tmp_path / "train.json", canvas_size=(64, 64))
+    (sample,) = samples(report)
+    assert sample.size == (1, 4000) and sample.data.startswith("data:image/")
+
+
+def test_pages_of_folders_with_dots_stay_apart(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("set.v1", "set.v2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.json").write_text(json.dumps(split_of([[1, 1, 9, 9]]).coco))
+        run_centernet(["check", name, "--no-images", "--image-size", "64", "--json"], capsys)
+    names = {p.name for p in (tmp_path / "runs/check").iterdir()}
+    assert names == {"set.v1.html", "set.v1.json", "set.v2.html", "set.v2.json"}
+
+
+def test_what_the_reader_leaves_out_counts(tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / name / "images").mkdir(parents=True)
+        (tmp_path / name / "labels").mkdir()
+        cv2.imwrite(str(tmp_path / name / "images/a.png"), np.zeros((64, 64, 3), np.uint8))
+        lines = ["0 .5 .5 .2 .2", *["9 .5 .5 .2 .2"] * 3]
+        (tmp_path / name / "labels/a.txt").write_text("\n".join(lines))
+    (tmp_path / "classes.txt").write_text("cat")
+    report = check(tmp_path, canvas_size=(64, 64))
+    left_out = [finding for finding in report.findings if finding.kind == "reading"]
+    assert len(left_out) == 6 and report.works and report.count("warning") >= 6
+    said = page(report)
+    assert "6  remarks on reading the dataset (train, val)" in said
+    assert " train/labels/a.txt:2: left out '9 .5 .5 .2 .2', there is no class 9" in said
+
+
+def report_of(**more):
+    """One split: a large object, one in the same cell, one apart."""
+    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
+    empty = dict.fromkeys(("dataset", "why_this_size", "compared"), "")
+    given = {
+        "canvas_size": (64, 64), "contents": [content], "grids": [grid],
+        "ceilings": [ceiling(content, grid)], "steps": [], "findings": content.findings,
+    }  # fmt: skip
+    return Report(**empty | given | more)
+
+
+def test_what_limits_the_ceiling_is_counted():
+    said = "train: 1 of 3 lost behind a larger one of their class in the same cell"
+    assert advice.limits(report_of()) == [said]
+    content, grid = laid_out(split_of([[1, 1, 9, 9], [-9, 30, 20, 20]]), top_k=1)
+    report = report_of(contents=[content], grids=[grid])
+    assert advice.limits(report) == [
+        "train: 1 of 2 beyond top_k 1; 1 of 2 reaching over the image's edge"
+    ]
+    content, grid = laid_out(split_of([[1, 1, 9, 9]]))
+    report = report_of(contents=[content], grids=[grid])
+    assert advice.limits(report) == ["train: nothing: all 1 objects have a cell of their own"]
+
+
+@pytest.mark.parametrize(
+    ("half", "now", "twice", "said"),
+    [
+        ((0.9, 0.5), (0.95, 0.7), (0.99, 0.8),
+         "--image-size 128 would lift the ceiling by 0.040 and the AP of boxes one pixel off by "
+         "0.100, at 4.0 times the work (larger than most images: it parts centres, but shows no "
+         "more detail)"),
+        ((1, 0.93), (1, 0.935), (1, 0.99),
+         "--image-size 32 would do: it costs 0.005 AP of boxes one pixel off, at 0.2 times the "
+         "work"),
+        ((1, 0.8), (1, 0.9), (1, 0.99), "64 fits: larger gains little, smaller loses more"),
+    ],
+)  # fmt: skip
+def test_the_advised_resolution_weighs_gain_and_cost(half, now, twice, said):
+    sizes = ((32, 32), (64, 64), (128, 128))
+    steps = [
+        Step(size, *values, 0, 0) for size, values in zip(sizes, (half, now, twice), strict=True)
+    ]
+    assert advice.resolution(report_of(steps=steps)) == said
+    assert advice.resolution(report_of(steps=steps[:1])) == ""
+
+
+def test_histograms_and_sizes_of_classes_count_every_object():
+    narrow, ratio, per_image = histograms(report_of())
+    # 20, 10 and 2 pixels of 4 a cell, the last 2 by 8.
+    counted = [{bar.label: bar.count for bar in h.bars if bar.count} for h in
+               (narrow, ratio, per_image)]  # fmt: skip
+    assert counted == [
+        {"0.5-1": 1, "2-3": 1, "5-8": 1}, {"1/4-0.5": 1, "0.8-1.25": 2}, {"2-3": 1},
+    ]  # fmt: skip
+    assert [bar.label for bar in narrow.bars if bar.bad] == ["< 0.5", "0.5-1"]
+    content, grid = laid_out(split_of([[0, 0, 8, 8], [30, 30, 2, 8]], classes=3, labels=[2, 0]))
+    cells, below = sizes(report_of(contents=[content], grids=[grid]))
+    np.testing.assert_allclose(cells, [1, np.nan, 2])
+    assert below.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nowhere"], "dataset nowhere does not exist"),
+        (["SHAPES", "--image-size", "100"], "multiple of 32"),
+        (["SHAPES", "--top-k", "0"], "top_k must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(shapes, capsys, arguments, named):
+    given = [shapes if a == "SHAPES" else a for a in arguments]
+    message, _, _ = run_centernet(["check", *given], capsys)
+    assert message.startswith("error: ") and named in message and "\n" not in message
+
+
+def test_help_teaches(capsys):
+    status, said, _ = run_centernet(["check", "--help"], capsys)
+    assert status == 0 and "centernet check data/mine" in said and "exit status" in said
+
+
+def test_every_kind_says_what_to_do():
+    assert all(kind.severity in SEVERITIES and kind.title and kind.advice.endswith((".", "?"))
+               for kind in KINDS.values())  # fmt: skip

@@ -1,0 +1,97 @@
+"""Signals and kills, in real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fakes import TINY_CONFIG
+
+from centernet.data.shapes import make_shapes
+from centernet.models.checkpoints import read_checkpoint
+
+TRAIN = Path(__file__).parents[2] / "train.py"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    make_shapes(root, train=64, val=64, size=64)
+    return root
+
+
+@pytest.fixture
+def start(tmp_path, shapes):
+    """Starts train.py in a process group of its own, as a shell does."""
+    processes = []
+    (tmp_path / "tiny.yaml").write_text(TINY_CONFIG)
+
+    def run(command, *options):
+        words = [sys.executable, TRAIN, command, "--config=tiny.yaml", f"--data.root={shapes}"]
+        process = subprocess.Popen(
+            [*words, *options], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(condition, process, seconds=120):
+    """Wait until the process has come so far."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+
+
+def stopped(process, number, *, group):
+    """Send a signal; return the exit status and the lines on stderr that are not of the start."""
+    (os.killpg if group else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=120)
+    assert "Traceback" not in said and "Exception" not in said, said
+    return process.returncode, [line for line in said.splitlines() if line.startswith("stopped")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "workers", "group", "status"),
+    [
+        (signal.SIGTERM, 0, False, 143),
+        (signal.SIGTERM, 2, False, 143),
+        (signal.SIGTERM, 2, True, 143),  # as a scheduler sends it, to workers too
+        (signal.SIGINT, 2, True, 130),  # as a terminal does
+    ],
+)
+def test_fit_stops_after_the_step_and_says_how_to_resume(
+    start, tmp_path, number, workers, group, status
+):
+    options = [f"--data.workers={workers}", "--trainer.max_epochs=999"]
+    fit = start("fit", *options)
+    run = tmp_path / "runs" / "tiny"
+    wait_for((run / "last.ckpt").exists, fit)
+    code, lines = stopped(fit, number, group=group)
+    assert code == status
+    assert len(lines) == 1 and "runs/tiny/last.ckpt" in lines[0] and "--ckpt_path last" in lines[0]
+    assert not list(run.glob("*.tmp"))
+    assert read_checkpoint(run / "last.ckpt")["global_step"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_validate_stops_at_once_and_writes_nothing(start, tmp_path, number):
+    assert start("fit", "--trainer.max_epochs=1").wait(120) == 0
+    options = ["--ckpt_path=runs/tiny/last.ckpt", "--data.batch_size=1", "--data.workers=1"]
+    validate = start("validate", *options)
+    results = tmp_path / "runs" / "tiny" / "validate-instances_val"
+    wait_for(results.exists, validate)
+    code, lines = stopped(validate, number, group=True)
+    assert code == 128 + number and len(lines) == 1
+    assert not list(results.iterdir())
