@@ -83,19 +83,19 @@ def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
 
 
 def cut_to_canvas(
-    boxes: NDArray[np.float32], canvas_size: tuple[int, int] | NDArray
+    boxes: NDArray[np.float32], canvas_size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Cut xyxy boxes (n, 4) at the edges of a canvas.
 
     Args:
         boxes: (n, 4) xyxy in canvas pixels.
-        canvas_size: (height, width) in pixels; or (2, n), those of each box's canvas.
+        canvas_size: (height, width) in pixels.
 
     Returns:
         The boxes (n, 4), and of which something is left (n,).
     """
     height, width = canvas_size
-    cut = boxes.clip(0, np.array([width, height, width, height], np.float32).T)
+    cut = boxes.clip(0, np.array([width, height, width, height], np.float32))
     return cut, (cut[:, 2:] > cut[:, :2]).all(1)
 
 

@@ -98,7 +98,7 @@ def _decoded(
     label = content.label[grid.objects[own]]
     # Maps of the classes that are there are enough, unless it matters which peaks come first.
     present = np.unique(label) if len(own) <= grid.top_k else np.arange(len(content.names))
-    cells = (grid.input_sizes[image] // grid.stride).tolist()
+    cells = (side // grid.stride for side in grid.canvas_size)
     target = {
         "boxes": torch.from_numpy(grid.boxes[own]),
         "labels": torch.from_numpy(np.searchsorted(present, label)),

@@ -24,7 +24,6 @@ class Grid:
         stride: input pixels per cell.
         top_k: most detections per image.
         objects: (k,) positions of the annotations.
-        input_sizes: (n, 2) height and width of each image's network input; 0 where unknown.
         matrices: (n, 2, 3) from image to input; NaN for images of unknown size.
         boxes: (k, 4) float32 xyxy, input pixels, cut to the input.
         cell: (k,) y * w + x of the center.
@@ -38,7 +37,6 @@ class Grid:
     stride: int
     top_k: int
     objects: NDArray[np.int64]
-    input_sizes: NDArray[np.int64]
     matrices: NDArray[np.float64]
     boxes: NDArray[np.float32]
     cell: NDArray[np.int64]
@@ -66,7 +64,7 @@ def lay_out(
     top_k: int = DEFAULT_TOP_K,
 ) -> Grid:
     """Put the objects of a split on the network inputs, as validation does."""
-    matrices, input_sizes = _inputs(content.sizes, canvas_size)
+    matrices = _matrices(content.sizes, canvas_size)
     objects = np.flatnonzero(content.objects)
     image = content.image[objects]
     objects = objects[np.isfinite(matrices[image, 0, 0])]
@@ -75,22 +73,21 @@ def lay_out(
     boxes[:, 2:] += boxes[:, :2]
     scale, shift = matrices[image][:, [0, 1], [0, 1]], matrices[image][:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
-    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), input_sizes[image].T)
+    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), canvas_size)
     objects, image, label, boxes = objects[seen], image[seen], label[seen], boxes[seen]
 
-    cells = input_sizes[image] // stride
+    rows, columns = canvas_size[0] // stride, canvas_size[1] // stride
     center = ((boxes[:, :2] / stride + boxes[:, 2:] / stride) / 2).astype(np.int64)
-    x, y = center.clip(0, cells[:, ::-1] - 1).T
+    x, y = center.clip(0, (columns - 1, rows - 1)).T
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    rows, columns = (input_sizes // stride).max(0, initial=1)
     place = (image * rows + y) * columns + x
     plane = (image * len(content.names) + label) * (rows + 2) * (columns + 2)
     padded = plane + (y + 1) * (columns + 2) + x + 1
     lost = ~_largest(padded, area)
     count = np.bincount(image, minlength=len(content.files))
     return Grid(
-        canvas_size, stride, top_k, objects, input_sizes, matrices, boxes,
-        cell=y * cells[:, 1] + x,
+        canvas_size, stride, top_k, objects, matrices, boxes,
+        cell=y * columns + x,
         lost=lost,
         shared=~_largest(place, area) & ~lost,
         neighbour=_has_neighbour(padded, columns + 2),
@@ -121,21 +118,16 @@ def check_grid(content: Content, grid: Grid) -> None:
         content.add("image-crowded", f"{count[image]} objects", image=image)
 
 
-def _inputs(
-    sizes: NDArray[np.float64], canvas_size: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The matrix (n, 2, 3) and input size (n, 2) of each image, worked out once per size."""
+def _matrices(sizes: NDArray[np.float64], canvas_size: tuple[int, int]) -> NDArray[np.float64]:
+    """The matrix (n, 2, 3) from each image to the network input, worked out once per size."""
     distinct, which = np.unique(np.nan_to_num(sizes), axis=0, return_inverse=True)
     matrices = np.full((len(distinct), 2, 3), np.nan)
-    input_sizes = np.zeros((len(distinct), 2), np.int64)
     for i, (height, width) in enumerate(distinct.astype(int).tolist()):
         if height and width:
             size = (height, width)
-            matrix, input_size = fit_input(size, canvas_size, Network.size_multiple)
-            matrices[i] = geometry.rounded(matrix, size, input_size)
-            input_sizes[i] = input_size
-    which = which.reshape(-1)
-    return matrices[which], input_sizes[which]
+            matrix, _ = fit_input(size, canvas_size, Network.size_multiple)
+            matrices[i] = geometry.rounded(matrix, size, canvas_size)
+    return matrices[which.reshape(-1)]
 
 
 def _largest(place: NDArray, area: NDArray) -> NDArray[np.bool_]:
