@@ -51,7 +51,7 @@ import yaml
 from centernet.analysis.report.plots import read_metrics
 from centernet.cli import run_and_exit
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.training.runs import newest_run
 
 TRAIN = Path(__file__).parents[1] / "train.py"
@@ -185,7 +185,7 @@ def train_row(
     numbers = {"epochs": epochs, "minutes": seconds / 60} | read_result(measured)
     if test:
         numbers |= read_validation(run)
-    with whole(result) as unfinished:
+    with atomic_write(result) as unfinished:
         content = {"settings": settings, "numbers": numbers}
         unfinished.write_text(json.dumps(content, indent=2) + "\n")
     return numbers

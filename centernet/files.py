@@ -12,7 +12,7 @@ from centernet.errors import InputError
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """A place beside ``path`` to write to, which takes its place at the end; its folder is made.
 
     What stood there stays until then, and also when the writing fails. Nothing is written through a

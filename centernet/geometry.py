@@ -13,41 +13,41 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 
-def letterbox(image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+def letterbox(image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
     """Scale an image, keeping its proportions, to fit a canvas, and centre it there."""
-    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
-    return centered(min(canvas_height / height, canvas_width / width), image_size, canvas_size)
+    (height, width), (input_height, input_width) = image_size, input_size
+    return centered(min(input_height / height, input_width / width), image_size, input_size)
 
 
-def centered(scale: float, image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
+def centered(scale: float, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
     """Scale an image and centre it on a canvas."""
-    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
-    shift = (canvas_width - scale * width) / 2, (canvas_height - scale * height) / 2
+    (height, width), (input_height, input_width) = image_size, input_size
+    shift = (input_width - scale * width) / 2, (input_height - scale * height) / 2
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
 
 
 def keep(
     image_size: tuple[int, int],
-    canvas_size: tuple[int, int],
+    input_size: tuple[int, int],
     scaled_size: tuple[int, int] | None = None,
 ) -> Matrix:
     """Centre an image on a canvas as the original does: by whole pixels, rounded down.
 
     The image keeps its size, or is scaled to ``scaled_size`` first.
     """
-    (height, width), (canvas_height, canvas_width) = image_size, canvas_size
+    (height, width), (input_height, input_width) = image_size, input_size
     scaled_height, scaled_width = scaled_size or image_size
     return np.array(
         [
-            [scaled_width / width, 0.0, canvas_width // 2 - scaled_width // 2],
-            [0.0, scaled_height / height, canvas_height // 2 - scaled_height // 2],
+            [scaled_width / width, 0.0, input_width // 2 - scaled_width // 2],
+            [0.0, scaled_height / height, input_height // 2 - scaled_height // 2],
         ]
     )
 
 
 def flip(
     matrix: Matrix,
-    canvas_size: tuple[int, int],
+    input_size: tuple[int, int],
     *,
     horizontal: bool = False,
     vertical: bool = False,
@@ -55,7 +55,7 @@ def flip(
     """Mirror the canvas that a matrix leads to."""
     flipped = matrix.copy()
     for axis, (wanted, length) in enumerate(
-        [(horizontal, canvas_size[1]), (vertical, canvas_size[0])]
+        [(horizontal, input_size[1]), (vertical, input_size[0])]
     ):
         if wanted:
             flipped[axis] *= -1
@@ -82,25 +82,25 @@ def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
     return corners.reshape(-1, 4).astype(np.float32)
 
 
-def cut_to_canvas(
-    boxes: NDArray[np.float32], canvas_size: tuple[int, int]
+def clip_boxes(
+    boxes: NDArray[np.float32], input_size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Cut xyxy boxes (n, 4) at the edges of a canvas.
 
     Args:
         boxes: (n, 4) xyxy in canvas pixels.
-        canvas_size: (height, width) in pixels.
+        input_size: (height, width) in pixels.
 
     Returns:
         The boxes (n, 4), and of which something is left (n,).
     """
-    height, width = canvas_size
+    height, width = input_size
     cut = boxes.clip(0, np.array([width, height, width, height], np.float32))
     return cut, (cut[:, 2:] > cut[:, :2]).all(1)
 
 
-def place_image(
-    image: NDArray, matrix: Matrix, canvas_size: tuple[int, int]
+def warp_to_input(
+    image: NDArray, matrix: Matrix, input_size: tuple[int, int]
 ) -> tuple[NDArray, Matrix]:
     """Draw an image on a black canvas through a matrix: one crop and one resize.
 
@@ -110,14 +110,14 @@ def place_image(
     Args:
         image: (H, W, 3) uint8.
         matrix: from image to canvas.
-        canvas_size: (height, width) of the canvas.
+        input_size: (height, width) of the canvas.
 
     Returns:
         The canvas (height, width, 3) uint8 and the matrix that was applied.
     """
-    upright, mirrored = _upright(matrix, canvas_size)
-    x, y = _places(upright, image.shape[:2], canvas_size)
-    canvas = np.zeros((*canvas_size, 3), np.uint8)
+    upright, mirrored = _upright(matrix, input_size)
+    x, y = _axis_mapping(upright, image.shape[:2], input_size)
+    canvas = np.zeros((*input_size, 3), np.uint8)
     if x is None or y is None:
         return canvas, matrix
     (left, right, to_left, to_right), (top, bottom, to_top, to_bottom) = x, y
@@ -128,8 +128,8 @@ def place_image(
         size,
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
     )
-    rows = slice(max(to_top, 0), min(to_bottom, canvas_size[0]))
-    columns = slice(max(to_left, 0), min(to_right, canvas_size[1]))
+    rows = slice(max(to_top, 0), min(to_bottom, input_size[0]))
+    columns = slice(max(to_left, 0), min(to_right, input_size[1]))
     canvas[rows, columns] = resized[
         rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
     ]
@@ -137,49 +137,49 @@ def place_image(
         canvas = cv2.flip(
             canvas, {(True, False): 1, (False, True): 0, (True, True): -1}[*mirrored.tolist()]
         )
-    return canvas, rounded(matrix, image.shape[:2], canvas_size)
+    return canvas, rounded(matrix, image.shape[:2], input_size)
 
 
-def rounded(matrix: Matrix, image_size: tuple[int, int], canvas_size: tuple[int, int]) -> Matrix:
-    """The matrix that :func:`place_image` applies: crop and place are whole pixels."""
-    upright, mirrored = _upright(matrix, canvas_size)
-    places = _places(upright, image_size, canvas_size)
+def rounded(matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
+    """The matrix that :func:`warp_to_input` applies: crop and place are whole pixels."""
+    upright, mirrored = _upright(matrix, input_size)
+    places = _axis_mapping(upright, image_size, input_size)
     if None in places:
         return matrix
     applied = np.zeros((2, 3))
     for axis, (start, stop, to_start, to_stop) in enumerate(places):
         applied[axis, axis] = (to_stop - to_start) / (stop - start)
         applied[axis, 2] = to_start - applied[axis, axis] * start
-    return flip(applied, canvas_size, horizontal=mirrored[0], vertical=mirrored[1])
+    return flip(applied, input_size, horizontal=mirrored[0], vertical=mirrored[1])
 
 
-def _upright(matrix: Matrix, canvas_size: tuple[int, int]) -> tuple[Matrix, NDArray[np.bool_]]:
+def _upright(matrix: Matrix, input_size: tuple[int, int]) -> tuple[Matrix, NDArray[np.bool_]]:
     """The matrix without its flips, and which axes (x, y) it mirrors."""
     mirrored = np.diag(matrix) < 0
-    return flip(matrix, canvas_size, horizontal=mirrored[0], vertical=mirrored[1]), mirrored
+    return flip(matrix, input_size, horizontal=mirrored[0], vertical=mirrored[1]), mirrored
 
 
-def _places(
-    matrix: Matrix, image_size: tuple[int, int], canvas_size: tuple[int, int]
+def _axis_mapping(
+    matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]
 ) -> list[tuple[int, int, int, int] | None]:
     """Along x and y: the image pixels that are seen, and where they go."""
-    lengths = zip(reversed(image_size), reversed(canvas_size), strict=True)
+    lengths = zip(reversed(image_size), reversed(input_size), strict=True)
     return [
-        _whole_pixels(matrix[axis, axis], matrix[axis, 2], *both)
+        _pixel_aligned(matrix[axis, axis], matrix[axis, 2], *both)
         for axis, both in enumerate(lengths)
     ]
 
 
-def _whole_pixels(
-    scale: float, shift: float, image_length: int, canvas_length: int
+def _pixel_aligned(
+    scale: float, shift: float, image_length: int, input_length: int
 ) -> tuple[int, int, int, int] | None:
     """Along one axis: the image pixels [start, stop) that are seen, and where they go."""
     start = max(0, int(np.floor(-shift / scale)))
-    stop = min(image_length, int(np.ceil((canvas_length - shift) / scale)))
+    stop = min(image_length, int(np.ceil((input_length - shift) / scale)))
     if start >= stop:
         return None
     to_start = round(scale * start + shift)
     to_stop = max(to_start + 1, round(scale * stop + shift))
-    if to_stop <= 0 or to_start >= canvas_length:
+    if to_stop <= 0 or to_start >= input_length:
         return None
     return start, stop, to_start, to_stop

@@ -25,8 +25,8 @@ class Targets:
         offset: (N, 2) x and y of the centre inside its cell, in [0, 1).
         written: (M,) flat indices of the heatmap's cells that hold some object's Gaussian; of an
             object's window every cell, also where another's is larger.
-        written_by: (M,) the object, in [0, N).
-        written_value: (M,) its Gaussian there.
+        gaussian_object: (M,) the object, in [0, N).
+        gaussian_value: (M,) its Gaussian there.
     """
 
     heatmap: Tensor
@@ -37,8 +37,8 @@ class Targets:
     size: Tensor
     offset: Tensor
     written: Tensor
-    written_by: Tensor
-    written_value: Tensor
+    gaussian_object: Tensor
+    gaussian_value: Tensor
 
 
 def gaussian_radius(
@@ -140,7 +140,7 @@ def encode_targets(
     plane = batch_index * classes + label
 
     heatmap = _cleared(out, shape, device)
-    written, written_by, written_value = _draw_gaussians(heatmap, plane, cell, radius)
+    written, gaussian_object, gaussian_value = _draw_gaussians(heatmap, plane, cell, radius)
     cell_index = cell[:, 1] * columns + cell[:, 0]
     return Targets(
         heatmap=heatmap,
@@ -151,8 +151,8 @@ def encode_targets(
         size=size.to(device),
         offset=(center - cell).clamp_(0, 1 - 2**-24).to(device),
         written=written,
-        written_by=written_by,
-        written_value=written_value,
+        gaussian_object=gaussian_object,
+        gaussian_value=gaussian_value,
     )
 
 

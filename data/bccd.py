@@ -14,7 +14,7 @@ from pathlib import Path
 from pycocotools import mask as coco_mask
 
 from centernet.cli import run_script
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.downloads import Archive, fetch, unpacked
 from centernet.data.formats import Conversion, convert, voc
 from centernet.errors import InputError
@@ -39,7 +39,7 @@ def prepare(downloads: Path, output: Path) -> Conversion:
         )
 
 
-def without_doubles(split: Split) -> Split:
+def without_doubles(split: DatasetSplit) -> DatasetSplit:
     """Leave out the second of two boxes of the same cell; eight cells are labelled twice."""
     file = {image["id"]: image["file_name"] for image in split.coco["images"]}
     kept, boxes_of = [], defaultdict(list)
@@ -52,7 +52,7 @@ def without_doubles(split: Split) -> Split:
         boxes.append(box)
         kept.append(annotation)
     content = split.coco | {"annotations": kept}
-    return Split(split.name, split.images, content, split.source, split.notes)
+    return DatasetSplit(split.name, split.images, content, split.source, split.notes)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ trainer:
   accelerator: cpu
   enable_progress_bar: false
   check_val_every_n_epoch: 2
-  callbacks: [GradientShare]
+  callbacks: [GradientByDifficulty]
 """
 
 

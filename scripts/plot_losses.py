@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from centernet.cli import run_and_exit
-from centernet.data.dataset import CocoDetection, collate
+from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError, require_at_least
 from centernet.inference.detector import choose_device
 from centernet.losses import (
@@ -33,7 +33,7 @@ from centernet.losses import (
     gradient_shares,
     sigmoid_focal_loss,
 )
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.registry import make_loss
 
@@ -122,10 +122,10 @@ def measure_shares(
     network = build_network(checkpoint).to(device)
     if not network.has_heatmaps:
         raise InputError(f"{weights} holds a network without heatmaps: choose a CenterNet's")
-    dataset = CocoDetection(
+    dataset = DetectionDataset(
         images,
         annotations,
-        canvas_size=tuple(description["image_size"] or (512, 512)),
+        input_size=tuple(description["image_size"] or (512, 512)),
         class_names=description["class_names"],
         stride=network.stride,
     )
@@ -141,7 +141,7 @@ def measure_shares(
 
 
 def shares_of_batch(
-    network: Network, outputs: dict[str, Tensor], targets: list[dict]
+    network: DetectionModel, outputs: dict[str, Tensor], targets: list[dict]
 ) -> dict[str, Tensor]:
     """Shares of one batch's gradient, under every loss, and of its cells."""
     logits = outputs["heatmap"].requires_grad_()

@@ -12,7 +12,7 @@ def matrix(sx: float, sy: float, tx: float, ty: float) -> geometry.Matrix:
 
 def test_boxes_are_cut_at_the_edges_and_what_is_beyond_leaves_nothing():
     boxes = np.float32([[-5, 2, 7, 99], [1, 2, 3, 4], [10, 0, 12, 3], [2, 8, 4, 9]])
-    cut, seen = geometry.cut_to_canvas(boxes, (8, 10))
+    cut, seen = geometry.clip_boxes(boxes, (8, 10))
     assert cut.tolist() == [[0, 2, 7, 8], [1, 2, 3, 4], [10, 0, 10, 3], [2, 8, 4, 8]]
     assert seen.tolist() == [True, True, False, False]
 
@@ -79,7 +79,7 @@ def test_the_inverse_leads_back(there):
 
 @pytest.mark.parametrize("mirrored", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
 @pytest.mark.parametrize(
-    ("image_size", "canvas_size", "wanted", "box"),
+    ("image_size", "input_size", "wanted", "box"),
     [
         ((37, 53), (128, 160), "letterbox", (20, 10, 24, 13)),
         ((301, 203), (64, 96), "letterbox", (40, 60, 70, 90)),
@@ -93,16 +93,12 @@ def test_the_inverse_leads_back(there):
         ((61, 83), (64, 64), matrix(0.43, 1.9, 3.3, -20.7), (40, 20, 50, 30)),  # squeezed
     ],
 )
-def test_the_returned_matrix_says_where_a_block_lies(
-    image_size, canvas_size, wanted, box, mirrored
-):
+def test_the_returned_matrix_says_where_a_block_lies(image_size, input_size, wanted, box, mirrored):
     if isinstance(wanted, str):
-        wanted = geometry.letterbox(image_size, canvas_size)
-    wanted = geometry.flip(
-        wanted, canvas_size, horizontal=mirrored[0] < 0, vertical=mirrored[1] < 0
-    )
-    canvas, applied = geometry.place_image(block(image_size, *box), wanted, canvas_size)
-    assert canvas.shape == (*canvas_size, 3)
+        wanted = geometry.letterbox(image_size, input_size)
+    wanted = geometry.flip(wanted, input_size, horizontal=mirrored[0] < 0, vertical=mirrored[1] < 0)
+    canvas, applied = geometry.warp_to_input(block(image_size, *box), wanted, input_size)
+    assert canvas.shape == (*input_size, 3)
     assert np.sign(np.diag(applied)).tolist() == list(mirrored)
     x1, y1, x2, y2 = geometry.transform_boxes(np.float32([box]), applied)[0]
     assert centroid(canvas) == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2), abs=0.2)
@@ -111,7 +107,9 @@ def test_the_returned_matrix_says_where_a_block_lies(
 def test_the_returned_matrix_is_that_of_whole_pixels():
     image = np.full((33, 47, 3), 255, np.uint8)
     # 64 / 33 times as large it is 91.15 wide and begins at 2.42: drawn from 2 to 94.
-    canvas, applied = geometry.place_image(image, geometry.letterbox((33, 47), (64, 96)), (64, 96))
+    canvas, applied = geometry.warp_to_input(
+        image, geometry.letterbox((33, 47), (64, 96)), (64, 96)
+    )
     np.testing.assert_allclose(applied, matrix(92 / 47, 64 / 33, 2, 0))
     assert canvas[:, 2:94].all() and not canvas[:, :2].any() and not canvas[:, 94:].any()
 
@@ -120,7 +118,7 @@ def test_the_returned_matrix_is_that_of_whole_pixels():
 def test_an_image_that_sticks_out_all_around_fills_the_canvas(scale):
     image = np.full((601, 403, 3), 255, np.uint8)
     wanted = matrix(scale, scale, -160.7 * scale, -250.2 * scale)
-    canvas, _ = geometry.place_image(image, wanted, (64, 48))
+    canvas, _ = geometry.warp_to_input(image, wanted, (64, 48))
     assert (canvas == 255).all()
 
 
@@ -131,7 +129,7 @@ def test_the_matrix_is_rounded_by_at_most_half_a_canvas_pixel():
         wanted = geometry.letterbox(size, (96, 64))
         if min(size) * wanted[0, 0] < 1:
             continue
-        _, applied = geometry.place_image(np.zeros((*size, 3), np.uint8), wanted, (96, 64))
+        _, applied = geometry.warp_to_input(np.zeros((*size, 3), np.uint8), wanted, (96, 64))
         corners = np.float32([[0, 0, width, height]])
         moved = geometry.transform_boxes(corners, applied) - geometry.transform_boxes(
             corners, wanted
@@ -142,19 +140,19 @@ def test_the_matrix_is_rounded_by_at_most_half_a_canvas_pixel():
 @pytest.mark.parametrize("shift", [(64, 0), (-80, 0), (0, 64), (0, -80), (1000, -1000)])
 def test_an_image_outside_the_canvas_leaves_it_black(shift):
     wanted = matrix(2, 2, *shift)
-    canvas, applied = geometry.place_image(np.full((40, 40, 3), 255, np.uint8), wanted, (64, 64))
+    canvas, applied = geometry.warp_to_input(np.full((40, 40, 3), 255, np.uint8), wanted, (64, 64))
     assert canvas.shape == (64, 64, 3) and not canvas.any()
     np.testing.assert_array_equal(applied, wanted)
 
 
-def original_matrix(size: tuple[int, int], canvas_size: tuple[int, int]) -> np.ndarray:
+def original_matrix(size: tuple[int, int], input_size: tuple[int, int]) -> np.ndarray:
     """The original's get_affine_transform between pixel indices, with its keep-resolution input."""
-    (height, width), (canvas_height, canvas_width) = size, canvas_size
+    (height, width), (input_height, input_width) = size, input_size
     source, target = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
     source[0] = width // 2, height // 2
-    source[1] = source[0] + [0, -canvas_width / 2]
-    target[0] = canvas_width / 2, canvas_height / 2
-    target[1] = target[0] + [0, -canvas_width / 2]
+    source[1] = source[0] + [0, -input_width / 2]
+    target[0] = input_width / 2, input_height / 2
+    target[1] = target[0] + [0, -input_width / 2]
     for points in (source, target):
         x, y = points[0] - points[1]
         points[2] = points[1] + [-y, x]
@@ -162,7 +160,7 @@ def original_matrix(size: tuple[int, int], canvas_size: tuple[int, int]) -> np.n
 
 
 @pytest.mark.parametrize(
-    ("size", "canvas_size"),
+    ("size", "input_size"),
     [
         ((375, 500), (384, 512)),
         ((427, 640), (448, 672)),
@@ -170,12 +168,12 @@ def original_matrix(size: tuple[int, int], canvas_size: tuple[int, int]) -> np.n
         ((1, 33), (32, 64)),
     ],
 )
-def test_keep_centres_as_the_original_does(size, canvas_size):
-    assert canvas_size == tuple((side | 31) + 1 for side in size)
-    kept = geometry.keep(size, canvas_size)
-    np.testing.assert_allclose(kept, original_matrix(size, canvas_size), atol=1e-3)
+def test_keep_centres_as_the_original_does(size, input_size):
+    assert input_size == tuple((side | 31) + 1 for side in size)
+    kept = geometry.keep(size, input_size)
+    np.testing.assert_allclose(kept, original_matrix(size, input_size), atol=1e-3)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    canvas, applied = geometry.place_image(image, kept, canvas_size)
+    canvas, applied = geometry.warp_to_input(image, kept, input_size)
     np.testing.assert_array_equal(applied, kept)
     left, top = kept[:, 2].astype(int)
     inside = (slice(top, top + size[0]), slice(left, left + size[1]))

@@ -341,5 +341,5 @@ def test_a_report_without_an_ap_is_json(tmp_path):
     content = coco_content(["a.png"], [{"bbox": box}])
     content["images"][0] |= {"width": 600_000, "height": 600_000}
     text(tmp_path / "train.json", json.dumps(content))
-    report = check(tmp_path / "train.json", canvas_size=(32, 32), read_images=False)
+    report = check(tmp_path / "train.json", input_size=(32, 32), read_images=False)
     json.dumps(as_dict(report), allow_nan=False)

@@ -9,10 +9,10 @@ from centernet.analysis.check import text
 from centernet.analysis.check.page import html
 from centernet.analysis.check.report import as_dict, check
 from centernet.cli.console import print_text
-from centernet.cli.image_size import canvas_size
+from centernet.cli.image_size import input_size
 from centernet.errors import require_at_least
-from centernet.files import whole
-from centernet.models.base import Network
+from centernet.files import atomic_write
+from centernet.models.base import DetectionModel
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     size = options.image_size
     report = check(
         options.dataset,
-        canvas_size=canvas_size(size, Network.size_multiple) if size else None,
+        input_size=input_size(size, DetectionModel.size_multiple) if size else None,
         top_k=options.top_k,
         sample=options.sample,
         read_images=not options.no_images,
@@ -35,12 +35,12 @@ def run(options: argparse.Namespace) -> int:
     dataset = report.dataset.resolve()
     name = dataset.name if dataset.is_dir() else dataset.stem
     path = options.output or Path("runs/check") / f"{name}.html"
-    with whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(html(report), encoding="utf-8", errors="backslashreplace")
     numbers = path.with_suffix(".json")
     if options.json:
         content = json.dumps(as_dict(report), indent=1, allow_nan=False)
-        with whole(numbers) as unfinished:
+        with atomic_write(numbers) as unfinished:
             unfinished.write_text(content + "\n")
     print_text(text.page(report))
     print_text(f"pictures: {path}" + (f"\nnumbers: {numbers}" if options.json else ""))

@@ -5,7 +5,7 @@ import re
 from centernet.errors import InputError
 
 
-def canvas_size(text: str, multiple: int) -> tuple[int, int]:
+def input_size(text: str, multiple: int) -> tuple[int, int]:
     """(height, width) in pixels of ``512`` or ``288x384``.
 
     Raises:

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from centernet.analysis.inspector.look import Example, examples, look
 from centernet.analysis.inspector.page import Page
-from centernet.data.annotations import Split
-from centernet.data.dataset import CocoDetection
-from centernet.data.formats.detect import read_dataset, recognise
+from centernet.data.annotations import DatasetSplit
+from centernet.data.dataset import DetectionDataset
+from centernet.data.formats.detect import detect_format, read_dataset
 from centernet.errors import InputError, require_at_least
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import find_images
@@ -81,7 +81,7 @@ def _examples(options: argparse.Namespace, class_names: Sequence[str]) -> list[E
     return [Example(path, path.name) for path in paths[: options.limit or None]]
 
 
-def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDetection | None:
+def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> DetectionDataset | None:
     given = [options.source, options.annotations or options.images, options.config]
     if sum(value is not None for value in given) > 1:
         raise InputError("give one of SOURCE, --annotations with --images, and --config")
@@ -95,14 +95,14 @@ def _dataset(options: argparse.Namespace, class_names: Sequence[str]) -> CocoDet
         missing = "annotations" if options.images else "images"
         raise InputError(f"images and their annotations go together: give --{missing}, too")
     if options.images:
-        return CocoDetection(options.images, options.annotations, class_names=class_names)
+        return DetectionDataset(options.images, options.annotations, class_names=class_names)
     split = options.source and _validation_split(options.source)
-    return CocoDetection(split.images, split, class_names=class_names) if split else None
+    return DetectionDataset(split.images, split, class_names=class_names) if split else None
 
 
-def _validation_split(source: str) -> Split | None:
+def _validation_split(source: str) -> DatasetSplit | None:
     """Of a dataset in any known format the images it is validated on; None if it is none."""
-    if not Path(source).exists() or not recognise(source):
+    if not Path(source).exists() or not detect_format(source):
         return None
     splits = read_dataset(source)
     named = [splits[name] for name in ("val", "test") if name in splits]

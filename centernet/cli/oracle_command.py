@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from centernet.cli.image_size import canvas_size
-from centernet.data.dataset import CocoDetection
+from centernet.cli.image_size import input_size
+from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError, require_at_least
 from centernet.evaluation.oracle import Row, analyse, numbers
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.inference.detector import choose_device
-from centernet.models.base import Network
-from centernet.models.pretrained import has_names, load_weights
+from centernet.models.base import DetectionModel
+from centernet.models.pretrained import has_class_names, load_weights
 
 # Beyond so many classes a column for each would not fit a terminal.
 _MOST_COLUMNS = 6
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     network, trained_for = load_weights(options.weights)
     make = _of_config if options.config else _of_dataset
     dataset, batch_size = make(options, network, trained_for)
-    size = dataset.canvas_size
+    size = dataset.input_size
     if any(side % network.size_multiple for side in size):
         raise InputError(
             f"the network of these weights takes multiples of {network.size_multiple}, "
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     print(table(rows))
     print(f"\n{_advice(rows)}")
     if options.json:
-        with whole(options.json) as unfinished:
+        with atomic_write(options.json) as unfinished:
             unfinished.write_text(json.dumps(numbers(rows), indent=2) + "\n")
 
 
@@ -107,8 +107,8 @@ def _refuse_ignored(options: argparse.Namespace) -> None:
 
 
 def _of_dataset(
-    options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
-) -> tuple[CocoDetection, int]:
+    options: argparse.Namespace, network: DetectionModel, trained_for: tuple[int, int] | None
+) -> tuple[DetectionDataset, int]:
     """The images of a split, and how many to take at a time."""
     splits = read_dataset(options.dataset)
     name = options.split or "val"
@@ -117,11 +117,11 @@ def _of_dataset(
             f"{options.dataset} has no split {name!r}: give --split, one of {', '.join(splits)}"
         )
     split = splits.get(name) or next(iter(splits.values()))
-    size = canvas_size(options.image_size, network.size_multiple) if options.image_size else None
-    dataset = CocoDetection(
+    size = input_size(options.image_size, network.size_multiple) if options.image_size else None
+    dataset = DetectionDataset(
         split.images,
         split,
-        canvas_size=_known(size or trained_for),
+        input_size=_known(size or trained_for),
         class_names=_names(network),
         stride=network.stride,
     )
@@ -129,24 +129,24 @@ def _of_dataset(
 
 
 def _of_config(
-    options: argparse.Namespace, network: Network, trained_for: tuple[int, int] | None
-) -> tuple[CocoDetection, int]:
+    options: argparse.Namespace, network: DetectionModel, trained_for: tuple[int, int] | None
+) -> tuple[DetectionDataset, int]:
     """The validation images of a config of fit, as validate sees them, and its batch size."""
     from centernet.training.datamodule import data_of_config
 
     given = {name: getattr(options, f"data.{name}") for name in _OF_CONFIG}
     given["class_names"] = _names(network)
     if options.image_size:
-        given["image_size"] = canvas_size(options.image_size, network.size_multiple)
+        given["image_size"] = input_size(options.image_size, network.size_multiple)
     data = data_of_config(options.config, **given)
     if data.image_size == "auto" and trained_for:
         data = data_of_config(options.config, **given | {"image_size": trained_for})
     return data.val_set, data.batch_size
 
 
-def _names(network: Network) -> tuple[str, ...] | None:
+def _names(network: DetectionModel) -> tuple[str, ...] | None:
     """Names by label, where the weights know them."""
-    return network.class_names if has_names(network) else None
+    return network.class_names if has_class_names(network) else None
 
 
 def _known(size: tuple[int, int] | None) -> tuple[int, int]:

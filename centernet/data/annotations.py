@@ -13,8 +13,8 @@ from typing import Any
 from centernet.data.entries import (
     annotation_area,
     as_number,
-    box_fault,
-    entry_fault,
+    box_error,
+    entry_error,
     image_sides,
     is_ignore_region,
     short,
@@ -30,7 +30,7 @@ _PARTS = ("images", "categories", "annotations")
 
 
 @dataclass(frozen=True)
-class Split:
+class DatasetSplit:
     """One part of a dataset in COCO's terms, whatever format it came in; not yet made regular.
 
     Attributes:
@@ -52,7 +52,7 @@ class Split:
         return str(self.source)
 
 
-def read_coco(source: str | Path | Split) -> dict[str, list[dict[str, Any]]]:
+def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any]]]:
     """Read an annotation file in COCO's format, or what was read from another one.
 
     Boxes that nothing can learn from (NaN, zero-size, outside their image) are dropped, and counted
@@ -70,7 +70,7 @@ def read_coco(source: str | Path | Split) -> dict[str, list[dict[str, Any]]]:
         InputError: the file is missing or no JSON, is not COCO, holds no images or categories, uses
             an id twice, or has an annotation without a box or of an unknown image or category.
     """
-    is_split = isinstance(source, Split)
+    is_split = isinstance(source, DatasetSplit)
     path = source.source if is_split else source
     content = source.coco if is_split else load_json(path)
     coco = check_coco(path, content)
@@ -129,7 +129,7 @@ def category_labels(
     if unknown:
         raise InputError(
             f"{path} has {len(coco['categories'])} classes, and {unknown[0]!r} is not one of the "
-            f"{len(names)} that are expected ({shortened(names)}): select classes with "
+            f"{len(names)} that are expected ({truncate_list(names)}): select classes with "
             "--data.only, or use weights trained on these classes"
         )
     return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
@@ -152,7 +152,7 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     if not found and part != "annotations":
         raise InputError(f"{path} is empty: it lists no {part}")
     for number, entry in enumerate(found):
-        if fault := entry_fault(part, entry):
+        if fault := entry_error(part, entry):
             raise InputError(f"{path} is not in COCO's format: entry {number} of {part!r} {fault}")
     return found
 
@@ -183,7 +183,7 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
     kept, dropped = [], Counter()
     for annotation in coco["annotations"]:
         box, region = annotation_box(path, annotation), annotation_region(path, annotation)
-        fault = box_fault(box, size[annotation["image_id"]])
+        fault = box_error(box, size[annotation["image_id"]])
         if fault:
             dropped[fault] += 1
             continue
@@ -261,6 +261,6 @@ def _segmentation(path: str | Path, annotation: dict[str, Any]) -> Region | None
         raise InputError(f"{_place(path, annotation)} has {error}") from None
 
 
-def shortened(names: Sequence[str], most: int = 5) -> str:
+def truncate_list(names: Sequence[str], most: int = 5) -> str:
     """The first few names, for messages."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -63,14 +63,14 @@ class Augment:
                 raise InputError(f"augment.{name} must not be negative, got {getattr(self, name)}")
 
     def geometry(
-        self, rng: np.random.Generator, image_size: tuple[int, int], canvas_size: tuple[int, int]
+        self, rng: np.random.Generator, image_size: tuple[int, int], input_size: tuple[int, int]
     ) -> geometry.Matrix:
         """Draw the matrix from image to canvas; sizes are (height, width)."""
         low, high = self.scale
         # A little below the end, which rounding would let in: (1.3 - 1) / 0.1 is above 3.
         scales = np.arange(low, high - 1e-6, 0.1)
         scale = rng.choice(scales) if len(scales) else low
-        matrix = geometry.letterbox(image_size, canvas_size)
+        matrix = geometry.letterbox(image_size, input_size)
         for axis in range(2):
             length = image_size[1 - axis]
             center = length / 2
@@ -78,10 +78,10 @@ class Augment:
                 border = _border(length)
                 center = rng.integers(border, max(length - border, border + 1))
             matrix[axis, axis] /= scale
-            matrix[axis, 2] = canvas_size[1 - axis] / 2 - matrix[axis, axis] * center
+            matrix[axis, 2] = input_size[1 - axis] / 2 - matrix[axis, axis] * center
         return geometry.flip(
             matrix,
-            canvas_size,
+            input_size,
             horizontal=rng.random() < self.flip,
             vertical=rng.random() < self.vertical_flip,
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from centernet import geometry
-from centernet.data.annotations import Split, category_labels, names_by_label, read_coco
+from centernet.data.annotations import DatasetSplit, category_labels, names_by_label, read_coco
 from centernet.data.augment import Augment
 from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
@@ -23,7 +23,7 @@ from centernet.data.regions import region_to_cells
 from centernet.errors import InputError
 
 
-class CocoDetection(Dataset):
+class DetectionDataset(Dataset):
     """Images and boxes of a COCO annotation file.
 
     Every image is drawn at one size: with an augmentation for training, without it as the input
@@ -46,9 +46,9 @@ class CocoDetection(Dataset):
     def __init__(
         self,
         images: str | Path,
-        annotations: str | Path | Split,
+        annotations: str | Path | DatasetSplit,
         *,
-        canvas_size: tuple[int, int] = (512, 512),
+        input_size: tuple[int, int] = (512, 512),
         augment: Augment | None = None,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
@@ -59,7 +59,7 @@ class CocoDetection(Dataset):
         Args:
             images: folder of the images.
             annotations: COCO JSON, or a split of a dataset of another format.
-            canvas_size: (height, width) of every sample in pixels.
+            input_size: (height, width) of every sample in pixels.
             augment: random variation for training, perhaps
                 :data:`centernet.data.augment.NONE`; None for validation.
             class_names: labels are given in this order; by default in that of ascending category
@@ -74,11 +74,11 @@ class CocoDetection(Dataset):
         # OpenCV's threads do not survive the fork of a worker, which would wait for them for ever;
         # and workers share the cores anyway.
         cv2.setNumThreads(1)
-        is_split = isinstance(annotations, Split)
+        is_split = isinstance(annotations, DatasetSplit)
         self.name = annotations.name if is_split else Path(annotations).stem
         self.source = annotations.source if is_split else Path(annotations)
-        self.folder, self.canvas_size, self.seed, self.stride = (
-            Path(images), canvas_size, seed, stride,
+        self.folder, self.input_size, self.seed, self.stride = (
+            Path(images), input_size, seed, stride,
         )  # fmt: skip
         self.augment = augment
         coco = read_coco(annotations)
@@ -147,7 +147,7 @@ class CocoDetection(Dataset):
             rng = np.random.default_rng([self.seed, epoch, index])
             pixels, matrix = self._varied(image, rng)
         else:
-            view = make_view(image, self.canvas_size, multiple=1)
+            view = make_view(image, self.input_size, multiple=1)
             pixels, matrix = view.pixels, view.matrix
         target = self._target(index, image.shape[:2], pixels.shape[:2], matrix)
         target["unreadable"] = unreadable
@@ -172,8 +172,8 @@ class CocoDetection(Dataset):
         self, image: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], geometry.Matrix]:
         """An augmented sample of an image, and the matrix from image to sample."""
-        matrix = self.augment.geometry(rng, image.shape[:2], self.canvas_size)
-        pixels, matrix = geometry.place_image(image, matrix, self.canvas_size)
+        matrix = self.augment.geometry(rng, image.shape[:2], self.input_size)
+        pixels, matrix = geometry.warp_to_input(image, matrix, self.input_size)
         color = self.augment.color(rng, np.array(cv2.mean(pixels)[:3]))
         return (pixels if color is None else cv2.transform(pixels, color)), matrix
 
@@ -185,7 +185,7 @@ class CocoDetection(Dataset):
         matrix: geometry.Matrix,
     ) -> dict[str, Any]:
         boxes = geometry.transform_boxes(self._boxes[index], matrix)
-        boxes, seen = geometry.cut_to_canvas(boxes, input_size)
+        boxes, seen = geometry.clip_boxes(boxes, input_size)
         cells = (input_size[0] // self.stride, input_size[1] // self.stride)
         regions = [
             (

@@ -59,12 +59,12 @@ def is_ignore_region(annotation: dict[str, Any]) -> bool:
     """
     flags = [as_flag(annotation.get(key)) for key in FLAGS]
     if None in flags:
-        fault = entry_fault("annotations", annotation)
+        fault = entry_error("annotations", annotation)
         raise InputError(f"annotation {short(annotation.get('id', '?'))} {fault}")
     return any(flags)
 
 
-def entry_fault(part: str, entry: Any) -> str | None:
+def entry_error(part: str, entry: Any) -> str | None:
     """What is wrong with an entry of ``images``, ``categories`` or ``annotations``, or None.
 
     The box and the segmentation of an annotation are not validated here.
@@ -94,7 +94,7 @@ def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
     return area if area and 0 < area <= _MAX_AREA else box[2] * box[3]
 
 
-def box_fault(box: Sequence[float], sides: tuple[float, float]) -> str | None:
+def box_error(box: Sequence[float], sides: tuple[float, float]) -> str | None:
     """Why nothing can be learned from a box: not finite, of zero size, outside; None if it can.
 
     Args:

@@ -43,9 +43,9 @@ def make_view(
     size = image.shape[:2]
     if fit is not None:
         matrix, input_size = fit_input(size, fit, multiple, scale)
-        return InputView(*geometry.place_image(image, matrix, input_size))
+        return InputView(*geometry.warp_to_input(image, matrix, input_size))
     matrix, input_size = keep_input(size, multiple, scale)
-    pixels, _ = geometry.place_image(image, matrix, input_size)
+    pixels, _ = geometry.warp_to_input(image, matrix, input_size)
     # Detections return by the requested scale, not by that of the rounded size, because published
     # multi-scale results did; the two differ by a pixel at most.
     matrix[[0, 1], [0, 1]] = scale

@@ -11,9 +11,9 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from centernet.data.annotations import Split, read_coco
+from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.decode import DEFAULT_TOP_K
-from centernet.files import whole
+from centernet.files import atomic_write
 
 _AREAS = ("small", "medium", "large")
 
@@ -51,9 +51,9 @@ class Evaluation:
     def save(self, folder: Path) -> None:
         """Write ``metrics.json`` and ``per_class.csv``, each atomically."""
         numbers = {name: None if np.isnan(value) else value for name, value in self.metrics.items()}
-        with whole(folder / "metrics.json") as unfinished:
+        with atomic_write(folder / "metrics.json") as unfinished:
             unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
-        place = whole(folder / "per_class.csv")
+        place = atomic_write(folder / "per_class.csv")
         with place as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.per_class[0])
             writer.writeheader()
@@ -189,7 +189,7 @@ def coco_results(
     ]
 
 
-Annotations = str | Path | Split | Mapping[str, Any] | GroundTruth
+Annotations = str | Path | DatasetSplit | Mapping[str, Any] | GroundTruth
 
 
 def evaluate(

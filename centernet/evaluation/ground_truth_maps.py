@@ -108,7 +108,7 @@ def replaced(
     }
 
 
-def without_empty(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+def drop_zero_scores(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
     """Decoded detections less those of score 0, with which decoding fills up to its top K.
 
     Of a true heatmap they are cells that hold no object, and so no detections.

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from centernet.data.dataset import CocoDetection, collate
+from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
-from centernet.evaluation.ground_truth_maps import replaced, truth, without_empty
-from centernet.evaluation.results import Collected, in_image_pixels
-from centernet.models.base import Network
+from centernet.evaluation.ground_truth_maps import drop_zero_scores, replaced, truth
+from centernet.evaluation.results import CocoResults, in_image_pixels
+from centernet.models.base import DetectionModel
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Row:
 
 @torch.inference_mode()
 def analyse(
-    network: Network,
-    dataset: CocoDetection,
+    network: DetectionModel,
+    dataset: DetectionDataset,
     *,
     device: str | torch.device = "cpu",
     batch_size: int = 16,
@@ -59,12 +59,12 @@ def analyse(
     network = network.eval().to(device)
     top_k = top_k or network.top_k
     loader = DataLoader(dataset, batch_size, collate_fn=collate)
-    collected: dict[tuple[str, ...], Collected] = {}
+    collected: dict[tuple[str, ...], CocoResults] = {}
     for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
         outputs = network(images.to(device))
         for true, results in _decoded(network, outputs, targets, top_k).items():
             found = in_image_pixels(results, targets)
-            kept = collected.setdefault(true, Collected())
+            kept = collected.setdefault(true, CocoResults())
             for target, values in zip(targets, found, strict=True):
                 kept.add(target["image_id"], values, dataset.category_ids)
     annotations = GroundTruth(dataset.annotations)
@@ -75,7 +75,7 @@ def analyse(
 
 
 def _decoded(
-    network: Network, outputs: dict[str, Tensor], targets: Sequence[dict], top_k: int
+    network: DetectionModel, outputs: dict[str, Tensor], targets: Sequence[dict], top_k: int
 ) -> dict[tuple[str, ...], list[dict[str, Tensor]]]:
     """The detections of a batch by what was replaced."""
     encoded = network.encode(targets, outputs)
@@ -87,7 +87,7 @@ def _decoded(
         for true in combinations(names, count):
             mixed = outputs | {name: true_outputs[name] for name in true}
             results = network.decode(mixed, top_k=top_k)
-            found[true] = without_empty(results) if "heatmap" in true else results
+            found[true] = drop_zero_scores(results) if "heatmap" in true else results
     return found
 
 

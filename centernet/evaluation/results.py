@@ -11,12 +11,12 @@ from centernet.evaluation.coco import coco_results
 from centernet.inference.tta import clip_to_image, to_image
 
 # Of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,).
-Found = Mapping[str, NDArray]
+DetectionArrays = Mapping[str, NDArray]
 
 
 def in_image_pixels(
     results: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
-) -> Iterator[Found]:
+) -> Iterator[DetectionArrays]:
     """Decoded detections of a batch, in pixels of their images and cut to them, best first.
 
     Args:
@@ -27,7 +27,7 @@ def in_image_pixels(
         yield clip_to_image(to_image(result, target["matrix"]), target["image_size"])
 
 
-class Collected:
+class CocoResults:
     """Detections, and the images that were looked at.
 
     Attributes:
@@ -43,7 +43,7 @@ class Collected:
     def add(
         self,
         image_id: Any,
-        found: Found,
+        found: DetectionArrays,
         category_ids: Sequence[int | None],
     ) -> None:
         """Add what was found in an image; see :func:`centernet.evaluation.coco.coco_results`.

@@ -43,7 +43,7 @@ _INTERRUPTED = 130
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def enlarged(prediction: Prediction) -> Prediction:
+def upscale_for_drawing(prediction: Prediction) -> Prediction:
     """The same prediction on a picture large enough to draw on."""
     image = prediction.image
     factor = -(-_LEAST_SIDE // max(image.shape[:2]))
@@ -58,7 +58,7 @@ def enlarged(prediction: Prediction) -> Prediction:
     )
 
 
-class Tally:
+class RunSummary:
     """Counts what is found and the time it takes, and writes the JSON lines."""
 
     def __init__(self, lines: LinesFile | TextIO | None = None) -> None:
@@ -96,7 +96,7 @@ def detect_images(
     detector: Detector,
     paths: Sequence[Path],
     output: Path,
-    tally: Tally,
+    tally: RunSummary,
     *,
     threshold: Threshold = USUAL,
     heatmaps: bool = False,
@@ -129,7 +129,7 @@ def detect_remote_image(
     detector: Detector,
     image: RemoteImage,
     output: Path,
-    tally: Tally,
+    tally: RunSummary,
     *,
     threshold: Threshold = USUAL,
     heatmaps: bool = False,
@@ -153,7 +153,7 @@ def _predict_and_save(
     """Write all files of one image; return its prediction and the drawn picture."""
     picture, stem = files
     prediction = detector.predict(image, threshold=threshold, heatmaps=heatmaps)
-    shown = enlarged(prediction)
+    shown = upscale_for_drawing(prediction)
     drawn = draw(shown.image, shown.detections)
     write_picture(picture, drawn)
     if heatmaps:
@@ -175,7 +175,7 @@ def detect_video(
     detector: Detector,
     video: Video,
     output: Path,
-    tally: Tally,
+    tally: RunSummary,
     *,
     threshold: Threshold = USUAL,
     heatmaps: bool = False,
@@ -195,7 +195,7 @@ def detect_video(
         for number, frame in enumerate(frames):
             prediction = detector.predict(frame, threshold=threshold, bgr=True, heatmaps=heatmaps)
             tally.add(video.name, prediction, number)
-            shown = enlarged(prediction)
+            shown = upscale_for_drawing(prediction)
             drawn = draw(shown.image, shown.detections)
             file.write(drawn)
             if heatmaps:
@@ -253,7 +253,7 @@ def run(options: argparse.Namespace) -> int:
     _make_folder(options.output)
     lines = LinesFile(options.output / "detections.jsonl") if options.json else None
     how = {"threshold": threshold, "heatmaps": options.heatmaps, "window": options.show}
-    tally, status = Tally(lines), 0
+    tally, status = RunSummary(lines), 0
     with lines or contextlib.nullcontext():
         try:
             if video:

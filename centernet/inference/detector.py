@@ -20,9 +20,9 @@ from centernet.data.preprocess import InputView
 from centernet.errors import InputError, require_at_least
 from centernet.inference import tta
 from centernet.inference.heatmaps import Heatmaps
-from centernet.inference.thresholds import USUAL, Threshold, by_label
-from centernet.inference.tta import Modes
-from centernet.models.base import Network
+from centernet.inference.thresholds import USUAL, Threshold, per_class_thresholds
+from centernet.inference.tta import InferenceConfig
+from centernet.models.base import DetectionModel
 from centernet.models.pretrained import load_weights
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Detector:
 
     def __init__(
         self,
-        network: Network,
+        network: DetectionModel,
         class_names: Sequence[str],
         *,
         device: str | torch.device = "auto",
@@ -81,14 +81,14 @@ class Detector:
             class_names: by class id.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
             image_size: (height, width) that the network was trained for; None for none.
-            **modes: test-time augmentation and limits, see :class:`centernet.inference.tta.Modes`.
+            **modes: test-time augmentation and limits, see :class:`.InferenceConfig`.
 
         Raises:
             InputError: the device cannot be used, or a mode is wrong or not one of this network.
         """
         self.class_names = tuple(class_names)
         self.device = choose_device(device)
-        self.modes = Modes(**modes)
+        self.modes = InferenceConfig(**modes)
         sides = {"auto": image_size, "keep": None}
         resolution = self.modes.resolution
         # (height, width) or longest side that images are scaled to; None leaves them as they are.
@@ -231,13 +231,13 @@ class Detector:
             raise InputError(f"{what} needs heatmaps, which the network of these weights lacks")
 
     @property
-    def network(self) -> Network:
+    def network(self) -> DetectionModel:
         """The network, in eval mode, where it runs."""
         return self._network
 
     def thresholds(self, threshold: Threshold) -> NDArray[np.float64]:
-        """The threshold of each class, (C,); see :func:`.by_label`."""
-        return by_label(threshold, self._network.thresholds, self.class_names)
+        """The threshold of each class, (C,); see :func:`.per_class_thresholds`."""
+        return per_class_thresholds(threshold, self._network.thresholds, self.class_names)
 
     def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]:
         """The network's raw outputs.

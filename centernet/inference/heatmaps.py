@@ -15,9 +15,9 @@ from centernet import geometry
 from centernet.data.images import load_image
 from centernet.decode import peaks_above
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
-from centernet.inference.thresholds import USUAL, Threshold, by_label
+from centernet.inference.thresholds import USUAL, Threshold, per_class_thresholds
 
 if TYPE_CHECKING:
     from centernet.data.images import ImageLike
@@ -59,7 +59,7 @@ class Heatmaps:
             A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
             ``label``.
         """
-        thresholds = by_label(threshold, None, self.class_names)
+        thresholds = per_class_thresholds(threshold, None, self.class_names)
         label, row, column, score = peak_cells(self.logits, thresholds)
         peaks = np.empty(len(label), PEAK)
         peaks["x"] = self.matrix[0, 0] * (column + 0.5) + self.matrix[0, 2]
@@ -96,7 +96,7 @@ class Heatmaps:
 
     def save(self, path: str | Path, *, threshold: Threshold = USUAL) -> None:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
-        with whole(path) as unfinished, unfinished.open("wb") as file:
+        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
                 probabilities=self.probabilities.astype(np.float16),

@@ -52,7 +52,7 @@ def remote_image_files(url: str, output: Path) -> Files:
     path = PurePosixPath(unquote(parts.path))
     known = path.suffix.lower() in SUFFIXES
     stem = re.sub(r"[^\w.-]+", "-", path.stem if known else path.name).strip(".-")
-    stem = _shortened(stem or parts.hostname or "image")
+    stem = _truncate_list(stem or parts.hostname or "image")
     return output / _picture_name(stem + path.suffix * known), output / stem
 
 
@@ -61,13 +61,13 @@ def video_stem(video: Video) -> str:
     if video.kind == "camera":
         return f"camera-{video.name}"
     if video.kind == "stream":
-        return _shortened(re.sub(r"\W+", "-", video.name).strip("-"))
+        return _truncate_list(re.sub(r"\W+", "-", video.name).strip("-"))
     return Path(video.name).stem
 
 
 def class_word(class_names: Sequence[str], label: int) -> str:
     """A class name as part of a file name, with the label where names look alike."""
-    words = [_shortened(re.sub(r"[^\w-]+", "_", name)) for name in class_names]
+    words = [_truncate_list(re.sub(r"[^\w-]+", "_", name)) for name in class_names]
     word = words[label]
     alike = [other.lower() for other in words].count(word.lower()) > 1
     return f"{word}-{label}" if alike else word
@@ -92,5 +92,5 @@ def _picture_name(name: str) -> str:
     return name if Path(name).suffix.lower() in _KEPT_SUFFIXES else f"{name}.jpg"
 
 
-def _shortened(name: str) -> str:
+def _truncate_list(name: str) -> str:
     return name.encode()[:_MOST_BYTES].decode(errors="ignore")

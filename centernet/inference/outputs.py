@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.inference.inputs import for_opencv
 
 _WINDOW = "centernet"
@@ -41,7 +41,7 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
         encoded = False
     if not encoded:
         raise InputError(f"cannot write {path}: OpenCV cannot encode {size[0]}x{size[1]} pixels")
-    with whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_bytes(data.tobytes())
 
 

@@ -18,7 +18,7 @@ BEST = "best"
 USUAL = 0.3
 
 
-def by_label(
+def per_class_thresholds(
     threshold: Threshold, best: Sequence[float | None] | None, class_names: Sequence[str]
 ) -> NDArray[np.float64]:
     """The threshold of each class.

@@ -15,7 +15,7 @@ from centernet.nms import suppress
 
 
 @dataclass(frozen=True)
-class Modes:
+class InferenceConfig:
     """The test modes of the paper's tables; the defaults are one look at the image.
 
     Attributes:
@@ -90,7 +90,9 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
     return outputs | averaged | {"heatmap": probability.logit()}
 
 
-def join(views: Sequence[Mapping[str, NDArray]], modes: Modes, top_k: int) -> dict[str, NDArray]:
+def join(
+    views: Sequence[Mapping[str, NDArray]], modes: InferenceConfig, top_k: int
+) -> dict[str, NDArray]:
     """The detections of all views of one image, boxes in image pixels, as one list, best first."""
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
     if modes.suppression:
@@ -122,7 +124,7 @@ def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> 
         found: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), and others by detection.
         image_size: (height, width).
     """
-    boxes, seen = geometry.cut_to_canvas(found["boxes"], image_size)
+    boxes, seen = geometry.clip_boxes(found["boxes"], image_size)
     seen &= (found["scores"] > 0) & np.isfinite(found["scores"])
     seen &= np.isfinite(found["boxes"]).all(1)
     return {name: values[seen] for name, values in ({**found, "boxes": boxes}).items()}

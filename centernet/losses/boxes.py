@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from centernet.losses.inputs import in_full
+from centernet.losses.inputs import to_float
 from centernet.targets import Targets
 
 BOX_CELLS = ("gaussian", "center")
@@ -39,7 +39,7 @@ def l1_at_centers(
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.
     """
-    found = in_full(prediction.flatten(2)[batch_index, :, cell_index])
+    found = to_float(prediction.flatten(2)[batch_index, :, cell_index])
     count = max(1, len(target)) if normalizer is None else normalizer
     return (found - target).abs().sum() / (2 * count)
 
@@ -75,7 +75,7 @@ def box_samples(targets: Targets, cells: str = "gaussian") -> BoxSamples:
         owner = torch.arange(len(targets.label), device=targets.label.device)
         cell, weight = targets.cell_index, torch.ones_like(targets.offset[:, 0])
         return BoxSamples(targets.batch_index, cell, _sides(targets, owner, cell), weight)
-    owner, value = targets.written_by, targets.written_value
+    owner, value = targets.gaussian_object, targets.gaussian_value
     cell, batch_index = targets.written % cells_of_image, targets.batch_index[owner]
     sides = _sides(targets, owner, cell)
     largest = targets.heatmap.amax(1).flatten(1)[batch_index, cell]
@@ -110,7 +110,7 @@ def giou_loss_at_cells(
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.
     """
-    found = in_full(prediction.flatten(2)[samples.batch_index, :, samples.cell_index])
+    found = to_float(prediction.flatten(2)[samples.batch_index, :, samples.cell_index])
     outwards = found.new_tensor([-1, -1, 1, 1])
     loss = generalized_box_iou_loss(found * outwards, samples.sides.to(found) * outwards)
     return (loss * samples.weight).sum() / normalizer

@@ -15,9 +15,9 @@ from centernet.losses.inputs import (
     binary,
     check_fraction,
     expanded,
-    in_full,
     reduced,
     signed_logits,
+    to_float,
 )
 
 
@@ -138,7 +138,7 @@ def softmax_focal_loss(
     _check_gamma(gamma)
     _check_labels(labels, logits)
     classes = logits.shape[-1]
-    log_p = F.log_softmax(in_full(logits), dim=-1)
+    log_p = F.log_softmax(to_float(logits), dim=-1)
     label = labels.long()[..., None]
     log_p_t = log_p.gather(-1, label).squeeze(-1)
     # 1 - p_t as the sum of the other classes: a difference would be 0 long before they are.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def in_full(tensor: Tensor) -> Tensor:
+def to_float(tensor: Tensor) -> Tensor:
     """The tensor in float64 if it has that, else in float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
@@ -48,7 +48,7 @@ def signed_logits(logits: Tensor, positive: Tensor) -> Tensor:
     With it, both cases of a binary loss are one: p_t = sigmoid(x_t), cross-entropy is -log p_t,
     and the norm of its gradient |p - target| is sigmoid(-x_t).
     """
-    x = in_full(logits)
+    x = to_float(logits)
     return torch.where(positive, x, -x)
 
 

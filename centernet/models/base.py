@@ -13,7 +13,7 @@ from centernet.decode import DEFAULT_TOP_K
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Network(nn.Module, ABC):
+class DetectionModel(nn.Module, ABC):
     """A detector as images to raw outputs, and outputs to boxes.
 
     Attributes:
@@ -85,7 +85,7 @@ class Network(nn.Module, ABC):
         """
 
     @abstractmethod
-    def class_tensors(self) -> list[str]:
+    def classifier_parameter_names(self) -> list[str]:
         """Names of the tensors that tell the classes apart: worth nothing for other classes."""
 
     def normalize(self, images: Tensor) -> Tensor:

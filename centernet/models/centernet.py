@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from centernet.decode import DEFAULT_TOP_K, decode
 from centernet.errors import InputError
 from centernet.models.backbones import channels_by_stride, make_backbone
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.models.hourglass import Hourglass
 from centernet.models.necks import NECKS
 from centernet.targets import Targets, encode_targets
@@ -19,7 +19,7 @@ from centernet.targets import Targets, encode_targets
 BOX_HEADS = {"size": {"size": 2, "offset": 2}, "sides": {"sides": 4}}
 
 
-class CenterNet(Network):
+class CenterNet(DetectionModel):
     """From an image to dense maps: where objects are, how large, where in its cell the centre.
 
     "Objects as Points" (Zhou et al., 2019).
@@ -167,7 +167,7 @@ class CenterNet(Network):
         """The objects of each image; see :func:`centernet.decode.decode`."""
         return decode(outputs, stride=self.stride, top_k=top_k)
 
-    def class_tensors(self) -> list[str]:
+    def classifier_parameter_names(self) -> list[str]:
         """The last layer of the heatmap, in every stack."""
         last = len(self.heads["heatmap"]) - 1
         of_classes = re.compile(rf"(heads|earlier_heads\.\d)\.heatmap\.{last}\.")

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from centernet.data.entries import is_integer, short
 from centernet.errors import InputError
-from centernet.files import open_regular, whole
-from centernet.models.base import Network
+from centernet.files import atomic_write, open_regular
+from centernet.models.base import DetectionModel
 from centernet.models.descriptions import check_description, check_tensors
 from centernet.models.registry import make_network, tensor_shapes
 
@@ -94,7 +94,7 @@ def is_checkpoint(content: Any) -> bool:
 
 def save_file(content: Mapping[str, Any], path: str | Path) -> None:
     """Write a checkpoint: it is whole, also after a power cut, or not there at all."""
-    with whole(path) as unfinished, unfinished.open("wb") as file:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:
@@ -104,7 +104,7 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> None:
         os.fsync(file.fileno())
 
 
-def description(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:
+def description(network: DetectionModel, image_size: Sequence[int] | None) -> dict[str, Any]:
     """The entry ``DESCRIPTION`` of a network's checkpoint."""
     return {
         "model": network.architecture,
@@ -114,7 +114,7 @@ def description(network: Network, image_size: Sequence[int] | None) -> dict[str,
     } | ({"thresholds": list(network.thresholds)} if network.thresholds else {})
 
 
-def checkpoint_of(network: Network, image_size: Sequence[int] | None) -> dict[str, Any]:
+def checkpoint_of(network: DetectionModel, image_size: Sequence[int] | None) -> dict[str, Any]:
     """A checkpoint that holds a network and nothing of its training."""
     state = {_PREFIX + name: value for name, value in network.state_dict().items()}
     return {"state_dict": state, DESCRIPTION: description(network, image_size)}
@@ -129,7 +129,7 @@ def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def build_network(checkpoint: dict[str, Any]) -> Network:
+def build_network(checkpoint: dict[str, Any]) -> DetectionModel:
     """The trained network of a checkpoint, in eval mode.
 
     Raises:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from centernet.data import class_names
-from centernet.data.annotations import shortened
+from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
 from centernet.models.backbones import HOURGLASS
 from centernet.models.centernet import CenterNet
@@ -259,7 +259,7 @@ def _check(expected: Mapping[str, torch.Size], released: Mapping[str, Tensor], f
     ]
     if faults:
         raise InputError(
-            f"{shortened(faults, 3)} ({len(faults)} in all): is this a detection checkpoint "
+            f"{truncate_list(faults, 3)} ({len(faults)} in all): is this a detection checkpoint "
             "(ctdet) of the original release, and whole?"
         )
 

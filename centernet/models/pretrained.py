@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from centernet.data.annotations import shortened
+from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
 from centernet.models import official
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import (
     DESCRIPTION,
@@ -24,7 +24,7 @@ from centernet.models.checkpoints import (
 log = logging.getLogger(__name__)
 
 
-def load_weights(path: str | Path) -> tuple[Network, tuple[int, int] | None]:
+def load_weights(path: str | Path) -> tuple[DetectionModel, tuple[int, int] | None]:
     """The network of a checkpoint of ``train.py fit`` or of the original release, in eval mode.
 
     Nothing in the file is executed. Numbers that are not finite are said in a warning.
@@ -88,7 +88,7 @@ def import_weights(
     return network
 
 
-def has_names(network: Network) -> bool:
+def has_class_names(network: DetectionModel) -> bool:
     """Whether the names of a network's classes are known, and not only their number."""
     return network.class_names != tuple(map(str, range(network.num_classes)))
 
@@ -112,24 +112,24 @@ class Start:
         if self.new:
             said += (
                 f"\ntensors made anew: {', '.join(self.new)}, for the weights tell apart "
-                f"{len(self.known_classes)} other classes ({shortened(self.known_classes)})"
+                f"{len(self.known_classes)} other classes ({truncate_list(self.known_classes)})"
             )
         return said
 
 
-def start_from(network: Network, trained: Network) -> Start:
+def load_pretrained(network: DetectionModel, trained: DetectionModel) -> Start:
     """Copy the tensors of a trained network into a new one of the same architecture.
 
     What tells the classes apart is left new where the classes are others.
     """
-    new = [] if _same_classes(network, trained) else network.class_tensors()
+    new = [] if _same_classes(network, trained) else network.classifier_parameter_names()
     taken = {name: value for name, value in trained.state_dict().items() if name not in new}
     network.load_state_dict(network.state_dict() | taken)
     return Start(tuple(taken), tuple(new), trained.class_names)
 
 
-def _same_classes(network: Network, trained: Network) -> bool:
+def _same_classes(network: DetectionModel, trained: DetectionModel) -> bool:
     """By name; weights without names are taken to be of these classes if there are as many."""
-    if has_names(trained):
+    if has_class_names(trained):
         return network.class_names == trained.class_names
     return network.num_classes == trained.num_classes

@@ -9,24 +9,24 @@ import torch
 from centernet.errors import InputError
 from centernet.losses import CenterNetLoss, DetectionLoss
 from centernet.models.backbones import HOURGLASS
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.models.centernet import CenterNet
 from centernet.models.retinanet.loss import RetinaNetLoss
 from centernet.models.retinanet.network import RetinaNet
 
-DETECTORS: dict[str, tuple[type[Network], type[DetectionLoss]]] = {
+DETECTORS: dict[str, tuple[type[DetectionModel], type[DetectionLoss]]] = {
     "centernet": (CenterNet, CenterNetLoss),
     "retinanet": (RetinaNet, RetinaNetLoss),
 }
 _DEFAULT = "centernet"
 
 
-def detector_of(architecture: Mapping[str, Any]) -> str:
+def detector_name(architecture: Mapping[str, Any]) -> str:
     """Its name; an architecture without one is a CenterNet's."""
     return architecture.get("detector", _DEFAULT)
 
 
-def make_network(architecture: Mapping[str, Any]) -> Network:
+def make_network(architecture: Mapping[str, Any]) -> DetectionModel:
     """A new network.
 
     Args:
@@ -36,7 +36,7 @@ def make_network(architecture: Mapping[str, Any]) -> Network:
     Raises:
         InputError: there is no such detector, or an argument is wrong.
     """
-    name = detector_of(architecture)
+    name = detector_name(architecture)
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}: choose {' or '.join(DETECTORS)}")
     networks = [network for network, _ in DETECTORS.values()]
@@ -44,7 +44,7 @@ def make_network(architecture: Mapping[str, Any]) -> Network:
     return _called(DETECTORS[name][0], own, networks)
 
 
-def tensor_shapes(make: Callable[[], Network]) -> dict[str, torch.Size]:
+def tensor_shapes(make: Callable[[], DetectionModel]) -> dict[str, torch.Size]:
     """Shapes of the tensors of a network by name, without allocating them.
 
     Args:
@@ -54,7 +54,9 @@ def tensor_shapes(make: Callable[[], Network]) -> dict[str, torch.Size]:
         return {name: value.shape for name, value in make().state_dict().items()}
 
 
-def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any) -> DetectionLoss:
+def make_loss(
+    network: DetectionModel, heatmap_loss: str | None = None, **options: Any
+) -> DetectionLoss:
     """The loss that trains a network.
 
     Args:
@@ -71,7 +73,7 @@ def make_loss(network: Network, heatmap_loss: str | None = None, **options: Any)
         options["heatmap_loss"] = heatmap_loss
     if "box_head" in network.architecture:
         options["box_head"] = network.architecture["box_head"]
-    return _called(DETECTORS[detector_of(network.architecture)][1], options, losses)
+    return _called(DETECTORS[detector_name(network.architecture)][1], options, losses)
 
 
 def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
@@ -80,7 +82,7 @@ def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
     Args:
         architecture: as :func:`make_network` takes it.
     """
-    name = detector_of(architecture)
+    name = detector_name(architecture)
     others = [cls for classes in DETECTORS.values() for cls in classes]
     known = {option for cls in DETECTORS[name] for option in signature(cls).parameters}
     unused = {

@@ -23,7 +23,7 @@ _MORE_DETECTIONS = 1.5
 _LEAST_EPOCHS = 12
 
 
-def canvas_size_for(
+def input_size_for(
     coco: Mapping[str, Sequence[Mapping[str, Any]]], *, stride: int = 4, multiple: int = 32
 ) -> tuple[tuple[int, int], str]:
     """The canvas on which the objects of a dataset are large enough to be found.

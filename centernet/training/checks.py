@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from centernet.errors import InputError
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 
 
 def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:
@@ -117,7 +117,7 @@ def require_precision(trainer: Any) -> None:
         )
 
 
-def require_canvas(network: Network, size: tuple[int, int]) -> None:
+def require_input_size(network: DetectionModel, size: tuple[int, int]) -> None:
     """Raise InputError if the network takes no images of a size (height, width)."""
     multiple = network.size_multiple
     if any(side % multiple for side in size):
@@ -146,7 +146,7 @@ def require_size(backbone: nn.Module, name: str, size: tuple[int, int]) -> None:
         ) from None
 
 
-def require_batch(network: Network, size: tuple[int, int], images: int) -> None:
+def require_batch(network: DetectionModel, size: tuple[int, int], images: int) -> None:
     """Raise InputError if batch norm had but one value per channel where features are coarsest."""
     if images * math.prod(size) <= network.size_multiple**2:
         raise InputError(

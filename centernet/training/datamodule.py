@@ -15,16 +15,16 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.data.annotations import Split, image_sides, is_ignore_region, read_coco
+from centernet.data.annotations import DatasetSplit, image_sides, is_ignore_region, read_coco
 from centernet.data.augment import NONE, Augment
-from centernet.data.dataset import CocoDetection, EpochSampler, collate
+from centernet.data.dataset import DetectionDataset, EpochSampler, collate
 from centernet.data.formats.coco import read_file
-from centernet.data.formats.detect import choose_classes, read_dataset, recognise
+from centernet.data.formats.detect import choose_classes, detect_format, read_dataset
 from centernet.data.formats.splits import split_name
 from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.models.centernet import CenterNet
-from centernet.training.auto_config import canvas_size_for, top_k_for
+from centernet.training.auto_config import input_size_for, top_k_for
 from centernet.training.stopping import ignore_stop_signals
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class DetectionData(LightningDataModule):
         }
         self.image_size = image_size
         if image_size != "auto":
-            height, width = self.canvas_size
+            height, width = self.input_size
             multiple = CenterNet.size_multiple
             if min(height, width) < multiple or height % multiple or width % multiple:
                 raise InputError(
@@ -116,7 +116,7 @@ class DetectionData(LightningDataModule):
         self._class_names, self.only, self.rename = class_names, only, rename
 
     @cached_property
-    def canvas_size(self) -> tuple[int, int]:
+    def input_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         if self.image_size != "auto":
             size = self.image_size
@@ -124,7 +124,7 @@ class DetectionData(LightningDataModule):
         folder, annotations = self._source("train")
         coco = read_coco(annotations)
         coco["images"] = [_with_size(image, folder) for image in coco["images"]]
-        size, why = canvas_size_for(
+        size, why = input_size_for(
             coco,
             stride=CenterNet.stride,
             multiple=CenterNet.size_multiple,
@@ -147,7 +147,7 @@ class DetectionData(LightningDataModule):
         return list(self._class_names or self.train_set.class_names)
 
     @cached_property
-    def train_set(self) -> CocoDetection:
+    def train_set(self) -> DetectionDataset:
         """The training images; read when first asked for."""
         dataset = self._dataset("train", self._class_names, augment=self.augment)
         if not dataset.num_objects:
@@ -155,7 +155,7 @@ class DetectionData(LightningDataModule):
         return dataset
 
     @cached_property
-    def val_set(self) -> CocoDetection:
+    def val_set(self) -> DetectionDataset:
         """The validation images; read when first asked for."""
         return self._dataset("val", self.class_names)
 
@@ -165,19 +165,19 @@ class DetectionData(LightningDataModule):
 
     def _dataset(
         self, part: str, class_names: Sequence[str] | None, **options: Any
-    ) -> CocoDetection:
+    ) -> DetectionDataset:
         images, annotations = self._source(part)
-        return CocoDetection(
+        return DetectionDataset(
             images,
             annotations,
-            canvas_size=self.canvas_size,
+            input_size=self.input_size,
             class_names=class_names,
             seed=self.seed,
             stride=CenterNet.stride,
             **options,
         )
 
-    def _source(self, part: str) -> tuple[Path, Path | Split]:
+    def _source(self, part: str) -> tuple[Path, Path | DatasetSplit]:
         """The images of "train" or "val", and their annotations."""
         images, annotations = self.paths[part]
         if not annotations.is_file():
@@ -190,9 +190,9 @@ class DetectionData(LightningDataModule):
         return split.images, split
 
     @cached_property
-    def _recognised(self) -> dict[str, Split]:
+    def _recognised(self) -> dict[str, DatasetSplit]:
         """The dataset in ``root`` where it is not as the options say; empty for none."""
-        kinds = recognise(self.root)
+        kinds = detect_format(self.root)
         if not kinds:
             return {}
         splits = read_dataset(self.root, only=self.only, rename=self.rename)
@@ -206,7 +206,7 @@ class DetectionData(LightningDataModule):
                 annotation.pop("segmentation", None)
         return splits
 
-    def _recognised_split(self, part: str) -> Split:
+    def _recognised_split(self, part: str) -> DatasetSplit:
         annotations = self.paths[part][1]
         name = split_name(annotations.stem)
         if name in self._recognised:
@@ -244,7 +244,7 @@ class DetectionData(LightningDataModule):
             )
         return self.batch_size // world_size
 
-    def _sampler(self, dataset: CocoDetection, *, shuffle: bool) -> EpochSampler:
+    def _sampler(self, dataset: DetectionDataset, *, shuffle: bool) -> EpochSampler:
         return EpochSampler(
             len(dataset),
             batch_size=self.batch_size,
@@ -254,7 +254,7 @@ class DetectionData(LightningDataModule):
             world_size=self.trainer.world_size,
         )
 
-    def _loader(self, dataset: CocoDetection, **batches: Any) -> DataLoader:
+    def _loader(self, dataset: DetectionDataset, **batches: Any) -> DataLoader:
         return _LazyLoader(
             dataset,
             **batches,
@@ -310,7 +310,7 @@ def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
 
 def validation_set(
     config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
-) -> CocoDetection:
+) -> DetectionDataset:
     """The validation images of a configuration, to be looked at at any size.
 
     Args:

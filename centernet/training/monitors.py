@@ -1,7 +1,7 @@
 """Callbacks that look into the training and change nothing: where the gradient comes from, AUROC.
 
-Each is switched on by its name, ``--trainer.callbacks+=GradientShare``, and writes its numbers to
-TensorBoard and ``metrics.csv``.
+Each is switched on by its name, ``--trainer.callbacks+=GradientByDifficulty``, and writes its
+numbers to TensorBoard and ``metrics.csv``.
 """
 
 import logging
@@ -34,7 +34,7 @@ class _HeatmapMonitor(Callback):
             )
 
 
-class GradientShare(_HeatmapMonitor):
+class GradientByDifficulty(_HeatmapMonitor):
     """Share of the heatmap's gradient that comes from easy, hard and outlier cells.
 
     A cell's difficulty is |p - target|, the norm of the gradient that plain cross-entropy would

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.models.checkpoints import save_file
 from centernet.training.epoch_sums import add_logged_sums, collect_sums, restore_callback_sums
 from centernet.training.stopping import Stopped, StopSignals
@@ -108,7 +108,7 @@ class RunFolder(Checkpoint):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
         if self.new and trainer.is_global_zero:
-            with whole(self.folder / "config.yaml") as unfinished:
+            with atomic_write(self.folder / "config.yaml") as unfinished:
                 unfinished.write_text(self.config)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -226,7 +226,7 @@ class RunFolder(Checkpoint):
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        place = whole(self.folder / "metrics.csv")
+        place = atomic_write(self.folder / "metrics.csv")
         with place as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()

@@ -13,17 +13,17 @@ from lightning.pytorch import Callback, LightningModule
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from centernet.data.annotations import shortened
+from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
-from centernet.evaluation.results import Collected, Found, in_image_pixels
+from centernet.evaluation.results import CocoResults, DetectionArrays, in_image_pixels
 from centernet.inference.detector import Detector
-from centernet.inference.tta import Modes
+from centernet.inference.tta import InferenceConfig
 from centernet.models.checkpoints import DESCRIPTION, description
-from centernet.models.pretrained import load_weights, start_from
+from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
 from centernet.training.callbacks import EMA, FrozenBackbone
-from centernet.training.checks import require_batch, require_canvas
+from centernet.training.checks import require_batch, require_input_size
 from centernet.training.schedules import SCHEDULES, rate_factor
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _CHECK_EVERY = 50
 _MOST_UNREADABLE = 0.05
 
 
-class CenterNetTask(LightningModule):
+class DetectionTask(LightningModule):
     """A CenterNet, or a RetinaNet, with its loss, optimiser, schedule and evaluation.
 
     Attributes:
@@ -71,7 +71,7 @@ class CenterNetTask(LightningModule):
         milestones: list[float] = [90, 120],  # noqa: B006
         warmup_steps: int = 200,
         ema_decay: float = 0.998,
-        test: Modes = Modes(),  # noqa: B008 - frozen
+        test: InferenceConfig = InferenceConfig(),  # noqa: B008 - frozen
     ) -> None:
         """Make the network and remember how to train it.
 
@@ -143,7 +143,7 @@ class CenterNetTask(LightningModule):
         self.model.class_names = self.class_names
         if trained:
             self.model.top_k = trained.top_k
-        self.start = start_from(self.model, trained) if trained else None
+        self.start = load_pretrained(self.model, trained) if trained else None
         self.loss = make_loss(
             self.model,
             heatmap_loss,
@@ -159,7 +159,7 @@ class CenterNetTask(LightningModule):
         )  # fmt: skip
         self.evaluation: Evaluation | None = None
         self.validated_epoch = -1
-        self.collected = Collected()
+        self.collected = CocoResults()
         self._detector: Detector | None = None
         self._ground_truth: GroundTruth | None = None
         self._targets: Any = None
@@ -169,14 +169,14 @@ class CenterNetTask(LightningModule):
     def setup(self, stage: str) -> None:
         """See that the network takes images, and batches, of the data's size."""
         data = self.trainer.datamodule
-        require_canvas(self.model, data.canvas_size)
+        require_input_size(self.model, data.input_size)
         if self.test.top_k != "auto":
             self.model.top_k = self.test.top_k
         elif stage == "fit":
             self.model.top_k = data.top_k
         if stage == "fit":
             images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
-            require_batch(self.model, data.canvas_size, images)
+            require_batch(self.model, data.input_size, images)
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -239,8 +239,8 @@ class CenterNetTask(LightningModule):
             data.train_set.num_objects,
             len(data.val_set),
             len(self.class_names),
-            shortened(self.class_names),
-            *data.canvas_size,
+            truncate_list(self.class_names),
+            *data.input_size,
         )
         if not data.val_set.num_objects:
             log.warning(
@@ -261,7 +261,7 @@ class CenterNetTask(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the previous validation."""
         self._validation_start = perf_counter()
-        self.collected = Collected()
+        self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.trainer.datamodule.val_set.annotations)
         if self.trainer.state.fn == "validate" and not self.test.plain:
@@ -269,7 +269,7 @@ class CenterNetTask(LightningModule):
                 self.model,
                 self.class_names,
                 device=self.device,
-                image_size=self.trainer.datamodule.canvas_size,
+                image_size=self.trainer.datamodule.input_size,
                 **asdict(self.test),
             )
 
@@ -285,10 +285,10 @@ class CenterNetTask(LightningModule):
             self.collected.add(target["image_id"], values, category_ids)
         return outputs
 
-    def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[Found]:
+    def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[DetectionArrays]:
         return in_image_pixels(self.model.decode(outputs, top_k=self.model.top_k), targets)
 
-    def _detect(self, targets: list[dict]) -> Iterator[Found]:
+    def _detect(self, targets: list[dict]) -> Iterator[DetectionArrays]:
         for target in targets:
             found = self._detector(target["file"], threshold=0)
             yield {"boxes": found.xyxy, "scores": found.confidence, "labels": found.class_id}
@@ -364,14 +364,14 @@ class CenterNetTask(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in the checkpoint how to build the network and what its classes are called."""
-        checkpoint[DESCRIPTION] = description(self.model, self.trainer.datamodule.canvas_size)
+        checkpoint[DESCRIPTION] = description(self.model, self.trainer.datamodule.input_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of other classes."""
         known = checkpoint[DESCRIPTION]["class_names"]
         if list(self.class_names) != list(known):
             raise InputError(
-                f"the checkpoint knows {len(known)} classes ({shortened(known)}), the data has "
-                f"{len(self.class_names)} ({shortened(self.class_names)}): "
+                f"the checkpoint knows {len(known)} classes ({truncate_list(known)}), the data has "
+                f"{len(self.class_names)} ({truncate_list(self.class_names)}): "
                 "use weights of these classes, or train anew"
             )

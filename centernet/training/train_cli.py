@@ -22,16 +22,16 @@ from rich.table import Table
 
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
-from centernet.models.pretrained import has_names, load_weights
-from centernet.models.registry import detector_of, unused_options
+from centernet.models.pretrained import has_class_names, load_weights
+from centernet.models.registry import detector_name, unused_options
 from centernet.training.auto_config import epochs_for
 from centernet.training.callbacks import HeatmapPictures
 from centernet.training.checks import require_configs, require_trainer_options
 from centernet.training.datamodule import DetectionData
 from centernet.training.memory import keep_freed_memory
-from centernet.training.monitors import CenterAUROC, GradientShare  # noqa: F401 - known by name in options
+from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - known by name in options
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 from centernet.training.runs import (
     changed_options,
@@ -42,7 +42,7 @@ from centernet.training.runs import (
     release_all,
 )
 from centernet.training.stopping import Stopped, StopSignals
-from centernet.training.task import CenterNetTask
+from centernet.training.task import DetectionTask
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class TrainCLI(LightningCLI):
         # Epochs and steps of the checkpoint that is resumed.
         self._done: dict[str, int] = {}
         super().__init__(
-            CenterNetTask,
+            DetectionTask,
             DetectionData,
             save_config_callback=None,
             seed_everything_default=0,
@@ -169,7 +169,7 @@ class TrainCLI(LightningCLI):
     def _validate_weights(self, path: str) -> None:
         network, size = load_weights(path)
         self._take_architecture(network.architecture)
-        if has_names(network):
+        if has_class_names(network):
             self.options.data.class_names = list(network.class_names)
         self._take_image_size(size)
         if size is None and self.options.model.test.resolution == "auto":
@@ -201,7 +201,7 @@ class TrainCLI(LightningCLI):
 
     def _take_architecture(self, architecture: Mapping[str, Any]) -> None:
         """Let weights decide the network; say which options that overrules."""
-        architecture = {"detector": detector_of(architecture)} | architecture
+        architecture = {"detector": detector_name(architecture)} | architecture
         model, overruled = self.options.model, []
         for name in sorted(architecture.keys() & model.keys()):
             if name in self._given_model_options() and model[name] != architecture[name]:
@@ -359,7 +359,7 @@ class TrainCLI(LightningCLI):
             return
         evaluation = self.model.evaluation
         evaluation.save(self.results)
-        with whole(self.results / "detections.json") as unfinished:
+        with atomic_write(self.results / "detections.json") as unfinished:
             unfinished.write_text(json.dumps(self.model.collected.results))
         print(evaluation.summary)
         Console().print(_class_table(evaluation))

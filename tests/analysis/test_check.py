@@ -13,14 +13,14 @@ from centernet.analysis.check.boxes import alike, check_boxes
 from centernet.analysis.check.ceiling import ceiling
 from centernet.analysis.check.content import read_contents
 from centernet.analysis.check.findings import KINDS, SEVERITIES
-from centernet.analysis.check.grid import check_grid, lay_out
+from centernet.analysis.check.grid import assign_cells, check_grid
 from centernet.analysis.check.histograms import histograms
 from centernet.analysis.check.pictures import samples
 from centernet.analysis.check.report import Report, Step, check
 from centernet.analysis.check.text import page, sizes
-from centernet.cli.image_size import canvas_size
-from centernet.data.annotations import Split
-from centernet.data.dataset import CocoDetection
+from centernet.cli.image_size import input_size
+from centernet.data.annotations import DatasetSplit
+from centernet.data.dataset import DetectionDataset
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.evaluation.oracle import analyse
@@ -38,13 +38,13 @@ def split_of(boxes, *, classes=1, size=(64, 64), labels=None, name="train", fold
             for i, b in enumerate(boxes, 1)
         ],
     }
-    return Split(name, folder, coco, "memory")
+    return DatasetSplit(name, folder, coco, "memory")
 
 
 def laid_out(split, size=(64, 64), **options):
     (content,) = read_contents([split])
     check_boxes(content)
-    return content, lay_out(content, size, **options)
+    return content, assign_cells(content, size, **options)
 
 
 def test_boxes_that_overlap_by_nine_tenths_are_alike():
@@ -127,13 +127,13 @@ def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
             })  # fmt: skip
     categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     coco = {"images": images, "categories": categories, "annotations": annotations}
-    split = Split("val", tmp_path, coco, tmp_path / "a.json")
+    split = DatasetSplit("val", tmp_path, coco, tmp_path / "a.json")
     torch.save(checkpoint(), tmp_path / "w.ckpt")
     network, _ = load_weights(tmp_path / "w.ckpt")
     for size in ((64, 96), (128, 128)):
         content, grid = laid_out(split, size)
         best = ceiling(content, grid)
-        dataset = CocoDetection(tmp_path, split, canvas_size=size)
+        dataset = DetectionDataset(tmp_path, split, input_size=size)
         true = analyse(network, dataset, batch_size=4)[-1]
         assert true.true == ("heatmap", "size", "offset")
         metrics = true.evaluation.metrics
@@ -159,7 +159,7 @@ def test_a_hundred_thousand_annotations_take_seconds():
         ],
     }
     start = time.process_time()
-    content, grid = laid_out(Split("train", ".", coco, "memory"), (512, 512))
+    content, grid = laid_out(DatasetSplit("train", ".", coco, "memory"), (512, 512))
     check_grid(content, grid)
     seconds = time.process_time() - start
     assert len(grid.objects) == 100_000 and grid.lost.sum() > 0
@@ -170,13 +170,13 @@ def test_a_hundred_thousand_annotations_take_seconds():
     ("text", "size"), [("512", (512, 512)), ("288x384", (288, 384)), ("32", (32, 32))]
 )
 def test_image_sizes(text, size):
-    assert canvas_size(text, 32) == size
+    assert input_size(text, 32) == size
 
 
 @pytest.mark.parametrize("text", ["500", "0", "big", "512x", "288,384", "-32"])
 def test_wrong_image_sizes_are_said(text):
     with pytest.raises(InputError, match=re.escape(repr(text))):
-        canvas_size(text, 32)
+        input_size(text, 32)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_check_from_the_command_line_to_the_page(shapes, tmp_path, capsys):
     assert numbers["works"] and set(numbers["splits"]) == {"train", "val"}
     assert numbers["splits"]["val"]["images"] == 3
     assert 0 < numbers["splits"]["val"]["ceiling"]["AP"] <= 1
-    assert [s["canvas_size"] for s in numbers["resolutions"]["steps"]][2] == [64, 96]
+    assert [s["input_size"] for s in numbers["resolutions"]["steps"]][2] == [64, 96]
 
 
 def test_the_page_needs_nothing_else(shapes, tmp_path, capsys):
@@ -233,7 +233,7 @@ def test_a_long_thin_image_is_shown_too(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 4000, 3), np.uint8))
     split = split_of([[0, 0, 40, 1]], size=(1, 4000), folder=tmp_path)
     (tmp_path / "train.json").write_text(json.dumps(split.coco))
-    report = check(tmp_path / "train.json", canvas_size=(64, 64))
+    report = check(tmp_path / "train.json", input_size=(64, 64))
     (sample,) = samples(report)
     assert sample.size == (1, 4000) and sample.data.startswith("data:image/")
 
@@ -256,7 +256,7 @@ def test_what_the_reader_leaves_out_counts(tmp_path):
         lines = ["0 .5 .5 .2 .2", *["9 .5 .5 .2 .2"] * 3]
         (tmp_path / name / "labels/a.txt").write_text("\n".join(lines))
     (tmp_path / "classes.txt").write_text("cat")
-    report = check(tmp_path, canvas_size=(64, 64))
+    report = check(tmp_path, input_size=(64, 64))
     left_out = [finding for finding in report.findings if finding.kind == "reading"]
     assert len(left_out) == 6 and report.works and report.count("warning") >= 6
     said = page(report)
@@ -269,7 +269,7 @@ def report_of(**more):
     content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
     empty = dict.fromkeys(("dataset", "why_this_size", "compared"), "")
     given = {
-        "canvas_size": (64, 64), "contents": [content], "grids": [grid],
+        "input_size": (64, 64), "contents": [content], "grids": [grid],
         "ceilings": [ceiling(content, grid)], "steps": [], "findings": content.findings,
     }  # fmt: skip
     return Report(**empty | given | more)

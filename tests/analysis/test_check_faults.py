@@ -47,7 +47,7 @@ def good(request, tmp_path_factory):
 
 
 def found_in(root, **options):
-    report = check(root, **{"canvas_size": SIZE} | options)
+    report = check(root, **{"input_size": SIZE} | options)
     return {(f.kind, f.split, f.file, str(f.annotation_id), f.what) for f in report.findings}
 
 
@@ -390,11 +390,11 @@ def test_a_dataset_without_a_split_that_training_needs_cannot_be_trained_on(good
         shutil.copyfile(
             annotations / f"instances_{old}.json", tmp_path / f"instances_{new or old}.json"
         )
-    report = check(tmp_path, canvas_size=SIZE, read_images=False)
+    report = check(tmp_path, input_size=SIZE, read_images=False)
     (found,) = [finding for finding in report.findings if finding.kind == "split-absent"]
     assert f"there is no split {absent!r}, only" in found.what and not report.works
     # A file alone is looked at for itself.
-    report = check(annotations / "instances_train.json", canvas_size=SIZE, read_images=False)
+    report = check(annotations / "instances_train.json", input_size=SIZE, read_images=False)
     assert report.works
 
 
@@ -407,7 +407,7 @@ def test_a_good_dataset_has_no_error_and_no_warning_about_files(good):
 
 @pytest.mark.slow
 def test_all_of_bccd_has_one_fault_until_more_are_planted(test_data_root, tmp_path):
-    report = check(test_data_root / "bccd", canvas_size=SIZE)
+    report = check(test_data_root / "bccd", input_size=SIZE)
     # One smear was photographed twice, at two focuses.
     (leak_of_bccd,) = report.findings
     assert leak_of_bccd.kind == "image-leak" and leak_of_bccd.file == "BloodImage_00037.jpg"

@@ -22,7 +22,7 @@ def export(root, train, valid):
 
 def found(root, **options):
     """(kind, split, file, what) of the images that are there twice."""
-    report = check(root, canvas_size=(64, 64), **options)
+    report = check(root, input_size=(64, 64), **options)
     return sorted(
         (f.kind, f.split, f.file.rpartition("/")[2], f.what)
         for f in report.findings

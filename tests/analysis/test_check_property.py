@@ -14,8 +14,8 @@ from mutations import SPLITS, damages, write_annotations, write_images
 from centernet.analysis.check import text
 from centernet.analysis.check.page import html
 from centernet.analysis.check.report import Report, as_dict, check
-from centernet.data.annotations import Split
-from centernet.data.dataset import CocoDetection
+from centernet.data.annotations import DatasetSplit
+from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
 
@@ -35,7 +35,7 @@ def root(tmp_path_factory):
 def checked(root) -> Report | None:
     """The report, also written out; None where there is no dataset."""
     try:
-        report = check(root, canvas_size=SIZE, sample=3)
+        report = check(root, input_size=SIZE, sample=3)
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) < 600
         return None
@@ -45,8 +45,8 @@ def checked(root) -> Report | None:
     return report
 
 
-def samples(split: Split, annotations) -> list:
-    dataset = CocoDetection(split.images, annotations, canvas_size=SIZE)
+def samples(split: DatasetSplit, annotations) -> list:
+    dataset = DetectionDataset(split.images, annotations, input_size=SIZE)
     return [dataset[index] for index in range(len(dataset))]
 
 

@@ -14,7 +14,7 @@ from centernet import cli
 from centernet.analysis.encode import map_uri, picture_uri, script_json
 from centernet.analysis.inspector import Example, Page, Reason, look
 from centernet.analysis.inspector.look import examples
-from centernet.data.dataset import CocoDetection
+from centernet.data.dataset import DetectionDataset
 
 # The spot network's boxes are 16 x 8 pixels around the middle of a spot's cell.
 SPOT, BOX = ("red", 40, 60), (34, 58, 50, 66)
@@ -101,7 +101,7 @@ def test_a_dense_image_shows_all_that_the_detector_finds(tmp_path):
 def test_examples_are_the_images_of_a_dataset(tiny_coco):
     crowd = {"bbox": [0, 0, 9, 9], "iscrowd": 1}
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}, crowd], sizes=[(40, 60)] * 2)
-    first, second = examples(CocoDetection(files.images, files.annotations))
+    first, second = examples(DetectionDataset(files.images, files.annotations))
     assert first.boxes.tolist() == [[10, 5, 30, 35]] and first.labels.tolist() == [0]
     assert [label for label, _ in first.regions] == [0] and first.image_id == 10
     assert second.name == "2.png" and len(second.boxes) == 0

@@ -13,7 +13,7 @@ from fakes import COLORS, picture, spot_detector
 from centernet import Detector
 from centernet.analysis.inspector import Example, Page, look
 from centernet.analysis.inspector.look import examples
-from centernet.data.dataset import CocoDetection
+from centernet.data.dataset import DetectionDataset
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402
@@ -321,7 +321,7 @@ def test_the_page_of_a_trained_model(browser, test_data_root, tmp_path):
         pytest.skip("CENTERNET_TEST_WEIGHTS names no checkpoint trained on BCCD")
     root = test_data_root / "bccd"
     detector = Detector.load(os.environ["CENTERNET_TEST_WEIGHTS"], device="cpu")
-    dataset = CocoDetection(
+    dataset = DetectionDataset(
         root / "images", root / "annotations/instances_val.json", class_names=detector.class_names
     )
     page = Page(detector.class_names)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from centernet.data.annotations import category_labels, names_by_label, read_coco, shortened
+from centernet.data.annotations import category_labels, names_by_label, read_coco, truncate_list
 from centernet.data.regions import Box
 from centernet.errors import InputError
 
@@ -55,8 +55,8 @@ def test_a_class_that_the_model_does_not_know_is_refused(write):
 
 
 @pytest.mark.parametrize(("names", "text"), [("ab", "a, b"), ("abcde", "a, b, c, d, e"), ("", "")])
-def test_few_names_are_not_shortened(names, text):
-    assert shortened(names) == text
+def test_few_names_are_not_truncate_list(names, text):
+    assert truncate_list(names) == text
 
 
 def test_annotations_become_regular(write):

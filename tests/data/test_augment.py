@@ -10,9 +10,9 @@ OFF = {
 }  # fmt: skip
 
 
-def matrices(augment: Augment, image_size=(64, 64), canvas_size=(64, 64), draws=400) -> np.ndarray:
+def matrices(augment: Augment, image_size=(64, 64), input_size=(64, 64), draws=400) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.stack([augment.geometry(rng, image_size, canvas_size) for _ in range(draws)])
+    return np.stack([augment.geometry(rng, image_size, input_size) for _ in range(draws)])
 
 
 @pytest.mark.parametrize("image_size", [(37, 53), (480, 640), (1, 1)])

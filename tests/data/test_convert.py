@@ -8,10 +8,10 @@ from pycocotools.coco import COCO
 from sample_datasets import coco_content, photograph, picture, text, write_coco, write_voc
 
 from centernet.cli import main
-from centernet.data.annotations import Split, read_coco
-from centernet.data.dataset import CocoDetection
+from centernet.data.annotations import DatasetSplit, read_coco
+from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import convert, read_dataset
-from centernet.data.formats.prepare import join, tidy
+from centernet.data.formats.prepare import clean, join
 from centernet.data.formats.writers import WRITERS
 from centernet.errors import InputError
 
@@ -130,7 +130,7 @@ def test_regions_are_masked_out_of_training(coco, tmp_path, source):
     if source == "voc":
         convert(coco, tmp_path / "voc", format="voc")
     split = read_dataset(coco if source == "coco" else tmp_path / "voc")["train"]
-    _, target = CocoDetection(split.images, split, canvas_size=(64, 64))[0]
+    _, target = DetectionDataset(split.images, split, input_size=(64, 64))[0]
     assert len(target["boxes"]) == 1
     # 60 pixels become 64, and 40 lie in the middle of 64: 10.7 of margin above, in cells 2.7.
     (crowd_label, crowd), (ignore_label, ignored) = target["ignore"]
@@ -248,7 +248,7 @@ def test_missing_sizes_and_ids_are_filled_in(tmp_path):
     )
     del content["images"][0]["width"]
     picture(tmp_path / "a.png", (30, 50))
-    split, left_out = tidy(Split("train", tmp_path, content, tmp_path))
+    split, left_out = clean(DatasetSplit("train", tmp_path, content, tmp_path))
     assert (split.coco["images"][0]["width"], split.coco["images"][0]["height"]) == (50, 30)
     assert [(a["id"], a["area"]) for a in split.coco["annotations"]] == [(1, 12), (2, 81)]
     assert left_out == []
@@ -314,7 +314,7 @@ def test_splits_are_joined_class_by_class(tmp_path):
     second = coco_content(["a.png"], [{"bbox": [5, 6, 7, 8], "category_id": 3}])
     second["categories"] = [{"id": 3, "name": "dog"}, {"id": 4, "name": "bird"}]
     joined = join("all", [
-        Split("train", tmp_path / name, content, tmp_path)
+        DatasetSplit("train", tmp_path / name, content, tmp_path)
         for name, content in (("x", first), ("y", second))
     ])  # fmt: skip
     assert joined.images == tmp_path
@@ -439,7 +439,7 @@ def test_a_name_that_is_not_utf8_is_converted(tmp_path, format, capsys):
         main(arguments)
     assert not done.value.code and "\\udcff" in capsys.readouterr().out
     (split,) = read_dataset(tmp_path / "out").values()
-    assert len(CocoDetection(split.images, split)) == 1
+    assert len(DetectionDataset(split.images, split)) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from centernet import geometry
 from centernet.data.augment import NONE, Augment
-from centernet.data.dataset import CocoDetection, EpochSampler, collate
+from centernet.data.dataset import DetectionDataset, EpochSampler, collate
 from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import parse_segmentation
@@ -29,9 +29,9 @@ OBJECTS = [
 
 @pytest.fixture
 def dataset(tiny_coco):
-    def make(annotations=OBJECTS, sizes=SIZES, canvas_size=(64, 96), **options) -> CocoDetection:
+    def make(annotations=OBJECTS, sizes=SIZES, input_size=(64, 96), **options) -> DetectionDataset:
         files = tiny_coco(annotations, sizes=sizes)
-        return CocoDetection(*files, canvas_size=canvas_size, **options)
+        return DetectionDataset(*files, input_size=input_size, **options)
 
     return make
 
@@ -112,7 +112,7 @@ def test_boxes_are_cut_to_the_canvas_and_unseen_ones_left_out(dataset):
         [-20, 3, 20.5, 3],
         [8, -9, 4, 10],
     ]
-    how = {"sizes": [(40, 60)], "canvas_size": (40, 60), "augment": NONE}
+    how = {"sizes": [(40, 60)], "input_size": (40, 60), "augment": NONE}
     _, target = dataset([{"bbox": box} for box in boxes], **how)[0]
     assert target["boxes"].tolist() == [
         [0, 8, 10, 24], [50, 36, 60, 40], [0, 0, 60, 40], [0, 3, 0.5, 6], [8, 0, 12, 1],
@@ -169,7 +169,7 @@ def test_regions_follow_flips_and_crops(dataset):
     for epoch in range(40):
         matrix = data[epoch, 0][1]["matrix"]
         found = dict(data[epoch, 0][1]["ignore"]).get(0, torch.zeros(16, 24, dtype=bool)).numpy()
-        drawn, _ = geometry.place_image(pixels, matrix, (64, 96))
+        drawn, _ = geometry.warp_to_input(pixels, matrix, (64, 96))
         # The four pixels around a cell's centre; on the region's edge they disagree.
         around = np.stack([drawn[y::4, x::4, 0] for y in (1, 2) for x in (1, 2)])
         assert found[around.min(0) == 255].all() and not found[around.max(0) == 0].any()
@@ -184,9 +184,9 @@ def test_a_missing_image_is_named_at_once(tiny_coco):
     (files.images / "5.png").unlink()
     message = f"^2 of 6 images are missing, the first is {re.escape(str(files.images / '3.png'))}"
     with pytest.raises(InputError, match=message):
-        CocoDetection(*files)
+        DetectionDataset(*files)
     with pytest.raises(InputError, match="6 of 6"):
-        CocoDetection(files.images / "elsewhere", files.annotations)
+        DetectionDataset(files.images / "elsewhere", files.annotations)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -283,8 +283,8 @@ def test_the_order_changes_with_epoch_and_seed_only():
 )
 def test_every_sample_of_coco_loads(test_data_root: Path, split, count, crowds):
     root = test_data_root / "coco_mini"
-    data = CocoDetection(
-        root / split, root / "annotations" / f"instances_{split}.json", canvas_size=(192, 192)
+    data = DetectionDataset(
+        root / split, root / "annotations" / f"instances_{split}.json", input_size=(192, 192)
     )
     assert len(data) == count and len(data.class_names) == 80
     targets = [data[i][1] for i in range(count)]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from centernet.data.entries import entry_fault, image_sides, is_ignore_region, short
+from centernet.data.entries import entry_error, image_sides, is_ignore_region, short
 from centernet.errors import InputError
 
 INF = float("inf")
@@ -34,7 +34,7 @@ ENTRIES = {
 )
 def test_a_malformed_field_is_named_in_one_line(part, change):
     ((key, value),) = change.items()
-    fault = entry_fault(part, ENTRIES[part] | change)
+    fault = entry_error(part, ENTRIES[part] | change)
     assert f"has {key} {short(value)}" in fault
     assert "\n" not in fault and len(fault) < 250 and fault.isprintable()
     fault.encode()
@@ -51,12 +51,12 @@ def test_a_malformed_field_is_named_in_one_line(part, change):
     ],
 )
 def test_odd_fields_that_do_no_harm_are_valid(part, change):
-    assert entry_fault(part, ENTRIES[part] | change) is None
+    assert entry_error(part, ENTRIES[part] | change) is None
 
 
 @pytest.mark.parametrize("entry", [None, 7, [], "text", {}])
 def test_an_entry_without_fields_lacks_the_first(entry):
-    assert entry_fault("images", entry) == "has no 'id'"
+    assert entry_error("images", entry) == "has no 'id'"
 
 
 @pytest.mark.parametrize(

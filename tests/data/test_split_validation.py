@@ -10,7 +10,7 @@ import pytest
 from sample_datasets import coco_content, photograph
 
 from centernet.cli import main
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.formats import convert, read_dataset
 from centernet.data.formats.split_validation import split_validation
 from centernet.errors import InputError
@@ -26,7 +26,7 @@ def dataset(root, pictures):
     for image, pixels in zip(content["images"], pictures.values(), strict=True):
         image["height"], image["width"] = pixels.shape[:2]
     (root / "train.json").write_text(json.dumps(content))
-    return Split("train", root, content, root / "train.json")
+    return DatasetSplit("train", root, content, root / "train.json")
 
 
 def files(splits):

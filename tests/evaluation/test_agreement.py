@@ -11,7 +11,7 @@ from centernet import Detector
 from centernet.analysis import report
 from centernet.data.shapes import make_shapes
 from centernet.evaluation.coco import coco_results, evaluate
-from centernet.inference.tta import Modes
+from centernet.inference.tta import InferenceConfig
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training.train_cli import main
 
@@ -104,7 +104,7 @@ def validated(*options):
 def by_test_mode(root, run) -> dict[str, float]:
     """As with a flip or several scales, but with neither."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Modes, "plain", False)
+        patch.setattr(InferenceConfig, "plain", False)
         return validated()(root, run)
 
 

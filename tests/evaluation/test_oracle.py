@@ -7,17 +7,17 @@ import torch
 from fakes import TINY_CONFIG, checkpoint, run_centernet
 
 from centernet.cli import oracle_command
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.shapes import make_shapes
 from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.evaluation.ground_truth_maps import (
     at_centers,
+    drop_zero_scores,
     ideal_heatmap,
     largest_in_cell,
     replaced,
     spread,
-    without_empty,
 )
 from centernet.evaluation.oracle import Row
 from centernet.models.centernet import CenterNet
@@ -44,7 +44,7 @@ TWO = [[5.0, 6.0, 13.0, 12.0], [16.0, 16.0, 29.0, 26.0]]
 def decoded(targets):
     outputs = {"size": predicted(), "offset": predicted(), "heatmap": predicted()}
     outputs |= replaced(outputs, targets, list(outputs))
-    return without_empty(decode(outputs, top_k=100))[0]
+    return drop_zero_scores(decode(outputs, top_k=100))[0]
 
 
 def test_decoding_the_truth_gives_the_boxes_back():
@@ -98,7 +98,7 @@ def test_true_sides_are_decoded_to_the_boxes():
     targets = encoded(TWO, [0, 1])
     outputs = {"heatmap": predicted(), "sides": predicted(channels=4)}
     outputs |= replaced(outputs, targets, list(outputs))
-    found = without_empty(decode(outputs))[0]
+    found = drop_zero_scores(decode(outputs))[0]
     assert sorted(found["boxes"].tolist()) == TWO
 
 
@@ -267,4 +267,4 @@ def test_a_detector_without_heatmaps_is_refused():
 
 
 def test_a_split_says_where_it_is_from(tmp_path):
-    assert str(Split("val", tmp_path, {}, tmp_path / "a.json")) == str(tmp_path / "a.json")
+    assert str(DatasetSplit("val", tmp_path, {}, tmp_path / "a.json")) == str(tmp_path / "a.json")

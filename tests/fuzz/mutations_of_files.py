@@ -79,7 +79,7 @@ def damaged_value(content: Any, rng: Rng, values: list = VALUES) -> Any:
     """A copy of nested dicts and lists in which one or two entries are other values, or gone."""
     content = copy.deepcopy(content)
     for _ in range(rng.integers(1, 3)):
-        places = [p for p in _places(content) if isinstance(p[0], dict | list)]
+        places = [p for p in _axis_mapping(content) if isinstance(p[0], dict | list)]
         if not places:
             break
         parent, key = places[int(rng.integers(len(places)))]
@@ -90,7 +90,7 @@ def damaged_value(content: Any, rng: Rng, values: list = VALUES) -> Any:
     return content
 
 
-def _places(content: Any) -> list[tuple[Any, Any]]:
+def _axis_mapping(content: Any) -> list[tuple[Any, Any]]:
     pairs = (
         list(content.items())
         if isinstance(content, dict)
@@ -98,7 +98,7 @@ def _places(content: Any) -> list[tuple[Any, Any]]:
         if isinstance(content, list)
         else []
     )
-    return [p for k, v in pairs for p in ((content, k), *_places(v))][:5000]
+    return [p for k, v in pairs for p in ((content, k), *_axis_mapping(v))][:5000]
 
 
 def damaged_text(text: str, rng: Rng) -> str:

@@ -67,7 +67,7 @@ def read_case(kind: str, path: Path) -> None:
     elif kind in ("checkpoint", "legacy"):
         load_weights(path)
     else:
-        report = check(path, canvas_size=(32, 32), sample=3)
+        report = check(path, input_size=(32, 32), sample=3)
         json.dumps(as_dict(report), allow_nan=False)
         text.page(report).encode(errors="backslashreplace")
         html(report).encode(errors="backslashreplace")

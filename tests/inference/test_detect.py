@@ -351,7 +351,7 @@ def camera(source: str, *captures: Capture) -> Video:
 def test_a_camera_has_a_name_and_no_bar_to_fill(tmp_path):
     frames = [frame[..., ::-1] for frame in moving_spot(3, (64, 330))]
     video = camera("0", Capture(*frames))
-    tally = detect.Tally()
+    tally = detect.RunSummary()
     detect.detect_video(spot_detector(), video, tmp_path, tally)
     assert tally.pictures == 3 and tally.found["red"] > 0
     fps, saved = read_video(tmp_path / "camera-0.mp4")
@@ -361,7 +361,7 @@ def test_a_camera_has_a_name_and_no_bar_to_fill(tmp_path):
 def test_a_stream_is_saved_without_its_password(tmp_path):
     video = camera("rtsp://me:secret@host/cam/1", Capture(SPOTS))
     with (tmp_path / "lines").open("w") as file:
-        detect.detect_video(spot_detector(), video, tmp_path, detect.Tally(file))
+        detect.detect_video(spot_detector(), video, tmp_path, detect.RunSummary(file))
     assert (tmp_path / "rtsp-host-cam-1.mp4").exists()
     assert "secret" not in (tmp_path / "lines").read_text()
 
@@ -369,7 +369,7 @@ def test_a_stream_is_saved_without_its_password(tmp_path):
 def test_a_camera_that_comes_back_with_another_size_goes_on(tmp_path):
     captures = [Capture(*moving_spot(2, size)) for size in [(64, 320), (96, 480)]]
     video = camera("0", *captures)
-    detect.detect_video(spot_detector(), video, tmp_path, detect.Tally())
+    detect.detect_video(spot_detector(), video, tmp_path, detect.RunSummary())
     assert [f.shape for f in read_video(tmp_path / "camera-0.mp4")[1]] == [(64, 320, 3)] * 4
 
 
@@ -506,11 +506,11 @@ def test_an_output_that_is_a_file_is_named(run, folder):
 
 def test_a_small_picture_is_enlarged_with_all_that_belongs_to_it():
     prediction = spot_detector().predict(picture(("red", 40, 64)))
-    large = detect.enlarged(prediction)
+    large = detect.upscale_for_drawing(prediction)
     assert large.image.shape == (384, 384, 3)
     np.testing.assert_allclose(large.detections.xyxy, prediction.detections.xyxy * 3)
     assert large.heatmaps.peaks()[0]["x"] == 3 * prediction.heatmaps.peaks()[0]["x"]
-    assert detect.enlarged(large) is large
+    assert detect.upscale_for_drawing(large) is large
 
 
 @pytest.mark.parametrize("clip", ["asl_walk.mkv", "bottle-detection.mp4", "car-detection.mp4"])
@@ -527,7 +527,7 @@ def test_real_clips(test_data_root, tmp_path, clip):
         def __iter__(self):
             yield from (frame for frame, _ in zip(video, range(3), strict=False))
 
-    tally = detect.Tally()
+    tally = detect.RunSummary()
     detect.detect_video(spot_detector(), Beginning(), tmp_path, tally, heatmaps=True)
     fps, frames = read_video(tmp_path / f"{source.stem}.mp4")
     assert tally.pictures == 3 and len(frames) == 3

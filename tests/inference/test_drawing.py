@@ -67,7 +67,7 @@ def test_letters_grow_with_the_picture(size, letters):
 
 
 @pytest.mark.parametrize("width", [1, 10, 40, 200, 5000])
-def test_a_legend_is_as_wide_as_asked_and_a_long_title_is_shortened(width):
+def test_a_legend_is_as_wide_as_asked_and_a_long_title_is_truncate_list(width):
     strip = legend(width, "a title that is far too long for any strip" * 20, 12)
     assert strip.shape == (24, width, 3)
 

@@ -213,7 +213,7 @@ def test_a_file_that_is_no_video_is_named(tmp_path):
 def test_opencv_adds_nothing_to_our_one_line(tmp_path, source):
     # FFmpeg is told once per process how much to say: this one is its own.
     (tmp_path / "clip.mp4").write_bytes(bytes(1000))
-    program = f"from centernet.sources import Video; Video({source!r})"
+    program = f"from centernet.inference.inputs import Video; Video({source!r})"
     environment = os.environ | {"PYTHONPATH": str(Path(centernet.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -133,9 +133,9 @@ def child(tmp_path: Path, statements: str) -> subprocess.CompletedProcess:
     """Runs statements with the video ``video`` in another process, in ``tmp_path``."""
     program = (
         "import os, resource, signal\nfrom pathlib import Path\nimport numpy as np\n"
-        "from centernet.sinks import LinesFile, VideoFile\n" + statements
+        "from centernet.inference.outputs import LinesFile, VideoFile\n" + statements
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(outputs.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(outputs.__file__).parents[2])}
     return subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True
     )

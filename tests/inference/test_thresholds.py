@@ -5,7 +5,7 @@ from fakes import checkpoint, picture, spot_detector
 
 from centernet import Detector
 from centernet.errors import InputError
-from centernet.inference.thresholds import by_label
+from centernet.inference.thresholds import per_class_thresholds
 from centernet.models.checkpoints import DESCRIPTION, description
 
 NAMES = ("cat", "dog", "crosswalk")
@@ -27,12 +27,12 @@ NAMES = ("cat", "dog", "crosswalk")
     ],
 )
 def test_one_number_one_per_class_or_by_name(threshold, values):
-    found = by_label(threshold, None, NAMES)
+    found = per_class_thresholds(threshold, None, NAMES)
     assert found.dtype == np.float64 and found.tolist() == values
 
 
 def test_best_is_each_classs_own_and_the_usual_one_where_it_is_not_known():
-    assert by_label("best", (0.5, None), ("cat", "dog")).tolist() == [0.5, 0.3]
+    assert per_class_thresholds("best", (0.5, None), ("cat", "dog")).tolist() == [0.5, 0.3]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_best_is_each_classs_own_and_the_usual_one_where_it_is_not_known():
 )
 def test_what_is_no_threshold_is_said(threshold, said):
     with pytest.raises(InputError, match=said) as error:
-        by_label(threshold, None, NAMES)
+        per_class_thresholds(threshold, None, NAMES)
     assert "\n" not in str(error.value)
 
 

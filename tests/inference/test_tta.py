@@ -4,7 +4,7 @@ import torch
 from fakes import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
-from centernet.inference.tta import Modes, clip_to_image, forward, join
+from centernet.inference.tta import InferenceConfig, clip_to_image, forward, join
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,19 @@ from centernet.inference.tta import Modes, clip_to_image, forward, join
 )
 def test_a_wrong_mode_is_named(wrong, said):
     with pytest.raises(InputError, match=said):
-        Modes(**wrong)
+        InferenceConfig(**wrong)
 
 
 def test_several_scales_are_suppressed_softly_unless_told_otherwise():
-    assert Modes().suppression is None and Modes(scales=[0.5, 1]).suppression == "soft"
-    assert Modes(nms=True).suppression == "soft" and Modes(nms=0.5).suppression == 0.5
-    assert not Modes(scales=(0.5, 1), nms=0).suppression
+    assert (
+        InferenceConfig().suppression is None
+        and InferenceConfig(scales=[0.5, 1]).suppression == "soft"
+    )
+    assert (
+        InferenceConfig(nms=True).suppression == "soft"
+        and InferenceConfig(nms=0.5).suppression == 0.5
+    )
+    assert not InferenceConfig(scales=(0.5, 1), nms=0).suppression
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_several_scales_are_suppressed_softly_unless_told_otherwise():
     ],
 )
 def test_a_look_without_augmentation_is_plain(modes, plain):
-    assert Modes(**modes).plain == plain
+    assert InferenceConfig(**modes).plain == plain
 
 
 def test_a_flip_averages_heatmap_and_size_and_leaves_the_offset():
@@ -102,12 +108,12 @@ def test_the_best_of_all_views_are_kept():
         {"boxes": boxes + shift, "scores": np.array(scores), "labels": np.array([0, 1])}
         for shift, scores in ((0, [0.9, 0.2]), (1, [0.7, 0.5]))
     ]
-    found = join(views, Modes(scales=(1, 2), nms=0), 3)
+    found = join(views, InferenceConfig(scales=(1, 2), nms=0), 3)
     assert found["scores"].tolist() == [0.9, 0.7, 0.5]
     assert found["boxes"][2].tolist() == [9, 9, 13, 13]
-    found = join(views, Modes(scales=(1, 2), nms=0.3), 3)
+    found = join(views, InferenceConfig(scales=(1, 2), nms=0.3), 3)
     assert found["scores"].tolist() == [0.9, 0.5]
-    assert join(views[:1], Modes(), 1)["scores"].tolist() == [0.9]
+    assert join(views[:1], InferenceConfig(), 1)["scores"].tolist() == [0.9]
 
 
 def test_what_lies_beside_the_image_and_what_only_fills_up_is_dropped():

@@ -76,9 +76,9 @@ def test_maps_of_the_fixed_size_decode_and_return_as_in_the_release(pipeline):
 def test_the_canvas_of_the_own_size_is_the_release_s(pipeline):
     path, expected = pipeline
     network, image = official.load(path), expected["image"]
-    canvas_size = expected["keep_input"].shape[2:]
-    canvas, _ = geometry.place_image(
-        image, geometry.keep(image.shape[:2], canvas_size), canvas_size
+    input_size = expected["keep_input"].shape[2:]
+    canvas, _ = geometry.warp_to_input(
+        image, geometry.keep(image.shape[:2], input_size), input_size
     )
     rgb = torch.from_numpy(canvas[..., ::-1].copy()).permute(2, 0, 1)[None]
     seen = network.normalize(rgb)[:, [2, 1, 0]].numpy()

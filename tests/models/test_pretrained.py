@@ -5,7 +5,7 @@ from fakes import checkpoint, released_weights
 from centernet import CenterNet, Detector
 from centernet.cli import main
 from centernet.errors import InputError
-from centernet.models.pretrained import import_weights, load_weights, start_from
+from centernet.models.pretrained import import_weights, load_pretrained, load_weights
 
 SMALL = {"backbone": "test_efficientnet", "neck_channels": (8, 8, 8), "head_channels": 8}
 
@@ -18,7 +18,7 @@ def network(*names, **options):
 
 def test_the_same_classes_take_everything():
     trained, new = network("cat", "dog"), network("cat", "dog")
-    start = start_from(new, trained)
+    start = load_pretrained(new, trained)
     state = new.state_dict()
     assert all(torch.equal(state[k], v) for k, v in trained.state_dict().items())
     assert set(start.taken) == set(state) and start.new == () and "anew" not in str(start)
@@ -28,7 +28,7 @@ def test_the_same_classes_take_everything():
 def test_other_classes_leave_the_last_layer_new(names):
     trained, new = network("cat", "dog"), network(*names)
     before = {k: v.clone() for k, v in new.state_dict().items()}
-    start = start_from(new, trained)
+    start = load_pretrained(new, trained)
     assert start.new == ("heads.heatmap.2.weight", "heads.heatmap.2.bias")
     for name, value in new.state_dict().items():
         assert torch.equal(value, (before if name in start.new else trained.state_dict())[name])
@@ -47,8 +47,8 @@ def test_weights_that_went_to_nan_are_said(tmp_path, caplog):
 
 
 def test_weights_without_names_are_of_the_data_s_classes_if_there_are_as_many():
-    assert not start_from(network("cat", "dog"), CenterNet(2, **SMALL)).new
-    assert start_from(network("cat"), CenterNet(2, **SMALL)).new
+    assert not load_pretrained(network("cat", "dog"), CenterNet(2, **SMALL)).new
+    assert load_pretrained(network("cat"), CenterNet(2, **SMALL)).new
 
 
 def test_any_file_of_weights_becomes_a_network(tmp_path):

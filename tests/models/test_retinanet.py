@@ -11,7 +11,7 @@ from centernet.errors import InputError
 from centernet.losses.detection import averaged_counts
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION, build_network, checkpoint_of, read_checkpoint
-from centernet.models.pretrained import start_from
+from centernet.models.pretrained import load_pretrained
 from centernet.models.registry import make_loss, make_network
 from centernet.models.retinanet.anchors import encode_anchors
 from centernet.models.retinanet.loss import RetinaNetLoss
@@ -244,7 +244,7 @@ def test_a_checkpoint_says_that_it_is_a_retinanets():
 
 def test_weights_of_other_classes_are_a_start():
     trained, fresh = RetinaNet(2, SMALL), RetinaNet(3, SMALL)
-    start = start_from(fresh, trained)
+    start = load_pretrained(fresh, trained)
     last = "head.classification_head.cls_logits"
     assert start.new == (f"{last}.weight", f"{last}.bias")
     first = "head.classification_head.conv.0.0.weight"
@@ -347,7 +347,7 @@ def test_fit_validate_and_detect(shapes, tmp_path, capsys):
     [
         ("--model.heatmap_loss=penalty_reduced_focal", "needs a heatmap"),
         ("--trainer.callbacks+=CenterAUROC", "CenterAUROC looks at heatmaps"),
-        ("--trainer.callbacks+=GradientShare", "GradientShare looks at heatmaps"),
+        ("--trainer.callbacks+=GradientByDifficulty", "GradientByDifficulty looks at heatmaps"),
     ],
 )
 def test_mistakes_are_said_in_one_line(shapes, tmp_path, option, said):

@@ -1,6 +1,6 @@
 import pytest
 
-from centernet.training.auto_config import canvas_size_for, epochs_for, top_k_for
+from centernet.training.auto_config import epochs_for, input_size_for, top_k_for
 
 
 @pytest.mark.parametrize(
@@ -56,26 +56,26 @@ def dataset(*boxes, size=(480, 640)):
     ],
 )
 def test_the_smallest_class_decides_the_canvas(boxes, size, canvas):
-    assert canvas_size_for(dataset(*boxes, size=size))[0] == canvas
+    assert input_size_for(dataset(*boxes, size=size))[0] == canvas
 
 
 def test_the_reasons_are_said():
-    _, why = canvas_size_for(dataset(("cat", 40, 40), ("cow", 200, 200)))
+    _, why = input_size_for(dataset(("cat", 40, 40), ("cow", 200, 200)))
     assert "640x480" in why and "cat" in why and "6.2%" in why and "6.0 cells" in why
-    assert "no boxes" in canvas_size_for(dataset())[1]
+    assert "no boxes" in input_size_for(dataset())[1]
 
 
 def test_images_of_unknown_size_and_crowds_are_not_asked():
     coco = dataset(("cat", 40, 40))
     for width in ("640", -640, None):
         coco["images"][0]["width"] = width
-        assert canvas_size_for(coco) == (
+        assert input_size_for(coco) == (
             (512, 512),
             "the annotations do not say how large the images are",
         )
     coco = dataset(("cat", 40, 40), ("ant", 4, 4))
     coco["annotations"][1]["iscrowd"] = 1
-    assert canvas_size_for(coco)[0] == (288, 384)
+    assert input_size_for(coco)[0] == (288, 384)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_split_is_named_also_where_its_folder_is_there(tmp_path):
 def test_the_image_size_can_go_by_a_dataset_of_another_format(voc, caplog):
     with caplog.at_level(logging.INFO):
         data = DetectionData(str(voc), image_size="auto")
-        assert data.canvas_size == (192, 256)
+        assert data.input_size == (192, 256)
     assert "images are typically 60x40" in caplog.messages[-1]
 
 

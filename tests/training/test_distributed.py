@@ -50,7 +50,7 @@ def test_a_stop_within_an_epoch_stops_both_processes_and_resumes_exactly(tmp_pat
     make_shapes(tmp_path / "shapes", train=24, val=3, size=64)
     options = [
         "--data.root=shapes", "--data.workers=1", "--trainer.devices=2", "--trainer.strategy=ddp",
-        "--trainer.max_epochs=2", "--trainer.callbacks+=GradientShare",
+        "--trainer.max_epochs=2", "--trainer.callbacks+=GradientByDifficulty",
     ]  # fmt: skip
     for name in ("unbroken", "stopped"):
         (tmp_path / f"{name}.yaml").write_text(TINY_CONFIG)

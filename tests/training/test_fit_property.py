@@ -24,7 +24,7 @@ def root(tmp_path_factory):
 
 def sound(root) -> bool:
     try:
-        return check(root, canvas_size=(64, 64), sample=3).works
+        return check(root, input_size=(64, 64), sample=3).works
     except InputError:
         return False
 

@@ -9,7 +9,7 @@ from centernet.training.memory import keep_freed_memory
 SCRIPT = """
 import resource, sys
 import torch
-from centernet.memory import keep_freed_memory
+from centernet.training.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 torch.ones(2**24)

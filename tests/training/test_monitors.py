@@ -9,7 +9,7 @@ from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.losses import CenterNetLoss, gradient_shares
 from centernet.targets import encode_targets
-from centernet.training.monitors import CenterAUROC, GradientShare
+from centernet.training.monitors import CenterAUROC, GradientByDifficulty
 from centernet.training.train_cli import main
 
 
@@ -39,7 +39,7 @@ def a_target(*labels):
 
 @pytest.mark.parametrize("name", ["penalty_reduced_focal", "ghm"])
 def test_shares_are_those_of_the_real_gradient(name):
-    monitor, task = GradientShare(easy=0.2, outlier=0.7), Task()
+    monitor, task = GradientByDifficulty(easy=0.2, outlier=0.7), Task()
     task.loss = CenterNetLoss({"heatmap": 3.0}, name)
     monitor.on_fit_start(TRAINER, task)
     targets = encode_targets([a_target(0, 1)], (1, 3, 8, 8))
@@ -65,7 +65,7 @@ def test_looking_changes_no_loss_and_no_count():
     plain, watched = (CenterNetLoss(heatmap_loss="ghm") for _ in range(2))
     task = Task()
     task.loss = watched
-    GradientShare().on_fit_start(TRAINER, task)
+    GradientByDifficulty().on_fit_start(TRAINER, task)
     targets = encode_targets([a_target(0, 1)], (1, 3, 8, 8))
     maps = {key: torch.ones(1, 3, 8, 8, requires_grad=True) for key in ("heatmap", "size")}
     maps |= {key: torch.ones(1, 2, 8, 8) for key in ("size", "offset")}
@@ -79,7 +79,7 @@ def test_looking_changes_no_loss_and_no_count():
 @pytest.mark.parametrize("edges", [(0.0, 0.9), (0.5, 0.5), (0.1, 1.0)])
 def test_wrong_limits_are_said(edges):
     with pytest.raises(InputError, match=f"got {edges[0]} and {edges[1]}"):
-        GradientShare(*edges)
+        GradientByDifficulty(*edges)
 
 
 def validated(monitor, task, *batches):
@@ -144,7 +144,7 @@ def test_both_write_into_the_metrics_of_a_run(tmp_path, monkeypatch):
         "trainer: {accelerator: cpu, max_epochs: 2, enable_progress_bar: false,\n"
         "  check_val_every_n_epoch: 2}\n"
     )
-    callbacks = ["--trainer.callbacks+=GradientShare", "--trainer.callbacks+=CenterAUROC"]
+    callbacks = ["--trainer.callbacks+=GradientByDifficulty", "--trainer.callbacks+=CenterAUROC"]
     main(["fit", "--config=tiny.yaml", *callbacks])
     with (tmp_path / "runs" / "tiny" / "metrics.csv").open() as file:
         first, last = csv.DictReader(file)

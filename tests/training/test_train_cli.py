@@ -201,7 +201,10 @@ GHM = [
 @pytest.mark.parametrize(
     ("workers", "options"),
     [
-        (0, [*GHM, "--trainer.callbacks+=GradientShare", "--model.freeze_backbone_epochs=1"]),
+        (
+            0,
+            [*GHM, "--trainer.callbacks+=GradientByDifficulty", "--model.freeze_backbone_epochs=1"],
+        ),
         (1, ["--model.ema_decay=0"]),
         (2, ["--trainer.accumulate_grad_batches=2", "--trainer.limit_train_batches=4"]),
     ],
@@ -244,7 +247,7 @@ def test_resuming_a_run_with_max_steps_goes_on_with_the_next_epoch(train):
     """Also where they broke an epoch off; and the last of ``max_epochs`` is run and validated."""
     options = [
         "--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=3",
-        "--trainer.callbacks+=GradientShare",
+        "--trainer.callbacks+=GradientByDifficulty",
     ]  # fmt: skip
     train("fit", *options, "--trainer.max_steps=2")
     train("fit", *options, "--trainer.max_steps=3", "--ckpt_path=last")

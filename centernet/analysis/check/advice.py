@@ -15,9 +15,9 @@ ONE_PIXEL = (
 )
 
 
-def size_name(canvas_size: tuple[int, int]) -> str:
+def size_name(input_size: tuple[int, int]) -> str:
     """As ``--image-size`` takes it: 512, or 288x384."""
-    height, width = canvas_size
+    height, width = input_size
     return str(height) if height == width else f"{height}x{width}"
 
 
@@ -54,15 +54,15 @@ def limits(report: Report) -> list[str]:
 
 def resolution(report: Report) -> str:
     """Which image size to take."""
-    now = next((s for s in report.steps if s.canvas_size == report.canvas_size), None)
+    now = next((s for s in report.steps if s.input_size == report.input_size), None)
     if now is None:
         return ""
-    larger = [s for s in report.steps if s.canvas_size > now.canvas_size and _gains(s, now)]
-    smaller = [s for s in report.steps if s.canvas_size < now.canvas_size and not _loses(s, now)]
+    larger = [s for s in report.steps if s.input_size > now.input_size and _gains(s, now)]
+    smaller = [s for s in report.steps if s.input_size < now.input_size and not _loses(s, now)]
     if larger:
         best = larger[0]
         exact, off = best.exact - now.exact, best.off_by_one - now.off_by_one
-        said = f"--image-size {size_name(best.canvas_size)} would lift "
+        said = f"--image-size {size_name(best.input_size)} would lift "
         said += f"the ceiling by {exact:.3f} and " if exact >= 0.0005 else ""
         said += (
             f"the AP of boxes one pixel off by {off:.3f}, at {_cost(best, now):.1f} times the work"
@@ -71,11 +71,11 @@ def resolution(report: Report) -> str:
     if smaller:
         best = smaller[0]
         return (
-            f"--image-size {size_name(best.canvas_size)} would do: it costs "
+            f"--image-size {size_name(best.input_size)} would do: it costs "
             f"{now.off_by_one - best.off_by_one:.3f} AP of boxes one pixel off, at "
             f"{_cost(best, now):.1f} times the work"
         )
-    return f"{size_name(now.canvas_size)} fits: larger gains little, smaller loses more"
+    return f"{size_name(now.input_size)} fits: larger gains little, smaller loses more"
 
 
 def _gains(step: Step, now: Step) -> bool:
@@ -88,13 +88,13 @@ def _loses(step: Step, now: Step) -> bool:
 
 
 def _cost(step: Step, now: Step) -> float:
-    return float(np.prod(step.canvas_size) / np.prod(now.canvas_size))
+    return float(np.prod(step.input_size) / np.prod(now.input_size))
 
 
 def _beyond_images(report: Report, step: Step) -> str:
     """A canvas larger than the images parts objects, but shows no more of them."""
     sizes = np.concatenate([content.sizes for content in report.contents])
-    scale = np.nanmedian(np.array(step.canvas_size) / sizes, axis=0).min()
+    scale = np.nanmedian(np.array(step.input_size) / sizes, axis=0).min()
     if scale <= 1.1:
         return ""
     return " (larger than most images: it parts centres, but shows no more detail)"

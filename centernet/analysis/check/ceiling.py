@@ -18,7 +18,7 @@ from centernet.analysis.check.grid import MAX_OBJECTS, Grid
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order
-from centernet.evaluation.ground_truth_maps import at_centers, ideal_heatmap, without_empty
+from centernet.evaluation.ground_truth_maps import at_centers, drop_zero_scores, ideal_heatmap
 from centernet.inference.tta import clip_to_image
 from centernet.targets import encode_targets
 
@@ -98,7 +98,7 @@ def _decoded(
     label = content.label[grid.objects[own]]
     # Maps of the classes that are there are enough, unless it matters which peaks come first.
     present = np.unique(label) if len(own) <= grid.top_k else np.arange(len(content.names))
-    cells = (side // grid.stride for side in grid.canvas_size)
+    cells = (side // grid.stride for side in grid.input_size)
     target = {
         "boxes": torch.from_numpy(grid.boxes[own]),
         "labels": torch.from_numpy(np.searchsorted(present, label)),
@@ -109,6 +109,6 @@ def _decoded(
         "size": at_centers(targets.size, targets),
         "offset": at_centers(targets.offset, targets),
     }
-    found = without_empty(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
+    found = drop_zero_scores(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
     boxes, scores, labels = (found[name].numpy() for name in ("boxes", "scores", "labels"))
     return boxes, scores, present[labels]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.analysis.check.findings import Finding
-from centernet.data.annotations import Split, annotation_box
+from centernet.data.annotations import DatasetSplit, annotation_box
 from centernet.data.entries import (
     annotation_area,
-    entry_fault,
+    entry_error,
     image_sides,
     is_ignore_region,
     is_integer,
@@ -47,7 +47,7 @@ class Content:
         unlisted: by kind, how many more there are.
     """
 
-    split: Split
+    split: DatasetSplit
     names: tuple[str, ...]
     image_ids: list[Any]
     files: list[str]
@@ -96,7 +96,7 @@ class Content:
         return self.names[self.label[annotation]] if self.label[annotation] >= 0 else "?"
 
 
-def read_contents(splits: Iterable[Split]) -> list[Content]:
+def read_contents(splits: Iterable[DatasetSplit]) -> list[Content]:
     """The splits as arrays; classes are numbered as train has them, then as the others do."""
     splits = sorted(splits, key=lambda split: split.name != "train")
     names = dict.fromkeys(
@@ -110,7 +110,7 @@ def read_contents(splits: Iterable[Split]) -> list[Content]:
     return contents
 
 
-def usable(content: Content, images: NDArray[np.int64]) -> Split:
+def usable(content: Content, images: NDArray[np.int64]) -> DatasetSplit:
     """What training keeps of some images, as COCO; ids are the images' positions in ``images``."""
     number = np.full(len(content.files), -1)
     number[images] = np.arange(len(images))
@@ -135,7 +135,7 @@ def usable(content: Content, images: NDArray[np.int64]) -> Split:
             for i, a in enumerate(used, 1)
         ],
     }
-    return Split(content.split.name, content.split.images, coco, content.split.source)
+    return DatasetSplit(content.split.name, content.split.images, coco, content.split.source)
 
 
 def _unknown_to_train(contents: Sequence[Content]) -> None:
@@ -147,7 +147,7 @@ def _unknown_to_train(contents: Sequence[Content]) -> None:
                 content.add("class-not-trained", what)
 
 
-def _read(split: Split, names: tuple[str, ...]) -> Content:
+def _read(split: DatasetSplit, names: tuple[str, ...]) -> Content:
     findings: list[Finding] = []
     unlisted: Counter[str] = Counter()
     images, categories, annotations = (
@@ -197,14 +197,14 @@ def _read(split: Split, names: tuple[str, ...]) -> Content:
 
 
 def _valid(
-    split: Split,
+    split: DatasetSplit,
     part: str,
     findings: list[Finding] | None = None,
     unlisted: Counter[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The entries that training would take; the others are added to ``findings``, or counted."""
     for number, entry in enumerate(split.coco.get(part) or ()):
-        fault = entry_fault(part, entry)
+        fault = entry_error(part, entry)
         if not fault:
             yield entry
         elif findings is not None and len(findings) >= MAX_LISTED:
@@ -217,7 +217,7 @@ def _valid(
 
 
 def _boxes(
-    split: Split, annotations: Sequence[dict[str, Any]]
+    split: DatasetSplit, annotations: Sequence[dict[str, Any]]
 ) -> tuple[NDArray[np.float64], dict[int, str]]:
     """Boxes (m, 4), NaN where there is none, and by position what those are."""
     boxes = np.full((len(annotations), 4), np.nan)

@@ -10,7 +10,7 @@ from centernet.analysis.check.boxes import shown
 from centernet.analysis.check.content import Content
 from centernet.data.preprocess import fit_input
 from centernet.decode import DEFAULT_TOP_K
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 
 MAX_OBJECTS = 3000  # in an image on which the ceiling is measured, whose work is their square
 
@@ -20,7 +20,7 @@ class Grid:
     """The k objects of a split on the cells of the network inputs.
 
     Attributes:
-        canvas_size: (height, width) in pixels that images are scaled to fit.
+        input_size: (height, width) in pixels that images are scaled to fit.
         stride: input pixels per cell.
         top_k: most detections per image.
         objects: (k,) positions of the annotations.
@@ -33,7 +33,7 @@ class Grid:
         crowded: positions of images with more objects than ``top_k``.
     """
 
-    canvas_size: tuple[int, int]
+    input_size: tuple[int, int]
     stride: int
     top_k: int
     objects: NDArray[np.int64]
@@ -56,15 +56,15 @@ class Grid:
         return (self.size_cells < 1).any(1)
 
 
-def lay_out(
+def assign_cells(
     content: Content,
-    canvas_size: tuple[int, int],
+    input_size: tuple[int, int],
     *,
-    stride: int = Network.stride,
+    stride: int = DetectionModel.stride,
     top_k: int = DEFAULT_TOP_K,
 ) -> Grid:
     """Put the objects of a split on the network inputs, as validation does."""
-    matrices = _matrices(content.sizes, canvas_size)
+    matrices = _matrices(content.sizes, input_size)
     objects = np.flatnonzero(content.objects)
     image = content.image[objects]
     objects = objects[np.isfinite(matrices[image, 0, 0])]
@@ -73,10 +73,10 @@ def lay_out(
     boxes[:, 2:] += boxes[:, :2]
     scale, shift = matrices[image][:, [0, 1], [0, 1]], matrices[image][:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
-    boxes, seen = geometry.cut_to_canvas(boxes.astype(np.float32), canvas_size)
+    boxes, seen = geometry.clip_boxes(boxes.astype(np.float32), input_size)
     objects, image, label, boxes = objects[seen], image[seen], label[seen], boxes[seen]
 
-    rows, columns = canvas_size[0] // stride, canvas_size[1] // stride
+    rows, columns = input_size[0] // stride, input_size[1] // stride
     center = ((boxes[:, :2] / stride + boxes[:, 2:] / stride) / 2).astype(np.int64)
     x, y = center.clip(0, (columns - 1, rows - 1)).T
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
@@ -86,7 +86,7 @@ def lay_out(
     lost = ~_largest(padded, area)
     count = np.bincount(image, minlength=len(content.files))
     return Grid(
-        canvas_size, stride, top_k, objects, matrices, boxes,
+        input_size, stride, top_k, objects, matrices, boxes,
         cell=y * columns + x,
         lost=lost,
         shared=~_largest(place, area) & ~lost,
@@ -118,15 +118,15 @@ def check_grid(content: Content, grid: Grid) -> None:
         content.add("image-crowded", f"{count[image]} objects", image=image)
 
 
-def _matrices(sizes: NDArray[np.float64], canvas_size: tuple[int, int]) -> NDArray[np.float64]:
+def _matrices(sizes: NDArray[np.float64], input_size: tuple[int, int]) -> NDArray[np.float64]:
     """The matrix (n, 2, 3) from each image to the network input, worked out once per size."""
     distinct, which = np.unique(np.nan_to_num(sizes), axis=0, return_inverse=True)
     matrices = np.full((len(distinct), 2, 3), np.nan)
     for i, (height, width) in enumerate(distinct.astype(int).tolist()):
         if height and width:
             size = (height, width)
-            matrix, _ = fit_input(size, canvas_size, Network.size_multiple)
-            matrices[i] = geometry.rounded(matrix, size, canvas_size)
+            matrix, _ = fit_input(size, input_size, DetectionModel.size_multiple)
+            matrices[i] = geometry.rounded(matrix, size, input_size)
     return matrices[which.reshape(-1)]
 
 

@@ -29,13 +29,13 @@ def html(report: Report) -> str:
         style=(here / "page.css").read_text(encoding="utf-8"),
         report=report,
         verdict=advice.verdict(report),
-        size=advice.size_name(report.canvas_size),
+        size=advice.size_name(report.input_size),
         limits=advice.limits(report),
         advice=advice.resolution(report),
         one_pixel=advice.ONE_PIXEL,
         steps=[
-            {"size": advice.size_name(step.canvas_size), "now": step.canvas_size ==
-             report.canvas_size} | vars(step)
+            {"size": advice.size_name(step.input_size), "now": step.input_size ==
+             report.input_size} | vars(step)
             for step in report.steps
         ],
         ceilings=[

@@ -15,11 +15,11 @@ from centernet.analysis.check.content import Content, read_contents, usable
 from centernet.analysis.check.duplicates import check_duplicates
 from centernet.analysis.check.files import check_files, check_orphans, check_sizes, read_files
 from centernet.analysis.check.findings import ERROR, KINDS, SEVERITIES, Finding
-from centernet.analysis.check.grid import Grid, check_grid, lay_out
+from centernet.analysis.check.grid import Grid, assign_cells, check_grid
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
-from centernet.models.base import Network
-from centernet.training.auto_config import canvas_size_for, top_k_for
+from centernet.models.base import DetectionModel
+from centernet.training.auto_config import input_size_for, top_k_for
 
 # Other resolutions to compare with, times the one that was asked for.
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -32,14 +32,14 @@ class Step:
     """What another resolution would give, on some images of one split.
 
     Attributes:
-        canvas_size: (height, width).
+        input_size: (height, width).
         exact: AP of the ground truth's maps.
         off_by_one: AP with every side one canvas pixel too far out.
         lost: objects that share a cell with a larger one of their class, in the whole split.
         below_cell: objects narrower than a cell, in the whole split.
     """
 
-    canvas_size: tuple[int, int]
+    input_size: tuple[int, int]
     exact: float
     off_by_one: float
     lost: int
@@ -52,7 +52,7 @@ class Report:
 
     Attributes:
         dataset: its path.
-        canvas_size: (height, width) in pixels.
+        input_size: (height, width) in pixels.
         why_this_size: the reasons in a sentence; empty where it was given.
         contents: of the splits.
         grids: their objects on the canvas.
@@ -63,7 +63,7 @@ class Report:
     """
 
     dataset: Path
-    canvas_size: tuple[int, int]
+    input_size: tuple[int, int]
     why_this_size: str
     contents: list[Content]
     grids: list[Grid]
@@ -96,7 +96,7 @@ class Report:
 def check(
     dataset: str | Path,
     *,
-    canvas_size: tuple[int, int] | None = None,
+    input_size: tuple[int, int] | None = None,
     top_k: int | None = None,
     sample: int = 500,
     read_images: bool = True,
@@ -106,8 +106,8 @@ def check(
 
     Args:
         dataset: folder or file that :func:`centernet.data.formats.read_dataset` reads.
-        canvas_size: (height, width) of the canvas in pixels; by default as training chooses it, see
-            :func:`centernet.training.auto_config.canvas_size_for`.
+        input_size: (height, width) of the canvas in pixels; by default as training chooses it, see
+            :func:`centernet.training.auto_config.input_size_for`.
         top_k: most detections per image; by default as training chooses it, see
             :func:`centernet.training.auto_config.top_k_for`.
         sample: images of each split on which the ceiling is measured; 0 for all.
@@ -131,12 +131,12 @@ def check(
         check_sizes(content)
         check_boxes(content)
     why = ""
-    if canvas_size is None:
-        canvas_size, why = _canvas_size(contents[0])
+    if input_size is None:
+        input_size, why = _input_size(contents[0])
     top_k = top_k or _top_k(contents[0])
     grids, ceilings = [], []
     for content in contents:
-        grid = lay_out(content, canvas_size, stride=Network.stride, top_k=top_k)
+        grid = assign_cells(content, input_size, stride=DetectionModel.stride, top_k=top_k)
         check_grid(content, grid)
         grids.append(grid)
         ceilings.append(ceiling(content, grid, most=sample))
@@ -146,22 +146,24 @@ def check(
     compared = _compared(contents, ceilings)
     return Report(
         dataset=Path(dataset),
-        canvas_size=canvas_size,
+        input_size=input_size,
         why_this_size=why,
         contents=contents,
         grids=grids,
         ceilings=ceilings,
         compared=compared.split.name if compared else "",
-        steps=_steps(compared, canvas_size, top_k) if compared else [],
+        steps=_steps(compared, input_size, top_k) if compared else [],
         findings=gathered(contents),
     )
 
 
-def _canvas_size(content: Content) -> tuple[tuple[int, int], str]:
+def _input_size(content: Content) -> tuple[tuple[int, int], str]:
     """What training on a split would choose, and why."""
     known = np.flatnonzero(np.isfinite(content.sizes).all(1))
-    return canvas_size_for(
-        usable(content, known).coco, stride=Network.stride, multiple=Network.size_multiple
+    return input_size_for(
+        usable(content, known).coco,
+        stride=DetectionModel.stride,
+        multiple=DetectionModel.size_multiple,
     )
 
 
@@ -177,15 +179,15 @@ def _compared(contents: Sequence[Content], ceilings: Sequence[Ceiling | None]) -
     return (named or usable or [None])[0]
 
 
-def _steps(content: Content, canvas_size: tuple[int, int], top_k: int) -> list[Step]:
-    multiple = Network.size_multiple
+def _steps(content: Content, input_size: tuple[int, int], top_k: int) -> list[Step]:
+    multiple = DetectionModel.size_multiple
     sizes = dict.fromkeys(
-        tuple(max(1, round(side * factor / multiple)) * multiple for side in canvas_size)
+        tuple(max(1, round(side * factor / multiple)) * multiple for side in input_size)
         for factor in _FACTORS
     )
     steps = []
     for size in sizes:
-        grid = lay_out(content, size, stride=Network.stride, top_k=top_k)
+        grid = assign_cells(content, size, stride=DetectionModel.stride, top_k=top_k)
         best = ceiling(content, grid, most=_COMPARED)
         if best:
             numbers = best.exact["AP"], best.off_by_one["AP"]
@@ -197,7 +199,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     """All of it in plain values, for JSON."""
     return {
         "dataset": str(report.dataset),
-        "canvas_size": list(report.canvas_size),
+        "input_size": list(report.input_size),
         "top_k": report.grids[0].top_k,
         "works": report.works,
         "counts": {severity: report.count(severity) for severity in SEVERITIES},
@@ -210,7 +212,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         },
         "resolutions": {
             "split": report.compared,
-            "steps": [_plain(vars(step)) | {"canvas_size": list(step.canvas_size)}
+            "steps": [_plain(vars(step)) | {"input_size": list(step.input_size)}
                       for step in report.steps],
         },
         "findings": [finding.as_dict() for finding in report.findings],

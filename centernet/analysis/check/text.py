@@ -11,7 +11,7 @@ from centernet.analysis.check import advice
 from centernet.analysis.check.classes import counts
 from centernet.analysis.check.findings import KINDS, Finding, by_kind
 from centernet.analysis.check.report import Report
-from centernet.data.annotations import shortened
+from centernet.data.annotations import truncate_list
 
 _WIDTH = 100
 _MOST_CLASSES, _MOST_EXAMPLES = 12, 2
@@ -19,7 +19,7 @@ _MOST_CLASSES, _MOST_EXAMPLES = 12, 2
 
 def page(report: Report) -> str:
     """The report in at most some sixty lines."""
-    height, width = report.canvas_size
+    height, width = report.input_size
     stride = report.grids[0].stride
     head = [
         f"{report.dataset}: {advice.verdict(report)}",
@@ -69,7 +69,7 @@ def _classes(report: Report) -> list[str]:
     lines = aligned(rows)
     if len(order) > _MOST_CLASSES:
         rest = [report.names[label] for label in order[_MOST_CLASSES:]]
-        lines.insert(-1, f"and {len(rest)} more: {shortened(rest)}")
+        lines.insert(-1, f"and {len(rest)} more: {truncate_list(rest)}")
     return lines
 
 
@@ -105,10 +105,10 @@ def _steps(report: Report) -> list[str]:
         return []
     rows = [[f"size ({report.compared})", "ceiling", "one pixel off", "collisions", "below a cell"]]
     for step in report.steps:
-        mark = "*" if step.canvas_size == report.canvas_size else " "
+        mark = "*" if step.input_size == report.input_size else " "
         rows.append(
             [
-                mark + advice.size_name(step.canvas_size),
+                mark + advice.size_name(step.input_size),
                 f"{step.exact:.3f}",
                 f"{step.off_by_one:.3f}",
                 f"{step.lost:,}",

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.analysis.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
-from centernet.data.dataset import CocoDetection
+from centernet.data.dataset import DetectionDataset
 from centernet.data.preprocess import InputView
 from centernet.decode import boxes_at
 from centernet.inference.detector import Detector
 from centernet.inference.heatmaps import peak_cells
 from centernet.inference.tta import clip_to_image, to_image
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.targets import encode_targets, target_radius
 
 # Fainter local maxima are no peaks, and of more than so many times top_k the faintest are left out.
@@ -108,7 +108,7 @@ class Maps:
     matrix: geometry.Matrix
 
 
-def examples(dataset: CocoDetection) -> Iterator[Example]:
+def examples(dataset: DetectionDataset) -> Iterator[Example]:
     """The images of a dataset with their annotations."""
     for index, path in enumerate(dataset.paths):
         yield Example(path, path.name, *dataset.annotation(index), dataset.image_ids[index])
@@ -152,7 +152,7 @@ def look(detector: Detector, example: Example, *, iou: float = 0.5) -> tuple[Fin
 
 
 def _peaks(
-    network: Network, outputs: Mapping[str, Tensor], logits: NDArray, most: int
+    network: DetectionModel, outputs: Mapping[str, Tensor], logits: NDArray, most: int
 ) -> dict[str, Tensor]:
     """The peaks like decoded detections, boxes in input pixels, with their ``cells`` (x, y)."""
     label, row, column, scores = (values[:most] for values in peak_cells(logits, FLOOR))
@@ -170,8 +170,8 @@ def _as_peaks(found: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int
     """Detections of a network without heatmaps, as if their centres were peaks."""
     seen = found["scores"] >= FLOOR
     boxes, labels, scores = (found[name][seen] for name in ("boxes", "labels", "scores"))
-    on_canvas = geometry.transform_boxes(boxes, matrix)
-    cells = np.floor((on_canvas[:, :2] + on_canvas[:, 2:]) / (2 * stride)).astype(np.int64)
+    on_input = geometry.transform_boxes(boxes, matrix)
+    cells = np.floor((on_input[:, :2] + on_input[:, 2:]) / (2 * stride)).astype(np.int64)
     return Peaks(boxes, labels, cells, scores)
 
 
@@ -180,7 +180,7 @@ def _objects(
 ) -> tuple[Objects, NDArray]:
     """The objects on the canvas, and the heatmap that a perfect network would give."""
     boxes = geometry.transform_boxes(example.boxes, view.matrix)
-    boxes, seen = geometry.cut_to_canvas(boxes, view.pixels.shape[:2])
+    boxes, seen = geometry.clip_boxes(boxes, view.pixels.shape[:2])
     labels = example.labels[seen]
     targets = encode_targets(
         [{"boxes": torch.from_numpy(boxes[seen]), "labels": torch.from_numpy(labels)}],

@@ -14,9 +14,9 @@ from centernet.analysis.encode import map_uri, picture_uri, script_json
 from centernet.analysis.inspector.look import FLOOR, Findings, Maps
 from centernet.analysis.inspector.reasons import Verdict
 from centernet.errors import InputError
-from centernet.files import whole
+from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, class_color
-from centernet.inference.thresholds import BEST, by_label
+from centernet.inference.thresholds import BEST, per_class_thresholds
 
 _FOLDER = Path(__file__).parent
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60
@@ -61,7 +61,7 @@ class Page:
             limit: most images; None for all.
         """
         self.class_names, self.threshold, self.best = tuple(class_names), threshold, best
-        self.thresholds = by_label(threshold, best, self.class_names)
+        self.thresholds = per_class_thresholds(threshold, best, self.class_names)
         self.title, self.iou, self.seen = title, iou, 0
         self._limit = limit
         self._images: list[_Kept] = []
@@ -106,7 +106,7 @@ class Page:
         Raises:
             InputError: it cannot be written.
         """
-        with whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        with atomic_write(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             self._write(file)
 
     def _write(self, file: TextIO) -> None:
@@ -126,7 +126,8 @@ class Page:
             ],
             "heat_colors": HEAT_COLORS.tolist(),
             "threshold": BEST if self.threshold == BEST else _round(self.threshold),
-            "best": best and [_round(t) for t in by_label(BEST, best, self.class_names)],
+            "best": best
+            and [_round(t) for t in per_class_thresholds(BEST, best, self.class_names)],
             "iou": self.iou,
             "floor": FLOOR,
             "seen": self.seen,

@@ -15,11 +15,11 @@ from centernet.analysis.inspector import Page, look
 from centernet.analysis.inspector.look import Findings, examples
 from centernet.analysis.report.page import Report, render
 from centernet.analysis.report.scores import best_thresholds
-from centernet.data.dataset import CocoDetection
+from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError, require_at_least
 from centernet.evaluation.coco import Evaluation, evaluate
-from centernet.evaluation.results import Collected
-from centernet.files import whole
+from centernet.evaluation.results import CocoResults
+from centernet.files import atomic_write
 from centernet.inference.detector import Detector
 from centernet.inference.thresholds import BEST
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint, save_file
@@ -34,7 +34,7 @@ PAGE, INSPECTOR = "report.html", "inspect.html"
 def write_report(
     run: str | Path,
     *,
-    dataset: CocoDetection | None = None,
+    dataset: DetectionDataset | None = None,
     root: str | Path | None = None,
     limit: int = 100,
     device: str | torch.device = "auto",
@@ -79,16 +79,16 @@ def write_report(
         inspector.save(run / INSPECTOR)
     report = Report(run, names, dataset.category_ids, findings, evaluation, best, inspector)
     path = run / PAGE
-    with whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(render(report), encoding="utf-8")
     return path
 
 
 def _look_at_all(
-    detector: Detector, dataset: CocoDetection, inspector: Page, progress: bool
+    detector: Detector, dataset: DetectionDataset, inspector: Page, progress: bool
 ) -> tuple[list[Findings], Evaluation]:
     """Every image once; of the pictures only those that the page keeps stay in memory."""
-    findings, collected = [], Collected()
+    findings, collected = [], CocoResults()
     for example in tqdm(examples(dataset), total=len(dataset), unit="image", disable=not progress):
         found, maps = look(detector, example)
         findings.append(found)

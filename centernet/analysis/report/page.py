@@ -18,7 +18,7 @@ from centernet.analysis.report.mistakes import Mistake, picture, worst_alarms, w
 from centernet.analysis.report.scores import Best, confusion
 from centernet.evaluation.coco import Evaluation
 from centernet.inference.drawing import class_color
-from centernet.inference.thresholds import BEST, by_label
+from centernet.inference.thresholds import BEST, per_class_thresholds
 
 _FOLDER = Path(__file__).parent
 
@@ -49,7 +49,7 @@ class Report:
     def thresholds(self) -> NDArray:
         """(C,) by label."""
         best = [one and one.threshold for one in self.best]
-        return by_label(BEST, best, self.class_names)
+        return per_class_thresholds(BEST, best, self.class_names)
 
 
 def render(report: Report) -> str:

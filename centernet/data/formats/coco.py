@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from centernet.data.annotations import MAX_JSON, Split, load_json
-from centernet.data.entries import entry_fault
+from centernet.data.annotations import MAX_JSON, DatasetSplit, load_json
+from centernet.data.entries import entry_error
 from centernet.data.formats.splits import USUAL, split_name
 from centernet.errors import InputError
 from centernet.files import read_bytes
@@ -31,26 +31,26 @@ def find(root: Path) -> list[Path]:
     return []
 
 
-def read(source: Path) -> list[Split]:
+def read(source: Path) -> list[DatasetSplit]:
     """Read a file, or those that :func:`find` finds in a folder.
 
     Raises:
         InputError: a file is not COCO.
     """
     files = find(source)
-    splits: dict[str, Split] = {}
+    splits: dict[str, DatasetSplit] = {}
     for path in files:
         split = read_file(path, root=None if source.is_file() else source)
         if split.name in splits:
             # Two files of one split, as instances_train.json and more_train.json.
             parts = path.relative_to(source).with_suffix("").parts
             name = path.stem if path.stem not in splits else "_".join(parts)
-            split = Split(name, split.images, split.coco, path, split.notes)
+            split = DatasetSplit(name, split.images, split.coco, path, split.notes)
         splits[split.name] = split
     return _without_placeholders(list(splits.values()))
 
 
-def read_file(path: Path, *, images: Path | None = None, root: Path | None = None) -> Split:
+def read_file(path: Path, *, images: Path | None = None, root: Path | None = None) -> DatasetSplit:
     """Read one COCO file.
 
     Args:
@@ -76,7 +76,7 @@ def read_file(path: Path, *, images: Path | None = None, root: Path | None = Non
     if images is None:
         base = _rebase(path, root, content["images"], notes)
         images = base or _image_folder(path, folder, name, content["images"], notes)
-    return Split(name or "train", images, content, path, notes)
+    return DatasetSplit(name or "train", images, content, path, notes)
 
 
 def _rebase(path: Path, root: Path, images: Sequence[Any], notes: list[str]) -> Path | None:
@@ -130,7 +130,7 @@ def _image_folder(
     path: Path, folder: Path, name: str, images: Sequence[Any], notes: list[str]
 ) -> Path:
     """The folder in which most of the first images are."""
-    names = [i["file_name"] for i in images if not entry_fault("images", i)]
+    names = [i["file_name"] for i in images if not entry_error("images", i)]
     stem = path.stem.removeprefix("instances_")
     parts = [stem, name, *(["valid"] if name == "val" else [])]
     candidates = [
@@ -150,11 +150,11 @@ def _image_folder(
     return best
 
 
-def _without_placeholders(splits: list[Split]) -> list[Split]:
+def _without_placeholders(splits: list[DatasetSplit]) -> list[DatasetSplit]:
     """Leave out the group that Roboflow writes as if it were a class, the parent of all others."""
     for split in splits:
         categories, annotations = split.coco["categories"], split.coco["annotations"]
-        if any(entry_fault("categories", category) for category in categories):
+        if any(entry_error("categories", category) for category in categories):
             continue
         children = Counter(p for c in categories if isinstance(p := c.get("supercategory"), str))
         for group in categories:
@@ -162,7 +162,7 @@ def _without_placeholders(splits: list[Split]) -> list[Split]:
             others = len(categories) - 1
             if not others or children[group["name"]] - own < others:
                 continue
-            valid = (a for a in annotations if not entry_fault("annotations", a))
+            valid = (a for a in annotations if not entry_error("annotations", a))
             if not any(a["category_id"] == group["id"] for a in valid):
                 split.coco["categories"] = [c for c in categories if c is not group]
                 split.notes.append(

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from centernet.data.annotations import Split, is_ignore_region, shortened
+from centernet.data.annotations import DatasetSplit, is_ignore_region, truncate_list
 from centernet.data.formats.detect import read_dataset
 from centernet.data.formats.image_files import IMAGES, check_images, place_images
-from centernet.data.formats.prepare import tidy
+from centernet.data.formats.prepare import clean
 from centernet.data.formats.split_validation import split_validation
 from centernet.data.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
 from centernet.errors import InputError
@@ -34,13 +34,13 @@ class Conversion:
 
     output: Path
     format: str
-    splits: list[Split]
+    splits: list[DatasetSplit]
     messages: list[str]
 
     def __str__(self) -> str:
         """The counts, as a table."""
         names = class_names(self.splits)
-        lines = [f"{self.output} ({self.format}), {len(names)} classes: {shortened(names, 10)}"]
+        lines = [f"{self.output} ({self.format}), {len(names)} classes: {truncate_list(names, 10)}"]
         for split in self.splits:
             regions = sum(map(is_ignore_region, split.coco["annotations"]))
             boxes = len(split.coco["annotations"]) - regions
@@ -52,7 +52,7 @@ class Conversion:
 
 
 def convert(
-    source: str | Path | Sequence[Split],
+    source: str | Path | Sequence[DatasetSplit],
     output: str | Path,
     *,
     format: str = "coco",
@@ -105,7 +105,7 @@ def convert(
         splits = list(read_dataset(source, only=only, rename=rename).values())
     else:
         splits = list(source)
-    tidied = [tidy(split) for split in splits]
+    tidied = [clean(split) for split in splits]
     splits = [split for split, _ in tidied]
     messages = [note for split in splits for note in split.notes]
     messages += [f"{split.name}: {line}" for split, lines in tidied for line in lines]
@@ -123,7 +123,7 @@ def convert(
 
 
 def _write(
-    splits: Sequence[Split],
+    splits: Sequence[DatasetSplit],
     output: Path,
     format: str,
     images: str,
@@ -153,12 +153,12 @@ def _write(
     return messages
 
 
-def _folders(splits: Sequence[Split]) -> str:
+def _folders(splits: Sequence[DatasetSplit]) -> str:
     return ", ".join(dict.fromkeys(str(split.images) for split in splits))
 
 
 def _pairs(
-    splits: Sequence[Split], renamed: Sequence[Split], folder: Path, place: str
+    splits: Sequence[DatasetSplit], renamed: Sequence[DatasetSplit], folder: Path, place: str
 ) -> list[tuple[Path, Path]]:
     """Every image file, and where it goes."""
     return [
@@ -169,8 +169,8 @@ def _pairs(
 
 
 def _with_file_names(
-    splits: Sequence[Split], *, flat: bool, without: Sequence[str] = ()
-) -> list[Split]:
+    splits: Sequence[DatasetSplit], *, flat: bool, without: Sequence[str] = ()
+) -> list[DatasetSplit]:
     """The splits with names of images that are safe, and unique without their suffix.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from centernet.data.annotations import Split, entries, shortened
+from centernet.data.annotations import DatasetSplit, entries, truncate_list
 from centernet.data.formats import coco, voc, yolo
 from centernet.data.formats.splits import USUAL
 from centernet.errors import InputError
@@ -13,7 +13,7 @@ from centernet.errors import InputError
 FORMATS = {"coco": coco, "voc": voc, "yolo": yolo}
 
 
-def recognise(source: str | Path) -> list[str]:
+def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that a file or folder is in, the one to read first; empty for none."""
     source = Path(source)
     return [name for name, kind in FORMATS.items() if kind.find(source)]
@@ -24,7 +24,7 @@ def read_dataset(
     *,
     only: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
-) -> dict[str, Split]:
+) -> dict[str, DatasetSplit]:
     """Read a dataset of any known format; which one it is, is seen by looking.
 
     Args:
@@ -52,8 +52,8 @@ def read_dataset(
 
 def _read(
     source: Path, only: Sequence[str] | None, rename: Mapping[str, str] | None
-) -> dict[str, Split]:
-    formats = recognise(source)
+) -> dict[str, DatasetSplit]:
+    formats = detect_format(source)
     if not formats:
         raise InputError(
             f"{source} is no dataset that is known: it should hold COCO JSON files, Pascal VOC XML "
@@ -67,16 +67,16 @@ def _read(
     return {split.name: split for split in sorted(splits, key=_order)}
 
 
-def _order(split: Split) -> tuple[int, str]:
+def _order(split: DatasetSplit) -> tuple[int, str]:
     return (USUAL.index(split.name) if split.name in USUAL else len(USUAL), split.name)
 
 
 def choose_classes(
-    splits: Sequence[Split],
+    splits: Sequence[DatasetSplit],
     *,
     only: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
-) -> list[Split]:
+) -> list[DatasetSplit]:
     """The splits with some of the classes, under other names; see :func:`read_dataset`.
 
     Raises:
@@ -91,11 +91,13 @@ def choose_classes(
     names = list(dict.fromkeys(str(category["name"]) for category in categories))
     for name in [*rename, *(only or [])]:
         if name not in names and (name in rename or name not in rename.values()):
-            raise InputError(f"there is no class {name!r} among {shortened(names, 20)}")
+            raise InputError(f"there is no class {name!r} among {truncate_list(names, 20)}")
     return [_chosen(split, only, rename) for split in splits]
 
 
-def _chosen(split: Split, only: Sequence[str] | None, rename: Mapping[str, str]) -> Split:
+def _chosen(
+    split: DatasetSplit, only: Sequence[str] | None, rename: Mapping[str, str]
+) -> DatasetSplit:
     id_of_name: dict[str, Any] = {}
     new_id, categories = {}, []
     for category in split.coco["categories"]:
@@ -121,4 +123,4 @@ def _chosen(split: Split, only: Sequence[str] | None, rename: Mapping[str, str])
     if left_out:
         notes.append(f"{split.source}: left out {left_out} boxes of other classes")
     content = split.coco | {"categories": categories, "annotations": annotations}
-    return Split(split.name, split.images, content, split.source, notes)
+    return DatasetSplit(split.name, split.images, content, split.source, notes)

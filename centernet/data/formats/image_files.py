@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.images import for_each_image, image_size
 from centernet.errors import InputError
 from centernet.files import open_regular
@@ -15,7 +15,9 @@ from centernet.files import open_regular
 IMAGES = ("copy", "link", "none")
 
 
-def check_images(splits: Sequence[Split], source: Path | None, *, follow_links: bool) -> None:
+def check_images(
+    splits: Sequence[DatasetSplit], source: Path | None, *, follow_links: bool
+) -> None:
     """Refuse files that are missing, that are not images, or that links lead to from elsewhere.
 
     Args:

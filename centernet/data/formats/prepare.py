@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from centernet.data.annotations import (
-    Split,
+    DatasetSplit,
     annotation_area,
     annotation_box,
     annotation_region,
-    box_fault,
+    box_error,
     check_coco,
     image_sides,
 )
@@ -20,7 +20,7 @@ from centernet.data.entries import FLAGS, as_flag
 from centernet.data.images import image_size
 
 
-def tidy(split: Split) -> tuple[Split, list[str]]:
+def clean(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
     """The split without boxes that nothing can learn from, every image with its size.
 
     Returns:
@@ -39,7 +39,7 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
         image = image_of[annotation["image_id"]]
         box = annotation_box(split.source, annotation)
         annotation_region(split.source, annotation)
-        fault = box_fault(box, image_sides(image))
+        fault = box_error(box, image_sides(image))
         if fault:
             shown = ", ".join(f"{value:g}" for value in box)
             left_out.append(
@@ -54,17 +54,17 @@ def tidy(split: Split) -> tuple[Split, list[str]]:
     if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
         kept = [annotation | {"id": number} for number, annotation in enumerate(kept, 1)]
     content = split.coco | {"images": images, "annotations": kept}
-    return Split(split.name, split.images, content, split.source, split.notes), left_out
+    return DatasetSplit(split.name, split.images, content, split.source, split.notes), left_out
 
 
-def _size(split: Split, image: dict[str, Any]) -> dict[str, int]:
+def _size(split: DatasetSplit, image: dict[str, Any]) -> dict[str, int]:
     if all(np.isfinite(image_sides(image))):
         return {}
     height, width = image_size(split.images / image["file_name"])
     return {"width": width, "height": height}
 
 
-def join(name: str, splits: Sequence[Split]) -> Split:
+def join(name: str, splits: Sequence[DatasetSplit]) -> DatasetSplit:
     """One split of several, ids anew; classes of the same name are the same."""
     root = Path(os.path.commonpath([split.images for split in splits]))
     names = list(dict.fromkeys(str(c["name"]) for s in splits for c in s.coco["categories"]))
@@ -88,4 +88,4 @@ def join(name: str, splits: Sequence[Split]) -> Split:
     categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     notes = [note for split in splits for note in split.notes]
-    return Split(name, root, content, splits[0].source, notes)
+    return DatasetSplit(name, root, content, splits[0].source, notes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.images import for_each_image, read_image
 from centernet.data.similar_images import (
     Fingerprint,
@@ -19,8 +19,8 @@ from centernet.errors import InputError
 
 
 def split_validation(
-    splits: Sequence[Split], fraction: float, *, group_by: str | None = None
-) -> tuple[list[Split], list[str]]:
+    splits: Sequence[DatasetSplit], fraction: float, *, group_by: str | None = None
+) -> tuple[list[DatasetSplit], list[str]]:
     """Make a validation split of part of the training images, always of the same ones.
 
     Images of one group go to the same split. Two images are in one group if their pictures are
@@ -81,7 +81,7 @@ def split_validation(
     return [*parts, *others], [message, *filter(None, [kept_together, warning])]
 
 
-def _training_split(splits: Sequence[Split], fraction: float) -> Split:
+def _training_split(splits: Sequence[DatasetSplit], fraction: float) -> DatasetSplit:
     named = {split.name: split for split in splits}
     if not 0 < fraction < 1:
         raise InputError(f"the fraction for validation must lie between 0 and 1, got {fraction}")
@@ -170,11 +170,11 @@ def _kept_together(groups: Groups, relations: Mapping[str, Groups]) -> str:
     return f"{len(several)} groups of {images} images in total kept together ({reasons})"
 
 
-def _part(split: Split, name: str, held_out: set[Any], inside: bool) -> Split:
+def _part(split: DatasetSplit, name: str, held_out: set[Any], inside: bool) -> DatasetSplit:
     content = split.coco | {
         "images": [i for i in split.coco["images"] if (i["id"] in held_out) == inside],
         "annotations": [
             a for a in split.coco["annotations"] if (a["image_id"] in held_out) == inside
         ],
     }
-    return Split(name, split.images, content, split.source, [] if inside else split.notes)
+    return DatasetSplit(name, split.images, content, split.source, [] if inside else split.notes)

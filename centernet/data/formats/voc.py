@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from tqdm import tqdm
 
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import image_sides
 from centernet.data.formats.prepare import join
 from centernet.data.formats.splits import (
@@ -51,7 +51,7 @@ def find(source: Path) -> list[Path]:
 
 def read(
     source: Path, *, lists: Sequence[str] | None = None, names: Sequence[str] | None = None
-) -> list[Split]:
+) -> list[DatasetSplit]:
     """Read a VOC folder; objects that are ``difficult`` become ignore regions.
 
     Args:
@@ -78,7 +78,7 @@ def read(
         part.read()
     found = {o["name"] for part in parts for o in part.objects}
     names = [*(names or ()), *sorted(found.difference(names or ()))]
-    splits: dict[str, list[Split]] = {}
+    splits: dict[str, list[DatasetSplit]] = {}
     for part in parts:
         splits.setdefault(part.name, []).append(part.split(names))
     return [own[0] if len(own) == 1 else join(name, own) for name, own in splits.items()]
@@ -251,7 +251,7 @@ class _Part:
                 "iscrowd": 0,
             } | ({"ignore": 1} if _number(_text(entry, "difficult")) else {})
 
-    def split(self, names: Iterable[str]) -> Split:
+    def split(self, names: Iterable[str]) -> DatasetSplit:
         """The split with ids for the classes ``names``."""
         category = {name: number for number, name in enumerate(names, 1)}
         annotations = [
@@ -266,7 +266,7 @@ class _Part:
         }
         lists = self.root / _LISTS / f"{self.name}.txt"
         source = lists if lists.is_file() else _xml_folder(self.root)
-        return Split(self.name, self.folder, content, source, self.notes)
+        return DatasetSplit(self.name, self.folder, content, source, self.notes)
 
 
 def _text(element: ElementTree.Element, path: str) -> str | None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from centernet.data.annotations import Split, is_ignore_region
+from centernet.data.annotations import DatasetSplit, is_ignore_region
 from centernet.errors import InputError
 
 # Pixels that do not count as a change; what a format's digits lose is less.
@@ -17,7 +17,7 @@ _HAIR = 0.01
 IMAGE_FOLDERS = {"coco": "{}", "yolo": "images/{}", "voc": "JPEGImages"}
 
 
-def write_coco(splits: Sequence[Split], folder: Path) -> list[str]:
+def write_coco(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     """Write ``annotations/instances_SPLIT.json``; nothing is lost."""
     (folder / "annotations").mkdir()
     for split in splits:
@@ -31,7 +31,7 @@ def write_coco(splits: Sequence[Split], folder: Path) -> list[str]:
     return []
 
 
-def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
+def write_yolo(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     """Write ``data.yaml`` and a label file for every image.
 
     Returns:
@@ -67,7 +67,7 @@ def write_yolo(splits: Sequence[Split], folder: Path) -> list[str]:
     ]
 
 
-def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
+def write_voc(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     """Write an XML file for every image, and a list of the images for every split.
 
     Returns:
@@ -102,14 +102,14 @@ def write_voc(splits: Sequence[Split], folder: Path) -> list[str]:
     ]
 
 
-WRITERS: dict[str, Callable[[Sequence[Split], Path], list[str]]] = {
+WRITERS: dict[str, Callable[[Sequence[DatasetSplit], Path], list[str]]] = {
     "coco": write_coco,
     "yolo": write_yolo,
     "voc": write_voc,
 }
 
 
-def class_names(splits: Sequence[Split]) -> list[str]:
+def class_names(splits: Sequence[DatasetSplit]) -> list[str]:
     """The classes of all splits, each split's by ascending id."""
     return list(
         dict.fromkeys(
@@ -120,7 +120,7 @@ def class_names(splits: Sequence[Split]) -> list[str]:
     )
 
 
-def _by_image(split: Split) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _by_image(split: DatasetSplit) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     of_image: dict[Any, list[dict[str, Any]]] = {i["id"]: [] for i in split.coco["images"]}
     for annotation in split.coco["annotations"]:
         of_image[annotation["image_id"]].append(annotation)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from centernet.data.annotations import Split
+from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import is_integer, short
 from centernet.data.formats.safe_yaml import load_yaml
 from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
@@ -39,7 +39,7 @@ def find(source: Path) -> list[Path]:
     return [source] if has_labels else []
 
 
-def read(source: Path) -> list[Split]:
+def read(source: Path) -> list[DatasetSplit]:
     """Read a YOLO dataset; an image without a label file, or with an empty one, has no objects.
 
     Raises:
@@ -181,7 +181,7 @@ def _listed_names(root: Path) -> dict[int, str] | None:
     return {number: name or str(number) for number, name in enumerate(names)}
 
 
-def _number_classes(splits: Sequence[Split], path: Path) -> None:
+def _number_classes(splits: Sequence[DatasetSplit], path: Path) -> None:
     """Where nothing names the classes, their numbers do."""
     used = {a["category_id"] for split in splits for a in split.coco["annotations"]}
     names = [{"id": i, "name": str(i - 1)} for i in range(1, max(used, default=0) + 1)]
@@ -206,7 +206,7 @@ class _Reader:
         self.name, self.names, self.keypoints, self.notes = name, names, keypoints, notes
         self.polygons = 0
 
-    def read(self, files: tuple[Path, list[Path]], source: Path) -> Split:
+    def read(self, files: tuple[Path, list[Path]], source: Path) -> DatasetSplit:
         folder, paths = files
         images, annotations, without = [], [], []
         for path in tqdm(paths, f"reading {self.name}", delay=1, disable=None, leave=False):
@@ -234,7 +234,7 @@ class _Reader:
             self.notes.append(f"{folder}: {self.polygons} polygons stand as their boxes")
         categories = [{"id": i + 1, "name": name} for i, name in (self.names or {}).items()]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        return Split(self.name, folder, content, source, self.notes)
+        return DatasetSplit(self.name, folder, content, source, self.notes)
 
     def _labels(self, path: Path, width: int, height: int) -> Iterator[dict[str, Any]]:
         try:

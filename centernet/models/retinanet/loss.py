@@ -12,7 +12,7 @@ from centernet.losses.detection import DetectionLoss, averaged_counts
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss
 from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.heatmap import HEATMAP_LOSSES, make_heatmap_loss
-from centernet.losses.inputs import in_full
+from centernet.losses.inputs import to_float
 from centernet.models.retinanet.anchors import AnchorTargets
 
 
@@ -95,7 +95,7 @@ class RetinaNetLoss(DetectionLoss):
         (positives,) = averaged_counts(
             torch.tensor(len(targets.anchor_index), device=logits.device)
         )
-        boxes = in_full(outputs["boxes"][targets.batch_index, targets.anchor_index])
+        boxes = to_float(outputs["boxes"][targets.batch_index, targets.anchor_index])
         return self.with_sum(
             {
                 "classification": self.classification_loss(

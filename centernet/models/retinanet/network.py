@@ -11,7 +11,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from centernet.decode import DEFAULT_TOP_K
 from centernet.errors import InputError
 from centernet.models.backbones import HOURGLASS, channels_by_stride, make_backbone
-from centernet.models.base import Network
+from centernet.models.base import DetectionModel
 from centernet.models.retinanet.anchors import (
     AnchorTargets,
     anchor_generator,
@@ -24,7 +24,7 @@ _STRIDES = (8, 16, 32, 64, 128)
 _CHANNELS = 256
 
 
-class RetinaNet(Network):
+class RetinaNet(DetectionModel):
     """From an image to what each of many anchors shows: of which class it is, and its true box.
 
     "Focal Loss for Dense Object Detection" (Lin et al., 2017): a feature pyramid P3 to P7, nine
@@ -133,6 +133,6 @@ class RetinaNet(Network):
         anchors = outputs["anchors"].split(outputs["level_sizes"].tolist())
         return decode_anchors(outputs["classification"], outputs["boxes"], anchors, top_k=top_k)
 
-    def class_tensors(self) -> list[str]:
+    def classifier_parameter_names(self) -> list[str]:
         """The last layer of the class subnet."""
         return [f"head.classification_head.cls_logits.{name}" for name in ("weight", "bias")]
