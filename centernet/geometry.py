@@ -82,6 +82,11 @@ def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
     return corners.reshape(-1, 4).astype(np.float32)
 
 
+def xywh_to_xyxy(boxes: NDArray) -> NDArray:
+    """Boxes (n, 4) as COCO stores them, left, top, width, height, as corners."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
 def clip_boxes(
     boxes: NDArray[np.float32], input_size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

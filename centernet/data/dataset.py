@@ -98,8 +98,7 @@ class DetectionDataset(Dataset):
         for image_id in self.image_ids:
             objects = [a for a in of_image[image_id] if not a["iscrowd"]]
             box = np.array([a["bbox"] for a in objects], np.float32).reshape(-1, 4)
-            box[:, 2:] += box[:, :2]
-            self._boxes.append(box)
+            self._boxes.append(geometry.xywh_to_xyxy(box))
             self._labels.append(np.array([label[a["category_id"]] for a in objects], np.int64))
             self._regions.append(
                 [(label[a["category_id"]], a) for a in of_image[image_id] if a["iscrowd"]]

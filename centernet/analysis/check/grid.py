@@ -69,8 +69,7 @@ def assign_cells(
     image = content.image[objects]
     objects = objects[np.isfinite(matrices[image, 0, 0])]
     image, label = content.image[objects], content.label[objects]
-    boxes = content.boxes[objects].astype(np.float32)
-    boxes[:, 2:] += boxes[:, :2]
+    boxes = geometry.xywh_to_xyxy(content.boxes[objects].astype(np.float32))
     scale, shift = matrices[image][:, [0, 1], [0, 1]], matrices[image][:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
     boxes, seen = geometry.clip_boxes(boxes.astype(np.float32), input_size)

@@ -195,6 +195,6 @@ def _objects(
 def _regions(example: Example) -> Regions:
     """By their boxes, as COCO's evaluation of boxes takes them."""
     boxes = np.array([region["bbox"] for _, region in example.regions], np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
+    boxes = geometry.xywh_to_xyxy(boxes)
     labels = [-1 if label is None else label for label, _ in example.regions]
     return Regions(boxes, np.array(labels, np.int64))
