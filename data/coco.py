@@ -1,40 +1,41 @@
-"""Fetch COCO 2017, unpack it, and leave it as training expects it.
+"""Download COCO 2017 and unpack it into the layout that training expects.
 
-    python data/coco.py                        # some 20 GB to fetch, as much again to unpack
+    python data/coco.py                        # downloads about 20 GB, unpacks as much again
 
-An interrupted download goes on where it stopped. Without a network: fetch train2017.zip,
-val2017.zip and annotations_trainval2017.zip elsewhere, put them in data/downloads, and run this.
+An interrupted download resumes. Without internet connection: download train2017.zip, val2017.zip
+and annotations_trainval2017.zip by other means, put them in data/downloads, and run this.
 """
 
 from pathlib import Path
 
 from centernet.cli import run_script
-from centernet.data.downloads import Archive, fetch_all, unpacked
+from centernet.data.archives import unpacked
+from centernet.data.downloads import Download, fetch
 
 SITE = "http://images.cocodataset.org"
 ARCHIVES = (
-    Archive(
-        f"{SITE}/annotations/annotations_trainval2017.zip", md5="f4bbac642086de4f52a3fdda2de5fa2c"
+    Download(
+        f"{SITE}/annotations/annotations_trainval2017.zip",
+        "annotations_trainval2017.zip",
+        md5="f4bbac642086de4f52a3fdda2de5fa2c",
     ),
-    Archive(f"{SITE}/zips/val2017.zip", md5="442b8da7639aecaf257c1dceb8ba8c80"),
-    Archive(f"{SITE}/zips/train2017.zip", md5="cced6f7f71b7629ddf16f17bbcfab6b2"),
+    Download(f"{SITE}/zips/val2017.zip", "val2017.zip", md5="442b8da7639aecaf257c1dceb8ba8c80"),
+    Download(f"{SITE}/zips/train2017.zip", "train2017.zip", md5="cced6f7f71b7629ddf16f17bbcfab6b2"),
 )
 
 
 def prepare(downloads: Path, output: Path) -> str:
-    """Leave train2017, val2017 and annotations/instances_*.json in ``output``."""
-    archives = fetch_all(ARCHIVES, downloads)
-    with unpacked(archives, output, wanted=_wanted) as folder:
+    """Write train2017, val2017 and annotations/instances_*.json to ``output``."""
+    archives = fetch(ARCHIVES, downloads)
+    with unpacked(archives, output, wanted=_is_wanted) as folder:
         if output.exists():
             output.rmdir()
         folder.rename(output)
     counts = {part: len(list((output / part).iterdir())) for part in ("train2017", "val2017")}
-    return (
-        f"{output}: {counts['train2017']} images for training, {counts['val2017']} for validation"
-    )
+    return f"{output}: {counts['train2017']} training images, {counts['val2017']} validation images"
 
 
-def _wanted(name: str) -> bool:
+def _is_wanted(name: str) -> bool:
     return not name.startswith("annotations/") or "instances_" in name
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from fakes import released_weights
 
-from centernet.data.formats import convert
+from centernet.data.formats import convert_dataset
 from centernet.data.shapes import make_shapes
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def workplace(tmp_path_factory):
     for name in ("train.py", "demo.py", "configs"):
         (folder / name).symlink_to(ROOT / name)
     make_shapes(folder / "shapes", train=4, val=2, size=64)
-    convert(folder / "shapes", folder / "my_voc", format="voc")
+    convert_dataset(folder / "shapes", folder / "my_voc", format="voc")
     mine = folder / "data" / "mine"
     (mine / "images").mkdir(parents=True)
     for part in ("train", "val"):

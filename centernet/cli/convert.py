@@ -19,14 +19,20 @@ conversion is needed: fit --data.root takes SOURCE as it is.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
+    from centernet.data.formats.detect import FORMATS
     from centernet.data.formats.image_files import IMAGES
-    from centernet.data.formats.writers import WRITERS
 
     add = parser.add_argument
     add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or a COCO JSON file")
     add("output", metavar="OUT", type=Path, help="folder to write; new or empty")
-    add("--format", choices=WRITERS, default="coco", help="of OUT (%(default)s)")
-    add("--only", nargs="+", metavar="CLASS", help="classes to keep; images without them stay")
+    add("--format", choices=FORMATS, default="coco", help="of OUT (%(default)s)")
+    add(
+        "--only",
+        dest="classes",
+        nargs="+",
+        metavar="CLASS",
+        help="classes to keep; images without them stay",
+    )
     add(
         "--rename",
         nargs="+",
@@ -45,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--follow-links",
         action="store_true",
-        help="also take images that are links to files outside of SOURCE",
+        help="also take images outside of SOURCE, such as those that links lead to",
     )
     add(
         "--val-fraction",

@@ -4,14 +4,14 @@ import argparse
 import shlex
 
 from centernet.cli.console import print_text
-from centernet.data.formats.convert import REPORT, Conversion, convert
+from centernet.data.formats.convert import REPORT, Conversion, convert_dataset
 
 _SHOWN = 20  # messages that are printed; all are in the report
 
 
 def run(options: argparse.Namespace) -> None:
     """Convert as the options say; print what was written, what was lost, and what to do next."""
-    conversion = convert(**vars(options) | {"rename": dict(options.rename)})
+    conversion = convert_dataset(**vars(options) | {"rename": dict(options.rename)})
     print_text(str(conversion))
     for message in conversion.messages[:_SHOWN]:
         print_text(f"  {message}")

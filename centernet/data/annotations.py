@@ -1,8 +1,7 @@
-"""COCO annotation files: read, checked, and made regular, so that all else can trust them."""
+"""COCO annotations: read, validate and normalize them."""
 
 import json
 import logging
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,36 +9,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from centernet.data.boxes import annotation_box, annotation_region, name_annotation
 from centernet.data.entries import (
     annotation_area,
-    as_number,
     box_error,
     entry_error,
     image_sides,
-    is_ignore_region,
     short,
 )
-from centernet.data.regions import Box, Region, parse_segmentation
 from centernet.errors import InputError
 from centernet.files import read_text
 
 log = logging.getLogger(__name__)
 
-MAX_JSON = 2**31  # bytes; the values take ten times as many in memory
+MAX_JSON = 2**31  # bytes; parsed, they take ten times as much memory
 _PARTS = ("images", "categories", "annotations")
 
 
 @dataclass(frozen=True)
 class DatasetSplit:
-    """One part of a dataset in COCO's terms, whatever format it came in; not yet made regular.
+    """One split of a dataset of any format, as COCO content that is not validated yet.
 
     Attributes:
-        name: ``"train"``, ``"val"``, ``"test"``, ... as the source calls it ("valid" is "val").
+        name: ``"train"``, ``"val"``, ``"test"`` or another name of the source ("valid" is "val").
         images: folder that every ``file_name`` is relative to.
-        coco: ``images``, ``annotations`` and ``categories`` as of a COCO file. What is broken in
-            the source is still in it, as far as COCO can hold it.
-        source: the file or folder that it was read from.
-        notes: what the reader had to change, skip or guess, one line each, with the file.
+        coco: ``images``, ``annotations`` and ``categories`` of a COCO file. Errors of the source
+            are kept as far as COCO can represent them.
+        source: the file or folder that the split was read from.
+        notes: what the reader changed, skipped or guessed, one line each, with the file.
     """
 
     name: str
@@ -53,41 +50,46 @@ class DatasetSplit:
 
 
 def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any]]]:
-    """Read an annotation file in COCO's format, or what was read from another one.
+    """Read, validate and normalize COCO annotations.
 
-    Boxes that nothing can learn from (NaN, zero-size, outside their image) are dropped, and counted
-    in one log line. Afterwards every annotation has ``id`` (from 1), ``bbox`` (xywh floats),
-    ``area``, and ``iscrowd``, which is 1 also for annotations marked ``"ignore": 1``: both are
-    regions, neither object nor background.
+    Unusable boxes (NaN, zero size, outside the image) are dropped, and one log line counts them. A
+    placeholder class is dropped, see :func:`placeholder_category`. Every remaining annotation has
+    ``id`` (from 1), ``bbox`` (xywh floats), ``area``, and ``iscrowd``, which is also 1 for
+    annotations marked ``"ignore": 1``: both are ignore regions, neither object nor background.
+    Those also have ``region``, a :class:`~centernet.data.regions.Region`.
 
     Args:
-        source: COCO JSON, or a split of a dataset of any format, which stays as it is.
+        source: COCO JSON file, or a split of a dataset of any format, which is not modified.
 
     Returns:
-        The file's ``images``, ``categories`` (by ascending id) and ``annotations``.
+        ``images``, ``categories`` (by ascending id) and ``annotations``.
 
     Raises:
-        InputError: the file is missing or no JSON, is not COCO, holds no images or categories, uses
-            an id twice, or has an annotation without a box or of an unknown image or category.
+        InputError: the file cannot be read, is not COCO JSON, has no images or categories, has
+            duplicate ids, or has an annotation without a box or of an unknown image or category.
     """
-    is_split = isinstance(source, DatasetSplit)
-    path = source.source if is_split else source
-    content = source.coco if is_split else load_json(path)
+    if isinstance(source, DatasetSplit):
+        path, content = source.source, source.coco
+    else:
+        path, content = Path(source), load_json(source)
     coco = check_coco(path, content)
     coco["categories"] = sorted(coco["categories"], key=lambda category: category["id"])
-    coco["annotations"] = _regular(path, coco)
+    if group := placeholder_category(coco):
+        coco["categories"].remove(group)
+        _warn_once(f"{path}: dropped class {group['name']!r}, {PLACEHOLDER}")
+    coco["annotations"] = _normalized(path, coco)
     return coco
 
 
 def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]]:
-    """The three lists of a COCO file's content, if they are sound but for the boxes.
+    """Validate all of a COCO file's content but the boxes; return its three lists.
 
     Args:
         path: of the file, for messages.
         content: of the file.
 
     Raises:
-        InputError: it is not COCO, holds no images or categories, uses an id twice, or has an
+        InputError: it is not COCO, has no images or categories, has duplicate ids, or has an
             annotation of an unknown image or category.
     """
     coco = {part: entries(path, content, part) for part in _PARTS}
@@ -96,10 +98,10 @@ def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]
 
 
 def load_json(path: str | Path) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Raises:
-        InputError: the file cannot be read or is no JSON.
+        InputError: the file cannot be read or is not valid JSON.
     """
     try:
         return json.loads(read_text(path, most=MAX_JSON))
@@ -108,35 +110,57 @@ def load_json(path: str | Path) -> Any:
     except ValueError as error:
         raise InputError(f"annotation file {path} is not valid JSON: {error}") from None
     except RecursionError:
-        raise InputError(f"annotation file {path} is nested too deeply to be read") from None
+        raise InputError(f"annotation file {path} is nested too deeply") from None
+
+
+PLACEHOLDER = "the parent of all other classes, which has no annotations"
+
+
+def placeholder_category(coco: dict[str, Any]) -> dict[str, Any] | None:
+    """The category that Roboflow adds as the parent of all classes; None if there is none.
+
+    It is the ``supercategory`` of all others and has no annotations. Malformed entries are
+    ignored.
+    """
+    categories = coco["categories"]
+    if len(categories) < 2 or any(entry_error("categories", c) for c in categories):
+        return None
+    children = Counter(p for c in categories if isinstance(p := c.get("supercategory"), str))
+    for group in categories:
+        own = group.get("supercategory") == group["name"]
+        if children[group["name"]] - own == len(categories) - 1:
+            valid = (a for a in coco["annotations"] if not entry_error("annotations", a))
+            if not any(a["category_id"] == group["id"] for a in valid):
+                return group
+    return None
 
 
 def names_by_label(coco: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
-    """Names of the classes by label; labels follow ascending category ids."""
+    """Class names by label; labels follow ascending category ids."""
     return tuple(str(category["name"]) for category in coco["categories"])
 
 
 def category_labels(
     path: str | Path, coco: dict[str, list[dict[str, Any]]], names: Sequence[str]
 ) -> dict[int, int]:
-    """Label of each category id, found by name among ``names``.
+    """The label of each category id: the position of its name in ``names``.
 
     Raises:
-        InputError: the file has a category that is not among ``names``.
+        InputError: the file has a category that is not in ``names``.
     """
     label = {name: i for i, name in enumerate(names)}
     unknown = [name for name in names_by_label(coco) if name not in label]
     if unknown:
         raise InputError(
             f"{path} has {len(coco['categories'])} classes, and {unknown[0]!r} is not one of the "
-            f"{len(names)} that are expected ({truncate_list(names)}): select classes with "
+            f"{len(names)} expected classes ({truncate_list(names)}): select classes with "
             "--data.only, or use weights trained on these classes"
         )
     return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
 
 
 def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
-    """One of the lists of a COCO file's content, if each entry has what it needs.
+    """One list of a COCO file's content, with each entry validated.
 
     Args:
         path: of the file, for messages.
@@ -144,22 +168,22 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
         part: ``"images"``, ``"categories"`` or ``"annotations"``.
 
     Raises:
-        InputError: it is no such list.
+        InputError: the list or an entry is missing or malformed.
     """
     found = content.get(part) if isinstance(content, dict) else None
     if not isinstance(found, list):
-        raise InputError(f"{path} is not in COCO's format: it has no list {part!r}")
+        raise InputError(f"{path} is not COCO JSON: it has no list {part!r}")
     if not found and part != "annotations":
         raise InputError(f"{path} is empty: it lists no {part}")
     for number, entry in enumerate(found):
-        if fault := entry_error(part, entry):
-            raise InputError(f"{path} is not in COCO's format: entry {number} of {part!r} {fault}")
+        if error := entry_error(part, entry):
+            raise InputError(f"{path} is not COCO JSON: entry {number} of {part!r} {error}")
     return found
 
 
 def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:
     for part, key in (("images", "id"), ("categories", "id"), ("categories", "name")):
-        # 1 and "1" would be mistaken for each other.
+        # Compared as text: 1 and "1" are easily confused.
         text, count = Counter(str(entry[key]) for entry in coco[part]).most_common(1)[0]
         if count > 1:
             first = next(entry[key] for entry in coco[part] if str(entry[key]) == text)
@@ -169,23 +193,22 @@ def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -
         for annotation in coco["annotations"]:
             if annotation[key] not in known:
                 raise InputError(
-                    f"{_place(path, annotation)} has {key} {short(annotation[key])}, but no entry "
-                    f"of {part!r} has that id"
+                    f"{name_annotation(path, annotation)} has {key} {short(annotation[key])}, "
+                    f"but no entry of {part!r} has that id"
                 )
 
 
-def _place(path: str | Path, annotation: dict[str, Any]) -> str:
-    return f"{path}: annotation {annotation.get('id', '?')}"
-
-
-def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    size = {image["id"]: image_sides(image) for image in coco["images"]}
-    kept, dropped = [], Counter()
+def _normalized(path: Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The usable annotations, as :func:`read_coco` describes them."""
+    sides_of = {image["id"]: image_sides(image) for image in coco["images"]}
+    kept: list[dict[str, Any]] = []
+    dropped: Counter[str] = Counter()
     for annotation in coco["annotations"]:
-        box, region = annotation_box(path, annotation), annotation_region(path, annotation)
-        fault = box_error(box, size[annotation["image_id"]])
-        if fault:
-            dropped[fault] += 1
+        sides = sides_of[annotation["image_id"]]
+        box = annotation_box(path, annotation, sides)
+        region = annotation_region(path, annotation, sides)
+        if error := box_error(box, sides):
+            dropped[error] += 1
             continue
         kept.append(
             {
@@ -199,7 +222,7 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
             | ({"region": region} if region else {})
         )
     if dropped:
-        reasons = ", ".join(f"{count} {fault}" for fault, count in dropped.items())
+        reasons = ", ".join(f"{count} {error}" for error, count in dropped.items())
         count = f"{dropped.total()} of {len(coco['annotations'])}"
         _warn_once(f"{path}: dropped {count} boxes: {reasons}")
     return kept
@@ -207,60 +230,10 @@ def _regular(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> list[di
 
 @cache
 def _warn_once(message: str) -> None:
-    """Each evaluation reads the same file again."""
+    """Log a warning; repeated reads of a file repeat nothing."""
     log.warning("%s", message)
 
 
-def annotation_box(path: str | Path, annotation: dict[str, Any]) -> list[float]:
-    """The box of an annotation, xywh; an ignore region may have a segmentation alone.
-
-    Raises:
-        InputError: it has none, or not four numbers.
-    """
-    box = annotation.get("bbox")
-    if box is None and is_ignore_region(annotation):
-        region = _segmentation(path, annotation)
-        box = region and region.enclosing_box()
-    values = [_coordinate(value) for value in box] if isinstance(box, list | tuple) else []
-    if len(values) != 4 or None in values:
-        raise InputError(
-            f"{_place(path, annotation)} has bbox {short(box)}, "
-            "not four numbers [x, y, width, height]"
-        )
-    return values
-
-
-def _coordinate(value: Any) -> float | None:
-    """A number, also as text; NaN for null, None for all else."""
-    if value is None:
-        return math.nan
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return as_number(value)
-
-
-def annotation_region(path: str | Path, annotation: dict[str, Any]) -> Region | None:
-    """The region of an annotation that is an ignore region, its box by default; None for others.
-
-    Raises:
-        InputError: its segmentation is malformed, or it has neither that nor a box.
-    """
-    if not is_ignore_region(annotation):
-        return None
-    region = _segmentation(path, annotation)
-    return Box(annotation_box(path, annotation)) if region is None else region
-
-
-def _segmentation(path: str | Path, annotation: dict[str, Any]) -> Region | None:
-    try:
-        return parse_segmentation(annotation.get("segmentation"))
-    except InputError as error:
-        raise InputError(f"{_place(path, annotation)} has {error}") from None
-
-
 def truncate_list(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, for messages."""
+    """The first ``most`` names, separated by commas, for messages."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

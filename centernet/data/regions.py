@@ -1,13 +1,14 @@
-"""Ignore regions: segmentations of a COCO file, validated, and looked up pixel by pixel.
+"""Ignore regions: parse and validate COCO segmentations, and test which cells they contain.
 
 No mask of an image is built, so neither a wrong size nor a distant vertex costs memory.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +43,25 @@ class Region(ABC):
     def enclosing_box(self) -> list[float]:
         """The enclosing box, xywh in pixels of the grid."""
 
+    def box_in_image(self, sides: tuple[float, float]) -> list[float]:
+        """The enclosing box, xywh in image pixels; a grid of another size covers the image.
+
+        Args:
+            sides: width and height of the image; infinite where unknown, which means the grid's.
+        """
+        box = self.enclosing_box()
+        if self.size is None or not all(map(math.isfinite, sides)):
+            return box
+        scales = (sides[0] / self.size[1], sides[1] / self.size[0])
+        return [value * scale for value, scale in zip(box, scales * 2, strict=True)]
+
 
 @dataclass(frozen=True, eq=False)
 class Box(Region):
     """The pixels whose centers lie in a box, xywh."""
 
     xywh: Sequence[float]
-    size: ClassVar[None] = None
+    size: None = field(default=None, init=False)
 
     def contains(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """See :meth:`Region.contains`."""
@@ -101,7 +114,7 @@ class Polygons(Region):
     """The union of polygons, each (n, 2) xy: the pixels of pycocotools' mask, ties aside."""
 
     polygons: Sequence[NDArray[np.float64]]
-    size: ClassVar[None] = None
+    size: None = field(default=None, init=False)
 
     def contains(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """See :meth:`Region.contains`."""
@@ -141,42 +154,42 @@ def region_to_cells(
     cells: tuple[int, int],
     stride: int,
 ) -> NDArray[np.bool_]:
-    """Which cells of a canvas have their center, pixel stride * (x + 1/2), inside a region.
+    """Which cells of the network input have their center, pixel stride * (x + 1/2), in a region.
 
     Args:
         region: of the image.
         image_size: (height, width) of the image, which the region's grid covers.
-        matrix: from image to canvas.
+        matrix: from image to network input.
         cells: (h, w) of the cell grid.
-        stride: canvas pixels per cell.
+        stride: input pixels per cell.
 
     Returns:
         (h, w) bool.
     """
     back = geometry.invert(matrix)
-    looked_up = []
+    indices = []
     for axis, (count, length, pixels) in enumerate(
         zip(reversed(cells), reversed(image_size), reversed(region.size or image_size), strict=True)
     ):
         centers = (np.arange(count) + 0.5) * stride
         index = np.floor((back[axis, axis] * centers + back[axis, 2]) * pixels / length)
         inside = (index >= 0) & (index < pixels)
-        looked_up.append((np.where(inside, index, 0).astype(np.int64), inside))
-    (columns, column_inside), (rows, row_inside) = looked_up
+        indices.append((np.where(inside, index, 0).astype(np.int64), inside))
+    (columns, column_inside), (rows, row_inside) = indices
     return region.contains(rows, columns) & np.outer(row_inside, column_inside)
 
 
 def parse_segmentation(segmentation: Any) -> RunLengths | Polygons | None:
-    """The region that an annotation's ``segmentation`` describes; None where there is none.
+    """Parse the ``segmentation`` of an annotation; None if it is empty.
 
-    A mask in RLE may end early: the rest is background.
+    An RLE may end early: the remaining pixels are background.
 
     Args:
         segmentation: an RLE, ``counts`` (a list, or COCO's compressed text) and ``size`` (height,
             width), or a list of polygons, each [x1, y1, x2, y2, ...].
 
     Raises:
-        InputError: it is neither; the message does not name the annotation.
+        InputError: it is malformed. The message does not name the annotation.
     """
     if not segmentation:
         return None
@@ -239,8 +252,8 @@ def _decode(text: str | bytes) -> list[int]:
     codes = [code - _FIRST_CHARACTER for code in codes]
     stops = [i + 1 for i, code in enumerate(codes) if not code & _CONTINUES]
     numbers = [codes[start:stop] for start, stop in pairwise([0, *stops])]
-    is_whole = not codes or (stops and stops[-1] == len(codes))
-    if not is_whole or min(codes, default=0) < 0 or max(codes, default=0) >= 2 * _CONTINUES:
+    is_complete = not codes or (stops and stops[-1] == len(codes))
+    if not is_complete or min(codes, default=0) < 0 or max(codes, default=0) >= 2 * _CONTINUES:
         raise InputError(
             f"counts {short(text)} in the RLE of its segmentation, which are not COCO's compressed "
             "text"

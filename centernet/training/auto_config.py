@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from centernet.data.annotations import image_sides
+from centernet.data.entries import image_sides
 from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
 
 # Cells that the typical object of the smallest class shall be wide.

@@ -15,9 +15,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from centernet.data.annotations import DatasetSplit, image_sides, is_ignore_region, read_coco
+from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.augment import NONE, Augment
 from centernet.data.dataset import DetectionDataset, EpochSampler, collate
+from centernet.data.entries import image_sides, is_ignore_region
 from centernet.data.formats.coco import read_file
 from centernet.data.formats.detect import choose_classes, detect_format, read_dataset
 from centernet.data.formats.splits import split_name
@@ -184,7 +185,7 @@ class DetectionData(LightningDataModule):
             split = self._recognised_split(part)
         elif self.only or self.rename:
             split = read_file(annotations, images=images)
-            (split,) = choose_classes([split], only=self.only, rename=self.rename)
+            (split,) = choose_classes([split], classes=self.only, rename=self.rename)
         else:
             return images, annotations
         return split.images, split
@@ -195,7 +196,7 @@ class DetectionData(LightningDataModule):
         kinds = detect_format(self.root)
         if not kinds:
             return {}
-        splits = read_dataset(self.root, only=self.only, rename=self.rename)
+        splits = read_dataset(self.root, classes=self.only, rename=self.rename)
         counts = ", ".join(f"{name} {len(s.coco['images'])}" for name, s in splits.items())
         log.info("%s is read as a dataset in %s format: %s images", self.root, kinds[0], counts)
         for note in [note for split in splits.values() for note in split.notes][:_NOTES]:

@@ -7,6 +7,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from centernet.data.annotations import category_labels, names_by_label, read_coco, truncate_list
+from centernet.data.formats import read_dataset
+from centernet.data.formats.coco import read_file
 from centernet.data.regions import Box
 from centernet.errors import InputError
 
@@ -55,7 +57,7 @@ def test_a_class_that_the_model_does_not_know_is_refused(write):
 
 
 @pytest.mark.parametrize(("names", "text"), [("ab", "a, b"), ("abcde", "a, b, c, d, e"), ("", "")])
-def test_few_names_are_not_truncate_list(names, text):
+def test_few_names_are_not_truncated(names, text):
     assert truncate_list(names) == text
 
 
@@ -160,8 +162,8 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line(write, changes, message):
         (b"[" * 200_000 + b"]" * 200_000, "nested too deeply"),
         (b'{"images": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b'{"images": {}}', "no list 'images'"),
-        (b"[]", "not in COCO's format"),
-        (b"7", "not in COCO's format"),
+        (b"[]", "not COCO"),
+        (b"7", "not COCO"),
         (None, "No such file"),
     ],
 )
@@ -210,5 +212,52 @@ def test_flags_of_text_mean_what_they_say(write):
 
 
 @pytest.mark.parametrize("value", [[1, 2, 3], "text", {"counts": [-1]}])
-def test_the_segmentation_of_an_object_is_not_looked_at(write, value):
+def test_the_segmentation_of_an_object_is_not_validated(write, value):
     assert len(read_coco(write([BOX | {"segmentation": value}]))["annotations"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("image_id", "size", "box"),
+    [
+        (10, [4, 6], [40, 10, 20, 20]),  # the grid of 4x6 covers the image of 40x60
+        (10, [40, 60], [0, 17, 1, 2]),
+        (20, [4, 6], [4, 1, 2, 2]),  # the image's size is unknown: pixels of the grid
+    ],
+)
+def test_the_box_of_a_region_without_one_is_in_image_pixels(write, image_id, size, box):
+    """Column by column, the first runs of RUNS are 17 out, 2 in."""
+    counts = RUNS["counts"] if size == [4, 6] else [17, 2]
+    region = {"id": 1, "image_id": image_id, "category_id": 3, "iscrowd": 1}
+    path = write([region | {"segmentation": {"size": size, "counts": counts}}])
+    (found,) = read_coco(path)["annotations"]
+    assert found["bbox"] == box and found["area"] == box[2] * box[3]
+
+
+ROBOFLOW = [
+    {"id": 0, "name": "cells", "supercategory": "none"},
+    {"id": 3, "name": "red", "supercategory": "cells"},
+    {"id": 7, "name": "white", "supercategory": "cells"},
+]
+
+
+def test_the_placeholder_class_of_roboflow_is_dropped_however_it_is_read(write):
+    path = write(categories=ROBOFLOW)
+    for source in (path, read_file(path), *read_dataset(path).values()):
+        assert names_by_label(read_coco(source)) == ("red", "white")
+    assert len(json.loads(path.read_text())["categories"]) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"annotations": [BOX | {"category_id": 0}]},  # it has an annotation
+        {"categories": [*ROBOFLOW, {"id": 9, "name": "dust", "supercategory": "none"}]},
+        {"categories": [{"id": 3, "name": "red", "supercategory": "red"}]},  # the only class
+        {"categories": [{"id": 3, "name": "a", "supercategory": "x"}, {"id": 4, "name": "b"}]},
+    ],
+)
+def test_other_categories_are_kept(write, change):
+    path = write(**{"categories": ROBOFLOW} | change)
+    expected = tuple(c["name"] for c in json.loads(path.read_text())["categories"])
+    for source in (path, *read_dataset(path).values()):
+        assert names_by_label(read_coco(source)) == expected

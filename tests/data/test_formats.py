@@ -77,7 +77,8 @@ def test_a_single_file_names_its_split_or_is_for_training(tmp_path):
     file = write_coco(tmp_path / "labels.json", tmp_path / "images", ["a.png"])
     (found,) = read_dataset(file).values()
     assert (found.name, found.images) == ("train", tmp_path / "images")
-    assert found.notes == [f"{file}: names no split, so it is taken as 'train'"]
+    (note,) = found.notes
+    assert note.startswith(f"{file}: ") and "'train'" in note
     file = file.rename(tmp_path / "test.json")
     assert list(read_dataset(file)) == ["test"]
 
@@ -90,9 +91,8 @@ def test_what_is_broken_stays_for_those_who_look(tmp_path):
 
 def test_images_that_are_not_there_are_noted(tmp_path):
     file = text(tmp_path / "train.json", json.dumps(coco_content(["a.png"])))
-    assert read_dataset(tmp_path)["train"].notes == [
-        f"{file}: none of its images was found, as a.png in {tmp_path}"
-    ]
+    (note,) = read_dataset(tmp_path)["train"].notes
+    assert note.startswith(f"{file}: ") and f"a.png in {tmp_path}" in note
 
 
 def test_the_group_that_roboflow_adds_is_no_class(tmp_path):
@@ -111,7 +111,7 @@ def test_the_group_that_roboflow_adds_is_no_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("only", "rename", "names", "labels"),
+    ("classes", "rename", "names", "labels"),
     [
         (None, None, ["dog", "cat"], [3, 7, 7]),
         (["dog"], None, ["dog"], [7, 7]),
@@ -122,9 +122,9 @@ def test_the_group_that_roboflow_adds_is_no_class(tmp_path):
         (None, {"dog": "cat", "cat": "dog"}, ["cat", "dog"], [3, 7, 7]),
     ],
 )
-def test_classes_can_be_chosen_and_renamed(tmp_path, only, rename, names, labels):
+def test_classes_can_be_chosen_and_renamed(tmp_path, classes, rename, names, labels):
     write_coco(tmp_path / "train.json", tmp_path, ["a.png", "b.png"], [BOX, DOG, DOG])
-    found = read_dataset(tmp_path, only=only, rename=rename)["train"]
+    found = read_dataset(tmp_path, classes=classes, rename=rename)["train"]
     assert [c["name"] for c in found.coco["categories"]] == names
     assert [a["category_id"] for a in found.coco["annotations"]] == labels
     assert len(found.coco["images"]) == 2
@@ -132,7 +132,7 @@ def test_classes_can_be_chosen_and_renamed(tmp_path, only, rename, names, labels
     assert len(found.notes) == bool(left_out)
 
 
-@pytest.mark.parametrize("wish", [{"only": ["bird"]}, {"rename": {"bird": "cat"}}])
+@pytest.mark.parametrize("wish", [{"classes": ["bird"]}, {"rename": {"bird": "cat"}}])
 def test_a_class_that_is_not_there_cannot_be_chosen(tmp_path, wish):
     write_coco(tmp_path / "train.json", tmp_path, ["a.png"])
     with pytest.raises(InputError, match="no class 'bird' among dog, cat"):
@@ -145,7 +145,7 @@ def test_a_class_that_is_not_there_cannot_be_chosen(tmp_path, wish):
 def test_classes_cannot_be_chosen_where_they_are_broken(tmp_path, part, entry):
     file = write_coco(tmp_path / "train.json", tmp_path, ["a.png"], **{part: [entry]})
     with pytest.raises(InputError, match=f"{file} .* entry 0 of '{part}' has"):
-        read_dataset(tmp_path, only=["cat"])
+        read_dataset(tmp_path, classes=["cat"])
 
 
 def test_what_is_no_dataset_is_refused_in_one_line(tmp_path):
@@ -155,7 +155,7 @@ def test_what_is_no_dataset_is_refused_in_one_line(tmp_path):
     text(tmp_path / "settings.json", "{}")
     text(tmp_path / "model.yaml", "names: [a]")
     text(tmp_path / "readme.xml", "<annotations></annotations>")
-    with pytest.raises(InputError, match="no dataset that is known") as error:
+    with pytest.raises(InputError, match=rf"{tmp_path} .*COCO.*VOC.*YOLO") as error:
         read_dataset(tmp_path)
     assert "\n" not in str(error.value)
     for content in ("[]", "{", '{"images": []}'):
@@ -169,7 +169,7 @@ def test_a_folder_of_two_formats_is_read_in_the_first_and_says_so(tmp_path):
     text(tmp_path / "annotations" / "a.xml", voc_xml("a.png"))
     (found,) = read_dataset(tmp_path).values()
     assert found.source.suffix == ".json"
-    assert "read as coco, though it looks like voc too" in found.notes[0]
+    assert "read as coco" in found.notes[0] and "voc" in found.notes[0]
 
 
 @pytest.mark.parametrize("value", [None, {}, [1], "thing", 7])

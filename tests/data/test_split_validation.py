@@ -11,7 +11,7 @@ from sample_datasets import coco_content, photograph
 
 from centernet.cli import main
 from centernet.data.annotations import DatasetSplit
-from centernet.data.formats import convert, read_dataset
+from centernet.data.formats import convert_dataset, read_dataset
 from centernet.data.formats.split_validation import split_validation
 from centernet.errors import InputError
 
@@ -222,7 +222,7 @@ def test_python_splits_by_groups(tmp_path):
     pictures = {f"clip{i % 4}-{i}.png": photograph(i) for i in range(16)}
     split = dataset(tmp_path / "in", pictures)
     options = {"val_fraction": 0.5, "group_by": r"clip\d", "format": "yolo"}
-    conversion = convert([split], tmp_path / "out", **options)
+    conversion = convert_dataset([split], tmp_path / "out", **options)
     parts = files(conversion.splits)
     assert not {name[:5] for name in parts["val"]} & {name[:5] for name in parts["train"]}
     assert Path(tmp_path / "out" / "data.yaml").is_file()

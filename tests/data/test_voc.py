@@ -34,9 +34,8 @@ def test_lists_name_the_splits_and_a_union_is_left_out(tmp_path):
         rest | {"id": 2, "category_id": 2, "bbox": [0, 0, 60, 40], "area": 2400},
     ]
     notes = [note for split in splits.values() for note in split.notes]
-    assert notes == [
-        f"{tmp_path / 'ImageSets' / 'Main'}: left out 'trainval', the images of other lists"
-    ]
+    (note,) = notes
+    assert str(tmp_path / "ImageSets" / "Main") in note and "'trainval'" in note
     names = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert all(split.coco["categories"] == names for split in splits.values())
 
@@ -68,7 +67,7 @@ def test_without_lists_all_is_for_training(tmp_path, folders):
         # labelImg keeps the name that the image had elsewhere.
         text(tmp_path / xml / f"{name}.xml", voc_xml("elsewhere.jpg", [CAT]))
     found = only_split(tmp_path)
-    assert found.name == "train" and "taken as 'train'" in found.notes[0]
+    assert found.name == "train" and "'train'" in found.notes[0]
     assert [i["file_name"] for i in found.coco["images"]] == ["a.png", "b.png"]
     assert (found.images / "a.png").is_file()
 
@@ -101,7 +100,8 @@ def test_lists_of_one_split_are_joined(tmp_path):
     found = only_split(tmp_path)
     assert [i["file_name"] for i in found.coco["images"]] == ["a.jpg", "b.jpg", "c.jpg"]
     more = tmp_path / "ImageSets" / "Main" / "train2012.txt"
-    assert found.notes == [f"{more}: joined with the other lists of 'train'"]
+    (note,) = found.notes
+    assert note.startswith(str(more)) and "'train'" in note
 
 
 def test_the_image_of_the_files_own_name_goes_before_the_one_that_it_names(tmp_path):
@@ -151,7 +151,7 @@ def test_vocs_own_pixels_count_from_one(tmp_path):
     text(tmp_path / "Annotations" / "a.xml", own)
     found = only_split(tmp_path)
     assert found.coco["annotations"][0]["bbox"] == [0, 0, 60, 40]  # all of the image
-    assert "count from 1" in found.notes[-1]
+    assert "from 1" in found.notes[-1]
 
 
 def test_a_size_that_is_not_given_is_the_images_own(tmp_path):
@@ -159,7 +159,7 @@ def test_a_size_that_is_not_given_is_the_images_own(tmp_path):
     text(tmp_path / "a.xml", voc_xml("a.png", [CAT], size=None))
     found = only_split(tmp_path)
     assert found.coco["images"][0] | {"width": 44, "height": 33} == found.coco["images"][0]
-    assert "took the image's own, 44x33" in found.notes[-1]
+    assert "44x33" in found.notes[-1]
 
 
 def test_what_is_broken_is_kept_where_coco_can_hold_it_and_else_noted(tmp_path):
@@ -176,11 +176,11 @@ def test_what_is_broken_is_kept_where_coco_can_hold_it_and_else_noted(tmp_path):
     assert [i["file_name"] for i in found.coco["images"]] == ["a.jpg"]
     first = tmp_path / "Annotations" / "a.xml"
     expected = [
-        f"{first}: left out object 3, which has not four numbers in its bndbox",
-        f"{first}: left out object 4, which has not a name",
+        f"{first}: left out object 3",
+        f"{first}: left out object 4",
         f"{bad}: left out the image, its XML is unreadable: ",
         f"{gone}: left out the image, its XML is unreadable: No such file",
-        f"{tmp_path / 'JPEGImages'}: 1 images are missing, as a.jpg",
+        f"{tmp_path / 'JPEGImages'}: 1 images are missing",
     ]
     assert len(found.notes) == len(expected)
     for note, start in zip(found.notes, expected, strict=True):
@@ -193,13 +193,13 @@ def test_images_without_xml_are_left_out_and_noted(tmp_path):
     text(tmp_path / "a.xml", voc_xml("a.jpg", [CAT]))
     found = only_split(tmp_path)
     assert len(found.coco["images"]) == 1
-    assert found.notes[-1] == f"{tmp_path}: left out 2 images that have no XML file, as b.jpg"
+    assert f"{tmp_path}: left out 2 images" in found.notes[-1] and "b.jpg" in found.notes[-1]
 
 
 def test_an_empty_list_of_images_is_refused(tmp_path):
     write_voc(tmp_path, {"train": ["a"]}, a=[CAT])
     text(tmp_path / "ImageSets" / "Main" / "train.txt", "\n")
-    with pytest.raises(InputError, match=r"no list in .* names an image"):
+    with pytest.raises(InputError, match=r"ImageSets/Main"):
         read_dataset(tmp_path)
 
 

@@ -300,7 +300,7 @@ def change(root, copy, edit):
 
 MISTAKES = {
     "not json": (lambda coco: "{", "not valid JSON"),
-    "not coco": (lambda coco: json.dumps([1, 2]), "not in COCO's format"),
+    "not coco": (lambda coco: json.dumps([1, 2]), "not COCO"),
     "unknown image": (lambda coco: coco["annotations"][0].update(image_id=999), "image_id 999"),
     "unknown category": (
         lambda coco: coco["annotations"][0].update(category_id=77),

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.analysis.check.findings import Finding
-from centernet.data.annotations import DatasetSplit, annotation_box
+from centernet.data.annotations import DatasetSplit
+from centernet.data.boxes import annotation_box
 from centernet.data.entries import (
     annotation_area,
     entry_error,
@@ -157,7 +158,7 @@ def _read(split: DatasetSplit, names: tuple[str, ...]) -> Content:
     position = {image["id"]: i for i, image in reversed(list(enumerate(images)))}
     label_of = {name: i for i, name in enumerate(names)}
     label = {c["id"]: label_of[str(c["name"])] for c in reversed(categories)}
-    boxes, faults = _boxes(split, annotations)
+    boxes, faults = _boxes(split, images, annotations)
     content = Content(
         split=split,
         names=names,
@@ -217,14 +218,16 @@ def _valid(
 
 
 def _boxes(
-    split: DatasetSplit, annotations: Sequence[dict[str, Any]]
+    split: DatasetSplit, images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]]
 ) -> tuple[NDArray[np.float64], dict[int, str]]:
     """Boxes (m, 4), NaN where there is none, and by position what those are."""
     boxes = np.full((len(annotations), 4), np.nan)
     faults = {}
+    sides_of = {image["id"]: image_sides(image) for image in images}
     for i, annotation in enumerate(annotations):
+        sides = sides_of.get(annotation["image_id"], (np.inf, np.inf))
         try:
-            boxes[i] = annotation_box(split.source, annotation)
+            boxes[i] = annotation_box(split.source, annotation, sides)
         except InputError:
             faults[i] = f"bbox {short(annotation.get('bbox'))}"
     return boxes, faults
