@@ -1,7 +1,7 @@
-"""Datasets of any common format, read as COCO content and written: COCO, Pascal VOC, YOLO."""
+"""Dataset formats: COCO JSON, Pascal VOC and YOLO, each read as COCO content and written."""
 
 from centernet.data.annotations import DatasetSplit
-from centernet.data.formats.convert import Conversion, convert
+from centernet.data.formats.convert import Conversion, convert_dataset
 from centernet.data.formats.detect import read_dataset
 
-__all__ = ["Conversion", "DatasetSplit", "convert", "read_dataset"]
+__all__ = ["Conversion", "DatasetSplit", "convert_dataset", "read_dataset"]

@@ -1,4 +1,4 @@
-"""A dataset of any format into one of another, whole or not at all."""
+"""Convert a dataset between formats."""
 
 import itertools
 import os
@@ -8,27 +8,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from centernet.data.annotations import DatasetSplit, is_ignore_region, truncate_list
-from centernet.data.formats.detect import read_dataset
+from centernet.data.annotations import DatasetSplit, truncate_list
+from centernet.data.entries import is_ignore_region
+from centernet.data.formats.base import Format, class_names
+from centernet.data.formats.detect import FORMATS, read_dataset
 from centernet.data.formats.image_files import IMAGES, check_images, place_images
 from centernet.data.formats.prepare import clean
 from centernet.data.formats.split_validation import split_validation
-from centernet.data.formats.writers import IMAGE_FOLDERS, WRITERS, class_names
+from centernet.data.formats.splits import dataset_folder
 from centernet.errors import InputError
 
 REPORT = "conversion.txt"
-# Bytes of a file's name, as Python decodes them.
+# Bytes of a file name that are not UTF-8, as Python decodes them.
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written, and what became of the rest.
+    """Result of a conversion.
 
     Attributes:
-        output: the new dataset's folder.
+        output: folder of the new dataset.
         format: its format.
-        splits: as written, images of their old names.
+        splits: as written, but with the images' old names.
         messages: what was changed, guessed, left out or lost, one line each.
     """
 
@@ -45,18 +47,17 @@ class Conversion:
             regions = sum(map(is_ignore_region, split.coco["annotations"]))
             boxes = len(split.coco["annotations"]) - regions
             line = f"{split.name:>8} {len(split.coco['images']):7} images {boxes:8} boxes"
-            # YOLO has none of them.
-            shown = regions if self.format != "yolo" else 0
+            shown = regions if FORMATS[self.format].has_ignore_regions else 0
             lines.append(line + (f" {shown:6} ignore regions" if shown else ""))
         return "\n".join(lines)
 
 
-def convert(
+def convert_dataset(
     source: str | Path | Sequence[DatasetSplit],
     output: str | Path,
     *,
     format: str = "coco",
-    only: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
     images: str = "copy",
     follow_links: bool = False,
@@ -64,35 +65,32 @@ def convert(
     group_by: str | None = None,
     image_folder: str | None = None,
 ) -> Conversion:
-    """Write a dataset in another format, or in the same one made tidy.
+    """Write a dataset in another format, or a cleaned copy in the same format.
 
-    The folder appears when it is complete; what was changed on the way stands in its
-    ``conversion.txt``.
+    The output folder is created atomically. Its ``conversion.txt`` lists what was changed.
 
     Args:
-        source: a dataset of any known format (see
-            :func:`centernet.data.formats.read_dataset`), or its splits.
+        source: a dataset that :func:`centernet.data.formats.read_dataset` reads, or its splits.
         output: a new or empty folder.
         format: ``coco``, ``yolo`` or ``voc``.
-        only: the classes to keep, by their old or new names.
-        rename: new names of classes by old ones.
-        images: ``copy``, which takes no space where the file system can share blocks; ``link``
-            makes hard links, through which changing a file in place changes the source's too, and
-            copies where the file system has none; ``none`` writes the annotations alone.
-        follow_links: also take images that are links to files outside of the source's folder.
-        val_fraction: part of the training images to hold out for validation, always the same ones;
-            images of one photograph stay together, see
+        classes: classes to keep, by their old or new names.
+        rename: new names of classes by old names.
+        images: ``copy`` (needs no space if the file system can share blocks), ``link`` (hard links,
+            copies where that is not possible: changing a file in place changes the source, too) or
+            ``none`` (annotations alone).
+        follow_links: also take images outside of the source's folder.
+        val_fraction: fraction of the training images to move to a new validation split, see
             :func:`centernet.data.formats.split_validation.split_validation`.
-        group_by: regular expression; training images in whose file names it finds the same stay
-            together too.
-        image_folder: where the images go, in place of what the format has; one name for all splits.
+        group_by: regular expression; training images with equal matches in their file names stay in
+            one split.
+        image_folder: folder of the images of all splits, instead of the format's.
 
     Raises:
-        InputError: the source cannot be used, images are missing, are no images or are links to
-            the outside, or the output is in the way or cannot be written.
+        InputError: an option is invalid, the source is unusable, images are missing, damaged or
+            outside of the source's folder, or the output exists or cannot be written.
     """
     output = Path(output)
-    for name, value, known in (("format", format, tuple(WRITERS)), ("images", images, IMAGES)):
+    for name, value, known in (("format", format, tuple(FORMATS)), ("images", images, IMAGES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if group_by is not None and val_fraction is None:
@@ -101,45 +99,54 @@ def convert(
         raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
     root = None
     if isinstance(source, str | Path):
-        root = Path(source) if Path(source).is_dir() else None
-        splits = list(read_dataset(source, only=only, rename=rename).values())
-    else:
-        splits = list(source)
-    tidied = [clean(split) for split in splits]
-    splits = [split for split, _ in tidied]
-    messages = [note for split in splits for note in split.notes]
-    messages += [f"{split.name}: {line}" for split, lines in tidied for line in lines]
+        root = dataset_folder(Path(source))
+        source = list(read_dataset(source, classes=classes, rename=rename).values())
+    splits, messages = _clean(source)
     if images != "none":
         check_images(splits, root, follow_links=follow_links)
     if val_fraction is not None:
         splits, about = split_validation(splits, val_fraction, group_by=group_by)
         messages += about
     try:
-        place = image_folder or IMAGE_FOLDERS[format]
-        messages += _write(splits, output, format, images, place, messages)
+        messages += _write(
+            splits, output, FORMATS[format], images=images, place=image_folder, so_far=messages
+        )
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
     return Conversion(output, format, splits, messages)
 
 
+def _clean(splits: Sequence[DatasetSplit]) -> tuple[list[DatasetSplit], list[str]]:
+    """The cleaned splits, and all notes about them."""
+    cleaned = [clean(split) for split in splits]
+    messages = [note for split in splits for note in split.notes]
+    messages += [f"{split.name}: {line}" for split, dropped in cleaned for line in dropped]
+    return [split for split, _ in cleaned], messages
+
+
 def _write(
     splits: Sequence[DatasetSplit],
     output: Path,
-    format: str,
+    format: Format,
+    *,
     images: str,
-    place: str,
+    place: str | None,
     so_far: Sequence[str],
 ) -> list[str]:
-    """Write everything beside ``output``, then move it there; returns what was lost."""
+    """Write everything beside ``output``, then move it there; return what was lost."""
+    place = place or format.image_folder
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         folder = Path(scratch, "new")
         folder.mkdir()
-        keep_names = images == "none" and format == "coco"
+        keep_names = images == "none" and format.any_image_paths
         flat = "{}" not in place
-        without = ("images",) if format == "yolo" else ()
-        renamed = splits if keep_names else _with_file_names(splits, flat=flat, without=without)
-        messages = WRITERS[format](renamed, folder)
+        renamed = (
+            splits
+            if keep_names
+            else _with_file_names(splits, flat=flat, without=format.reserved_folders)
+        )
+        messages = format.write(renamed, folder)
         if images == "none":
             messages.append(f"no images are written; they are in {_folders(splits)}")
         else:
@@ -160,7 +167,7 @@ def _folders(splits: Sequence[DatasetSplit]) -> str:
 def _pairs(
     splits: Sequence[DatasetSplit], renamed: Sequence[DatasetSplit], folder: Path, place: str
 ) -> list[tuple[Path, Path]]:
-    """Every image file, and where it goes."""
+    """Each image file, and its path in the new dataset."""
     return [
         (old.images / before["file_name"], folder / place.format(new.name) / after["file_name"])
         for old, new in zip(splits, renamed, strict=True)
@@ -171,15 +178,15 @@ def _pairs(
 def _with_file_names(
     splits: Sequence[DatasetSplit], *, flat: bool, without: Sequence[str] = ()
 ) -> list[DatasetSplit]:
-    """The splits with names of images that are safe, and unique without their suffix.
+    """Make the names of images safe, and unique without their suffix.
 
     Args:
-        splits: to rename in.
+        splits: whose images are renamed.
         flat: whether all images go to one folder.
-        without: folders to leave out of the names; YOLO finds the labels of an image by replacing
-            the last ``images`` of its path.
+        without: folders to leave out of the names.
     """
-    renamed, taken = [], set()
+    renamed: list[DatasetSplit] = []
+    taken: set[str] = set()
     for split in splits:
         if not flat:
             taken = set()
@@ -197,12 +204,12 @@ def _with_file_names(
 
 
 def _stem(name: str) -> str:
-    # Some file systems do not tell A from a.
+    # Some file systems ignore case.
     return os.path.splitext(name)[0].casefold()
 
 
 def _names(parts: Sequence[str]) -> Iterator[str]:
-    """Names to choose from, the likeliest first."""
+    """Candidate names, the preferred one first."""
     name = "/".join(parts)
     yield name
     stem, suffix = os.path.splitext(name)
@@ -211,7 +218,7 @@ def _names(parts: Sequence[str]) -> Iterator[str]:
 
 
 def _flat_names(parts: Sequence[str], split: str) -> Iterator[str]:
-    # Spaces end a name in VOC's lists.
+    # Without spaces, which end a name in VOC's lists.
     for words in (parts[-1:], parts, (split, *parts)):
         name = "_".join("_".join(words).split())
         yield name

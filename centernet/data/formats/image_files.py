@@ -1,4 +1,4 @@
-"""Check the image files of a dataset, and copy or link them into another."""
+"""Check the image files of a dataset, and copy or link them to another one."""
 
 import os
 import shutil
@@ -18,13 +18,14 @@ IMAGES = ("copy", "link", "none")
 def check_images(
     splits: Sequence[DatasetSplit], source: Path | None, *, follow_links: bool
 ) -> None:
-    """Refuse files that are missing, that are not images, or that links lead to from elsewhere.
+    """Reject image files that are missing, damaged or outside of the dataset's folder.
 
     Args:
         splits: whose images are checked.
-        source: folder that the dataset was read from. A link must not lead out of it, nor out of
-            the split's folder of images, which itself may be a link; None for the latter alone.
-        follow_links: allow all links.
+        source: folder of the dataset. Images have to be in it, also after following links; only a
+            split's folder of images inside it may itself be a link. If None, images have to be in
+            their split's folder of images.
+        follow_links: allow images anywhere.
 
     Raises:
         InputError: there is such a file.
@@ -38,26 +39,40 @@ def check_images(
     if missing:
         raise InputError(
             f"{len(missing)} of {len(files)} images are missing, the first is {missing[0]}: "
-            "put them there, or convert the annotations alone (--images none)"
+            "add them, or convert the annotations alone (--images none)"
         )
     if not follow_links:
-        tops = {split.images: [split.images.resolve()] for split in splits}
-        for own in tops.values():
-            own.extend([source.resolve()] if source else [])
+        allowed = {split.images: _allowed_folders(split.images, source) for split in splits}
         for split, file in files:
-            _check_link(file, tops[split.images])
+            _check_inside(file, allowed[split.images])
     for_each_image(image_size, [file for _, file in files])
+
+
+def _allowed_folders(images: Path, source: Path | None) -> list[Path]:
+    if source is None:
+        return [images.resolve()]
+    is_inside = Path(os.path.abspath(images)).is_relative_to(os.path.abspath(source))
+    return [source.resolve(), *([images.resolve()] if is_inside else [])]
+
+
+def _check_inside(file: Path, folders: Sequence[Path]) -> None:
+    real = file.resolve()
+    if not any(real.is_relative_to(folder) for folder in folders):
+        raise InputError(
+            f"image {file} is {real}, outside of the dataset's folder {folders[0]}: move it "
+            "there, or allow such images with --follow-links"
+        )
 
 
 def place_images(pairs: Sequence[tuple[Path, Path]], how: str) -> list[str]:
     """Copy or link image files.
 
     Args:
-        pairs: the file and where it goes; folders are made.
+        pairs: each file and its new path; folders are created.
         how: ``link`` or ``copy``.
 
     Returns:
-        How many were copied because they could not be linked, if any, as a line.
+        One line about files that were copied because linking is not possible, if any.
     """
     copied = 0
     for source, target in tqdm(pairs, "images", unit="image", disable=None):
@@ -70,26 +85,20 @@ def place_images(pairs: Sequence[tuple[Path, Path]], how: str) -> list[str]:
             copy_file(source, target)
             copied += 1
     if copied and how == "link":
-        return [f"{copied} images copied, for they could not be linked from here"]
+        return [f"{copied} images copied, because they cannot be linked from here"]
     return []
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a regular file's content; file systems that can share the blocks take no space."""
+    """Copy a regular file's content; file systems that can share blocks need no space."""
     with open_regular(source) as old, target.open("xb") as new:
         try:
             while os.copy_file_range(old.fileno(), new.fileno(), 1 << 30):
                 pass
-        except (AttributeError, OSError):  # not on every system, nor across all file systems
+        except (
+            AttributeError,
+            OSError,
+        ):  # not supported by this system, or between these file systems
             old.seek(0)
             new.seek(0)
             shutil.copyfileobj(old, new, 1 << 20)
-
-
-def _check_link(file: Path, tops: Sequence[Path]) -> None:
-    real = file.resolve()
-    if not any(real.is_relative_to(top) for top in tops):
-        raise InputError(
-            f"{file} is a link to {real}, outside of the dataset's folder: put the file there, "
-            "or allow such links with --follow-links"
-        )

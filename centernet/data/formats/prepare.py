@@ -1,75 +1,68 @@
 """Prepare splits for writing: drop invalid boxes, fill in image sizes, merge splits."""
 
+import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from centernet.data.annotations import (
-    DatasetSplit,
-    annotation_area,
-    annotation_box,
-    annotation_region,
-    box_error,
-    check_coco,
-    image_sides,
-)
-from centernet.data.entries import FLAGS, as_flag
+from centernet.data.annotations import DatasetSplit, check_coco
+from centernet.data.boxes import annotation_box, annotation_region
+from centernet.data.entries import FLAGS, annotation_area, as_flag, box_error, image_sides
 from centernet.data.images import image_size
 
 
 def clean(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
-    """The split without boxes that nothing can learn from, every image with its size.
+    """Drop boxes that training cannot use, and fill in the sizes of images.
 
     Returns:
-        The split, and one line for each box that was left out.
+        The split, and one line for each box that was dropped.
 
     Raises:
-        InputError: an annotation has no box or is of an unknown image or class, or an image whose
-            size is not given cannot be read.
+        InputError: an annotation has no box or is of an unknown image or class, or an image of
+            unknown size cannot be read.
     """
     check_coco(split.source, split.coco)
     images = [image | _size(split, image) for image in split.coco["images"]]
     image_of = {image["id"]: image for image in images}
-    class_of = {c["id"]: c["name"] for c in split.coco["categories"]}
-    kept, left_out = [], []
+    name_of = {c["id"]: c["name"] for c in split.coco["categories"]}
+    kept, dropped = [], []
     for annotation in split.coco["annotations"]:
         image = image_of[annotation["image_id"]]
-        box = annotation_box(split.source, annotation)
-        annotation_region(split.source, annotation)
-        fault = box_error(box, image_sides(image))
-        if fault:
+        sides = image_sides(image)
+        box = annotation_box(split.source, annotation, sides)
+        annotation_region(split.source, annotation, sides)  # validates it
+        if error := box_error(box, sides):
             shown = ", ".join(f"{value:g}" for value in box)
-            left_out.append(
-                f"{image['file_name']}: left out a box of {class_of[annotation['category_id']]!r} "
-                f"[{shown}], it is {fault}"
+            dropped.append(
+                f"{image['file_name']}: left out a box of {name_of[annotation['category_id']]!r} "
+                f"[{shown}], it is {error}"
             )
             continue
-        flags = {key: int(as_flag(annotation[key])) for key in FLAGS if key in annotation}
+        flags = {key: int(bool(as_flag(annotation[key]))) for key in FLAGS if key in annotation}
         more = {"bbox": box, "area": annotation_area(annotation, box)}
         kept.append({"iscrowd": 0} | annotation | flags | more)
     ids = {annotation.get("id") for annotation in kept}
     if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
         kept = [annotation | {"id": number} for number, annotation in enumerate(kept, 1)]
-    content = split.coco | {"images": images, "annotations": kept}
-    return DatasetSplit(split.name, split.images, content, split.source, split.notes), left_out
+    return replace(split, coco=split.coco | {"images": images, "annotations": kept}), dropped
 
 
 def _size(split: DatasetSplit, image: dict[str, Any]) -> dict[str, int]:
-    if all(np.isfinite(image_sides(image))):
+    if all(map(math.isfinite, image_sides(image))):
         return {}
     height, width = image_size(split.images / image["file_name"])
     return {"width": width, "height": height}
 
 
-def join(name: str, splits: Sequence[DatasetSplit]) -> DatasetSplit:
-    """One split of several, ids anew; classes of the same name are the same."""
+def merge(name: str, splits: Sequence[DatasetSplit]) -> DatasetSplit:
+    """Merge splits into one with new ids; classes of equal names become one class."""
     root = Path(os.path.commonpath([split.images for split in splits]))
     names = list(dict.fromkeys(str(c["name"]) for s in splits for c in s.coco["categories"]))
     number = {name: i for i, name in enumerate(names, 1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for split in splits:
         prefix = split.images.relative_to(root)
         class_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}

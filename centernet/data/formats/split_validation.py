@@ -1,4 +1,4 @@
-"""Split validation images off the training split, all images of one photograph together."""
+"""Split validation data off the training split; images of one photograph stay together."""
 
 import hashlib
 import re
@@ -21,22 +21,22 @@ from centernet.errors import InputError
 def split_validation(
     splits: Sequence[DatasetSplit], fraction: float, *, group_by: str | None = None
 ) -> tuple[list[DatasetSplit], list[str]]:
-    """Make a validation split of part of the training images, always of the same ones.
+    """Move part of the training images to a validation split, always the same images.
 
-    Images of one group go to the same split. Two images are in one group if their pictures are
+    Images of one group stay in one split. Two images are in one group if their pictures are
     identical or near-identical, also mirrored or turned (see
     :func:`centernet.data.similar_images.group_similar`); if Roboflow made both from one photograph
-    (the same file name before ``.rf.``); or if ``group_by`` finds the same in both file names. A
-    hash of a group's name decides, so a dataset that grows keeps nearly all images where they were.
+    (equal file names before ``.rf.``); or if ``group_by`` matches the same text in both file names.
+    A hash of the group's name decides, so a growing dataset keeps nearly all images in place.
 
     Args:
         splits: of the dataset.
-        fraction: of the training images to hold out; met as nearly as whole groups allow.
+        fraction: of the training images to hold out; met as closely as groups allow.
         group_by: regular expression, searched in the file names (with their folders). Its first
-            group counts if it has one, else the whole match.
+            group counts if it has one, else the complete match.
 
     Returns:
-        The splits, and messages: how many images were held out, and which were kept together.
+        The splits, and messages: how many images are held out, and which are kept together.
 
     Raises:
         InputError: there is a validation split already, no training split, too few images, or only
@@ -46,25 +46,11 @@ def split_validation(
     files = [image["file_name"] for image in train.coco["images"]]
     if len(files) < 2:
         raise InputError(f"{len(files)} images are too few to hold {fraction:g} of them out")
-    matches = _matches(group_by, files)
-    originals = [original_name(file) for file in files]
-    pictures = for_each_image(_read_fingerprint, [train.images / file for file in files])
-    similar = group_similar([pictures[train.images / file] for file in files], turned=True)
-    relations = {
-        "file name before .rf.": _equal(originals),
-        "picture": similar,
-        f"--group-by {group_by}": _equal(matches),
-    }
-    groups = Groups(len(files))
-    for relation in relations.values():
-        groups.join(range(len(files)), relation.label)
-    kept_together = _kept_together(groups, relations)
-    names = [match or original or Path(file).stem
-             for match, original, file in zip(matches, originals, files, strict=True)]  # fmt: skip
+    groups, names, messages = _group(train.images, files, group_by)
     chosen = _choose(_in_hash_order(groups, names), fraction * len(files))
     if not chosen:
         raise InputError(
-            f"nothing can be held out, all images belong to one group: {kept_together}; "
+            f"nothing can be held out, all images belong to one group: {messages[0]}; "
             "add images of other scenes, or provide a validation split"
         )
     held_out = {train.coco["images"][i]["id"] for i in chosen}
@@ -73,22 +59,45 @@ def split_validation(
         f"held out {len(chosen)} of {len(files)} training images for validation "
         f"({len(chosen) / len(files):.1%}, {fraction:.1%} requested)"
     )
-    warning = similar.fixed_view and (
-        f"{similar.fixed_view} of {len(files)} pictures are similar, as those of a fixed camera: "
-        "only identical ones are kept together; use --group-by for sequences"
-    )
     others = [split for split in splits if split is not train]
-    return [*parts, *others], [message, *filter(None, [kept_together, warning])]
+    return [*parts, *others], [message, *messages]
+
+
+def _group(
+    folder: Path, files: Sequence[str], group_by: str | None
+) -> tuple[Groups, list[str], list[str]]:
+    """Groups of images that belong together, a name for each image, and messages."""
+    matches = _matches(group_by, files)
+    originals = [original_name(file) for file in files]
+    pictures = for_each_image(_read_fingerprint, [folder / file for file in files])
+    similar = group_similar([pictures[folder / file] for file in files], turned=True)
+    relations = {
+        "file name before .rf.": _equal(originals),
+        "picture": similar,
+        f"--group-by {group_by}": _equal(matches),
+    }
+    groups = Groups(len(files))
+    for relation in relations.values():
+        groups.join(range(len(files)), relation.label)
+    names = [match or original or Path(file).stem
+             for match, original, file in zip(matches, originals, files, strict=True)]  # fmt: skip
+    messages = [_kept_together(groups, relations)] if groups.several() else []
+    if similar.fixed_view:
+        messages.append(
+            f"{similar.fixed_view} of {len(files)} pictures are similar, as those of a fixed "
+            "camera: only identical ones are kept together; use --group-by for sequences"
+        )
+    return groups, names, messages
 
 
 def _training_split(splits: Sequence[DatasetSplit], fraction: float) -> DatasetSplit:
     named = {split.name: split for split in splits}
     if not 0 < fraction < 1:
-        raise InputError(f"the fraction for validation must lie between 0 and 1, got {fraction}")
+        raise InputError(f"--val-fraction must be between 0 and 1, got {fraction}")
     if "val" in named:
         raise InputError(
             f"there is a validation split already, of {len(named['val'].coco['images'])} images: "
-            "leave out --val-fraction"
+            "omit --val-fraction"
         )
     if "train" not in named:
         raise InputError(f"there is no training split to divide among {', '.join(named)}")
@@ -96,7 +105,7 @@ def _training_split(splits: Sequence[DatasetSplit], fraction: float) -> DatasetS
 
 
 def _matches(expression: str | None, names: Sequence[str]) -> list[str | None]:
-    """What the regular expression finds in each file name; None where it does not match."""
+    """The match of the regular expression in each file name; None for no match."""
     if expression is None:
         return [None] * len(names)
     try:
@@ -129,7 +138,7 @@ def _equal(keys: Sequence[str | None]) -> Groups:
 
 
 def _in_hash_order(groups: Groups, names: Sequence[str]) -> list[list[int]]:
-    """All groups, ordered by the hash of the first of their images' names in the alphabet."""
+    """All groups, ordered by the hash of their alphabetically first name."""
 
     def digest(group: list[int]) -> bytes:
         return hashlib.sha256(min(names[image] for image in group).encode()).digest()
@@ -138,9 +147,9 @@ def _in_hash_order(groups: Groups, names: Sequence[str]) -> list[list[int]]:
 
 
 def _choose(groups: Sequence[list[int]], wanted: float) -> list[int]:
-    """Images of whole groups, about as many as wanted; none if there is only one group.
+    """The images of some groups, about as many as wanted; none if there is only one group.
 
-    The groups that fit are taken in order, then the smallest of the others if that comes nearer.
+    Groups that fit are taken in order, then the smallest other one if that is closer.
     """
     chosen, others = [], []
     left = min(max(1, round(wanted)), sum(map(len, groups)) - 1)
@@ -157,10 +166,8 @@ def _choose(groups: Sequence[list[int]], wanted: float) -> list[int]:
 
 
 def _kept_together(groups: Groups, relations: Mapping[str, Groups]) -> str:
-    """How many groups there are, and in how many each relation joins images; "" for none."""
+    """The number of groups, and in how many of them each relation joins images."""
     several = groups.several()
-    if not several:
-        return ""
     joined = {
         name: len({int(groups.label[group[0]]) for group in relation.several()})
         for name, relation in relations.items()

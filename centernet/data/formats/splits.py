@@ -1,4 +1,4 @@
-"""Files, folders and splits as they are found in the wild."""
+"""Names of splits, and files and folders of datasets."""
 
 import os
 import re
@@ -9,27 +9,38 @@ from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 from centernet.files import read_text
 
-USUAL = ("train", "val", "test")  # splits
-_SAME = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
-# Words and years that say nothing about which split a file holds.
+USUAL_SPLITS = ("train", "val", "test")
+_SYNONYMS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+# Words and years in file names that name no split.
 _FILLERS = re.compile(r"instances|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d")
 
 
 def split_name(text: str) -> str:
-    """The split that a file or folder name speaks of; empty where it names none.
+    """The split that a file or folder name contains; empty if it contains none.
 
     ``instances_train2017`` and ``train`` are ``train``, ``valid`` is ``val``, ``_annotations.coco``
     is empty.
     """
     words = re.split(r"[^a-z0-9]+", _FILLERS.sub(" ", text.lower()))
     name = "_".join(word for word in words if word)
-    return _SAME.get(name, name)
+    return _SYNONYMS.get(name, name)
+
+
+def dataset_folder(source: Path) -> Path:
+    """The folder of the dataset that a file or folder describes.
+
+    >>> str(dataset_folder(Path("coco/annotations/instances_val2017.json")))
+    'coco'
+    """
+    if source.is_dir():
+        return source
+    return source.parents[1] if source.parent.name.lower() == "annotations" else source.parent
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders of a folder in order, quick also where there are very many files.
+    """Sorted subfolders of a folder, fast even with very many files.
 
-    One that may not be read, as ``lost+found``, has none.
+    An unreadable folder, such as ``lost+found``, has none.
     """
     try:
         with os.scandir(folder) as found:
@@ -39,7 +50,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def lines_of(path: Path) -> list[str]:
-    """Lines of a text file.
+    """The lines of a UTF-8 text file.
 
     Raises:
         InputError: it cannot be read, or is not UTF-8.
@@ -49,15 +60,15 @@ def lines_of(path: Path) -> list[str]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error}): save it in that encoding") from None
+        raise InputError(f"{path} is not UTF-8 ({error}): save it in UTF-8") from None
 
 
 def first_folder(root: Path, names: Iterable[str]) -> Path | None:
-    """The first of the folders in ``root`` that there is."""
+    """The first folder of these names that exists in ``root``."""
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
 def images_in(folder: Path, *, deep: bool = False) -> list[Path]:
-    """Image files of a folder in order, ``deep`` also those of folders in it."""
+    """Sorted image files of a folder; with ``deep``, also those of its subfolders."""
     found = folder.rglob("*") if deep else folder.iterdir()
     return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

@@ -1,29 +1,42 @@
-"""YOLO: a text file of labels for each image, and a data.yaml that names classes and splits."""
+"""YOLO: a label file for each image, and a data.yaml that names the classes and splits."""
 
 import os
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import is_integer, short
-from centernet.data.formats.safe_yaml import load_yaml
-from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
+from centernet.data.entries import is_ignore_region
+from centernet.data.formats.base import (
+    Format,
+    annotations_by_image,
+    class_names,
+    clip_to_image,
+    counted,
+)
+from centernet.data.formats.data_yaml import (
+    SPLIT_KEYS,
+    Description,
+    find_images,
+    load_yaml,
+    read_description,
+)
+from centernet.data.formats.splits import first_folder, lines_of, split_name
 from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.files import read_text
 
-_SPLITS = ("train", "val", "valid", "validation", "test")
-_MAX_CLASSES = 10_000  # where nothing names them; larger numbers are no classes
+_MAX_CLASSES = 10_000  # if nothing names them; larger numbers are errors
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
 
 def find(source: Path) -> list[Path]:
-    """The file that describes a YOLO dataset, or its folder where nothing but labels does."""
+    """The data.yaml of a YOLO dataset; its folder, if it has only labels; empty for no dataset."""
     if source.is_file():
         return [source] if source.suffix.lower() in (".yaml", ".yml") else []
     for path in sorted(source.glob("*.y*ml"), key=lambda p: (p.name != "data.yaml", p.name)):
@@ -31,143 +44,112 @@ def find(source: Path) -> list[Path]:
             content = load_yaml(path)
         except InputError:
             if path.name == "data.yaml":
-                return [path]  # without it the classes would have no names; reading it says why
+                return [path]  # to report its error; without it, the classes have no names
             continue
-        if isinstance(content, dict) and "names" in content and content.keys() & set(_SPLITS):
+        if isinstance(content, dict) and "names" in content and content.keys() & set(SPLIT_KEYS):
             return [path]
     has_labels = next((p for d in ("labels", "*/labels") for p in source.glob(f"{d}/**/*.txt")), 0)
     return [source] if has_labels else []
 
 
 def read(source: Path) -> list[DatasetSplit]:
-    """Read a YOLO dataset; an image without a label file, or with an empty one, has no objects.
+    """Read a YOLO dataset. An image without a label file, or with an empty one, has no objects.
 
     Raises:
-        InputError: the YAML file is not one of a dataset, or names folders that are not there.
+        InputError: the data.yaml does not describe a dataset, or names missing folders.
     """
     (path,) = find(source)
     notes: list[str] = []
-    if path.is_dir():
-        entries, names, base, keypoints = _folders(path, notes), _listed_names(path), path, False
-    else:
-        content = _description(path)
-        base = _base(path, content, notes)
-        entries = {split_name(key): content[key] for key in _SPLITS if content.get(key)}
-        names, keypoints = _names(path, content["names"]), "kpt_shape" in content
-    splits = []
-    for name, entry in entries.items():
-        reader = _Reader(name, names, keypoints, notes if not splits else [])
+    description = _folders(path, notes) if path.is_dir() else read_description(path, notes)
+    splits: list[DatasetSplit] = []
+    for name in description.entries:
+        reader = _LabelReader(name, description, notes if not splits else [])
         try:
-            files = _images(entry, base, path, reader.notes)
+            folder, files = find_images(description, name, reader.notes)
         except InputError as error:
-            # Roboflow names a test split whether or not there is one.
+            # Roboflow names a test split even if there is none.
             if name != "test" or not splits:
                 raise
             notes.append(f"{error}: left out 'test'")
             continue
-        splits.append(reader.read(files, path))
-    if names is None:
+        splits.append(reader.read(folder, files))
+    if description.names is None:
         _number_classes(splits, path)
     return splits
 
 
-def _description(path: Path) -> dict[str, Any]:
-    content = load_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} does not describe a dataset: it should name train, val and names")
-    if not isinstance(content.get("names"), list | dict) or not content["names"]:
-        raise InputError(f"{path} has no list 'names' of classes")
-    if not any(content.get(key) for key in _SPLITS):
-        raise InputError(f"{path} names no folder of images: it should have train, val, or test")
-    for key in ("path", *_SPLITS):
-        value = content.get(key)
-        if not all(map(_is_scalar, value if isinstance(value, list) else [value])):
-            raise InputError(f"{path}: {key!r} must be a folder or a list, got {short(value)}")
-    return content
+def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
+    """Write ``data.yaml``, and a label file for each image.
 
-
-def _names(path: Path, names: list | dict) -> dict[int, str]:
-    pairs = list(names.items() if isinstance(names, dict) else enumerate(names))
-    if not all(_is_number(number) for number, _ in pairs):
-        raise InputError(f"{path}: the keys of 'names' must be numbers, got {short(names)}")
-    # Written out, lists of aliases of lists can fill any memory.
-    if wrong := [name for _, name in pairs if not _is_scalar(name)]:
-        raise InputError(f"{path}: each of 'names' must be text, got {short(wrong[0])}")
-    return {int(number): str(name) for number, name in pairs}
-
-
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, str | float | bool | date) or is_integer(value)
-
-
-def _is_number(key: Any) -> bool:
-    return is_integer(key) or (isinstance(key, str) and key.isdecimal() and len(key) < 10)
-
-
-def _base(path: Path, content: dict[str, Any], notes: list[str]) -> Path:
-    """The folder that the entries are relative to."""
-    named = Path(str(content.get("path") or "."))
-    for base in (path.parent / named, path.parent / named.name):
-        if base.is_dir():
-            return base
-    notes.append(f"{path}: there is no folder {named}, so its own folder is taken for it")
-    return path.parent
-
-
-def _images(entry: Any, base: Path, path: Path, notes: list[str]) -> tuple[Path, list[Path]]:
-    """The folder and the image files of an entry: a folder, a list of images, or several."""
-    entries = entry if isinstance(entry, list) else [entry]
-    files: list[Path] = []
-    for one in entries:
-        place = _place(str(one), base, path, notes)
-        if place.is_dir():
-            files += images_in(place, deep=True)
-        else:
-            lines = [line.strip() for line in lines_of(place) if line.strip()]
-            files += [_listed(line, place, base) for line in lines]
-    files = [Path(os.path.normpath(file)) for file in files]
-    unique = list(dict.fromkeys(files))
-    if len(unique) < len(files):
-        notes.append(f"{path}: {len(files) - len(unique)} images are named twice")
-    if not unique:
-        raise InputError(f"{path}: no image is in {entry}")
-    if len(entries) == 1 and place.is_dir():
-        return Path(os.path.normpath(place)), unique
-    return Path(os.path.commonpath([file.parent for file in unique])), unique
-
-
-def _place(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
-    # Roboflow writes ../train/images for train/images.
-    inside = entry.lstrip("./") if entry.startswith("../") else entry
-    for candidate in (base / entry, base / inside, path.parent / entry):
-        if candidate.is_dir() or (candidate.is_file() and candidate.suffix == ".txt"):
-            if candidate == base / inside != base / entry:
-                notes.append(f"{path}: there is no {entry}, took {inside}")
-            return candidate
-    raise InputError(
-        f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images"
+    Returns:
+        What the format cannot represent, one line each.
+    """
+    names = class_names(splits)
+    number_of_name = {name: number for number, name in enumerate(names)}
+    regions = segmentations = clipped = 0
+    for split in splits:
+        number_of = {c["id"]: number_of_name[str(c["name"])] for c in split.coco["categories"]}
+        for image, annotations in annotations_by_image(split):
+            objects = [a for a in annotations if not is_ignore_region(a)]
+            regions += len(annotations) - len(objects)
+            segmentations += sum(bool(a.get("segmentation")) for a in objects)
+            boxes, changed = clip_to_image(objects, image)
+            clipped += changed
+            numbers = [number_of[a["category_id"]] for a in objects]
+            file = (folder / "labels" / split.name / image["file_name"]).with_suffix(".txt")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(_label_lines(numbers, boxes, image))
+    content = {s.name: f"images/{s.name}" for s in splits} | {"names": dict(enumerate(names))}
+    (folder / "data.yaml").write_text(
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    return counted(
+        {
+            "crowd or ignore regions left out: they become background": regions,
+            "segmentations left out, their boxes remain": segmentations,
+            "boxes clipped to their image": clipped,
+        }
     )
 
 
-def _listed(line: str, place: Path, base: Path) -> Path:
-    beside = place.parent / line
-    return beside if beside.exists() or not (base / line).exists() else base / line
+def _label_lines(
+    numbers: Sequence[int], corners: NDArray[np.float64], image: dict[str, Any]
+) -> str:
+    """Lines of class number, center x, center y, width, height; as fractions of the image."""
+    size = np.array([image["width"], image["height"]])
+    low, high = corners[:, :2], corners[:, 2:]
+    values = np.concatenate([(low + high) / 2 / size, (high - low) / size], axis=1)
+    return "".join(
+        f"{number} {' '.join(f'{value:.7f}' for value in row)}\n"
+        for number, row in zip(numbers, values, strict=True)
+    )
 
 
-def _folders(root: Path, notes: list[str]) -> dict[str, str]:
-    """Folders of images where no YAML names them."""
-    patterns = ("images/{}", "{}/images")
+FORMAT = Format(
+    name="yolo",
+    files="YOLO label files with a data.yaml",
+    detect=lambda source: bool(find(source)),
+    read=read,
+    write=write,
+    image_folder="images/{}",
+    has_ignore_regions=False,
+    reserved_folders=("images",),  # the last one in a path locates the labels
+)
+
+
+def _folders(root: Path, notes: list[str]) -> Description:
+    """The splits and classes of a folder without a data.yaml."""
     found = {
         split_name(name): pattern.format(name)
-        for pattern in patterns
-        for name in _SPLITS
+        for pattern in ("images/{}", "{}/images")
+        for name in SPLIT_KEYS
         if (root / pattern.format(name)).is_dir()
     }
-    if found:
-        return found
-    folder = first_folder(root, ("images", "."))
-    notes.append(f"{root}: nothing divides it into splits, so all of it is taken as 'train'")
-    return {"train": str(folder.relative_to(root))}
+    if not found:
+        folder = first_folder(root, ("images",)) or root
+        found = {"train": str(folder.relative_to(root))}
+        notes.append(f"{root}: there are no split folders, so all images are read as 'train'")
+    return Description(root, root, found, _listed_names(root))
 
 
 def _listed_names(root: Path) -> dict[int, str] | None:
@@ -177,39 +159,39 @@ def _listed_names(root: Path) -> dict[int, str] | None:
     names = [line.strip() for line in lines_of(lists[0])]
     while names and not names[-1]:
         names.pop()
-    # A class of an empty line keeps its number.
+    # An empty line counts, so that later classes keep their numbers.
     return {number: name or str(number) for number, name in enumerate(names)}
 
 
 def _number_classes(splits: Sequence[DatasetSplit], path: Path) -> None:
-    """Where nothing names the classes, their numbers do."""
+    """Name the classes by their numbers."""
     used = {a["category_id"] for split in splits for a in split.coco["annotations"]}
     names = [{"id": i, "name": str(i - 1)} for i in range(1, max(used, default=0) + 1)]
-    splits[0].notes.append(f"{path}: nothing names the classes (classes.txt, data.yaml)")
+    splits[0].notes.append(f"{path}: no classes.txt or data.yaml names the classes")
     for split in splits:
         split.coco["categories"] = names
 
 
-class _Reader:
+class _LabelReader:
     """Reads the labels of one split.
 
     Args:
-        name: of the split.
-        names: of the classes by number; None for any number.
-        keypoints: whether a label may go on with keypoints after its box.
-        notes: to add to.
+        split: name of the split.
+        description: of the dataset.
+        notes: receives what is left out or changed.
     """
 
-    def __init__(
-        self, name: str, names: dict[int, str] | None, keypoints: bool, notes: list[str]
-    ) -> None:
-        self.name, self.names, self.keypoints, self.notes = name, names, keypoints, notes
+    def __init__(self, split: str, description: Description, notes: list[str]) -> None:
+        self.split, self.notes, self.source = split, notes, description.path
+        self.names, self.has_keypoints = description.names, description.has_keypoints
         self.polygons = 0
 
-    def read(self, files: tuple[Path, list[Path]], source: Path) -> DatasetSplit:
-        folder, paths = files
-        images, annotations, without = [], [], []
-        for path in tqdm(paths, f"reading {self.name}", delay=1, disable=None, leave=False):
+    def read(self, folder: Path, paths: Sequence[Path]) -> DatasetSplit:
+        """Read the labels of image files in ``folder``."""
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        unlabeled = []
+        for path in tqdm(paths, f"reading {self.split}", delay=1, disable=None, leave=False):
             try:
                 height, width = image_size(path)
             except InputError as error:
@@ -220,21 +202,21 @@ class _Reader:
             images.append(image)
             label_file = _label_file(path)
             if not label_file.is_file():
-                without.append(label_file)
+                unlabeled.append(label_file)
                 continue
             for label in self._labels(label_file, width, height):
                 number = {"id": len(annotations) + 1, "image_id": image["id"]}
                 annotations.append(number | label)
-        if without:
+        if unlabeled:
             self.notes.append(
-                f"{folder}: {len(without)} of {len(images)} images have no label file and so no "
-                f"objects, the first would be {without[0]}"
+                f"{folder}: {len(unlabeled)} of {len(images)} images have no label file and so no "
+                f"objects, such as {unlabeled[0]}"
             )
         if self.polygons:
-            self.notes.append(f"{folder}: {self.polygons} polygons stand as their boxes")
+            self.notes.append(f"{folder}: {self.polygons} polygons are read as their boxes")
         categories = [{"id": i + 1, "name": name} for i, name in (self.names or {}).items()]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        return DatasetSplit(self.name, folder, content, source, self.notes)
+        return DatasetSplit(self.split, folder, content, self.source, self.notes)
 
     def _labels(self, path: Path, width: int, height: int) -> Iterator[dict[str, Any]]:
         try:
@@ -252,15 +234,15 @@ class _Reader:
             except ValueError as error:
                 self.notes.append(f"{path}:{number}: left out {line.strip()[:60]!r}, {error}")
 
-    def _label(self, words: list[str], size: np.ndarray) -> dict[str, Any]:
+    def _label(self, words: list[str], size: NDArray[np.int64]) -> dict[str, Any]:
         numbers = np.array([float(word) for word in words])
         label, values = numbers[0], numbers[1:]
         is_number = not label % 1 and 0 <= label < _MAX_CLASSES
         if not (is_number if self.names is None else label in self.names):
             raise ValueError(f"there is no class {words[0]}")
-        is_polygon = len(values) >= 6 and len(values) % 2 == 0 and not self.keypoints
-        if not (len(values) == 4 or is_polygon or (self.keypoints and len(values) > 4)):
-            raise ValueError("neither a class and a box nor a class and a polygon")
+        is_polygon = len(values) >= 6 and len(values) % 2 == 0 and not self.has_keypoints
+        if not (len(values) == 4 or is_polygon or (self.has_keypoints and len(values) > 4)):
+            raise ValueError("it is neither a class and a box nor a class and a polygon")
         found: dict[str, Any] = {"category_id": int(label) + 1, "iscrowd": 0}
         if is_polygon:
             self.polygons += 1
@@ -277,7 +259,7 @@ class _Reader:
 
 
 def _label_file(image: Path) -> Path:
-    """Where an image's labels are: in the labels folder beside its images folder, or beside it."""
+    """The label file of an image: in ``labels`` beside ``images``, else beside the image."""
     parts = list(image.parts)
     if "images" in parts[:-1]:
         last = len(parts) - 2 - parts[:-1][::-1].index("images")

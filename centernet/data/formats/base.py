@@ -1,0 +1,93 @@
+"""What a dataset format consists of, and helpers for its writer.
+
+A new format is one module with a :class:`Format`, and one line in
+:data:`centernet.data.formats.detect.FORMATS`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet import geometry
+from centernet.data.annotations import DatasetSplit
+
+# Pixels. Smaller differences are the limited digits of a format, not a change.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Format:
+    """Reader and writer of a dataset format.
+
+    Attributes:
+        name: as in ``centernet convert --format``.
+        files: what a dataset of the format contains, for messages.
+        detect: tells whether a file or folder is a dataset of the format.
+        read: reads the splits of such a file or folder.
+        write: writes the annotations of splits to a folder, and returns one line for each kind of
+            content that the format cannot represent.
+        image_folder: where the images of a split belong; ``{}`` stands for the split's name.
+        has_ignore_regions: whether the format can represent ignore regions.
+        any_image_paths: whether annotations can refer to images anywhere, so that names are kept
+            when no images are written.
+        reserved_folders: names of folders that may not occur below ``image_folder``.
+    """
+
+    name: str
+    files: str
+    detect: Callable[[Path], bool]
+    read: Callable[[Path], list[DatasetSplit]]
+    write: Callable[[Sequence[DatasetSplit], Path], list[str]]
+    image_folder: str
+    has_ignore_regions: bool = True
+    any_image_paths: bool = False
+    reserved_folders: tuple[str, ...] = ()
+
+
+def class_names(splits: Sequence[DatasetSplit]) -> list[str]:
+    """The classes of all splits, those of each split by ascending id."""
+    return list(
+        dict.fromkeys(
+            str(category["name"])
+            for split in splits
+            for category in sorted(split.coco["categories"], key=lambda c: c["id"])
+        )
+    )
+
+
+def annotations_by_image(
+    split: DatasetSplit,
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each image with its annotations."""
+    of_image: dict[Any, list[dict[str, Any]]] = {i["id"]: [] for i in split.coco["images"]}
+    for annotation in split.coco["annotations"]:
+        of_image[annotation["image_id"]].append(annotation)
+    for image in split.coco["images"]:
+        yield image, of_image[image["id"]]
+
+
+def clip_to_image(
+    annotations: Sequence[dict[str, Any]], image: dict[str, Any]
+) -> tuple[NDArray[np.float64], int]:
+    """Clip the boxes of an image's annotations.
+
+    Returns:
+        (n, 4) xyxy in image pixels, and how many boxes the clipping changed.
+    """
+    boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
+    corners = geometry.xywh_to_xyxy(boxes)
+    clipped = corners.clip(0, [image["width"], image["height"]] * 2)
+    return clipped, int((np.abs(clipped - corners) > TOLERANCE).any(1).sum())
+
+
+def counted(counts: Mapping[str, int]) -> list[str]:
+    """One line for each count that is not zero.
+
+    >>> counted({"boxes rounded": 2, "boxes clipped": 0})
+    ['2 boxes rounded']
+    """
+    return [f"{count} {what}" for what, count in counts.items() if count]

@@ -1,0 +1,174 @@
+"""The data.yaml of a YOLO dataset: load it safely, validate it, and find the images it names."""
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from centernet.data.entries import is_integer, short
+from centernet.data.formats.splits import images_in, lines_of, split_name
+from centernet.errors import InputError
+from centernet.files import read_bytes
+
+SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
+
+_MAX_REASON = 200  # characters of a parser's message
+_MAX_YAML = 1 << 20  # bytes, which the parser reads in seconds
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """A safe loader without merge keys (``<<``), a few of which can expand to fill any memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Reject merge keys, which the base class expands."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "merge keys (<<) are not supported", node.start_mark
+            )
+        super().flatten_mapping(node)
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML file from an untrusted source.
+
+    Raises:
+        InputError: it cannot be read, is too large, or uses merge keys.
+    """
+    try:
+        return yaml.load(read_bytes(path, _MAX_YAML).decode("utf-8-sig"), _YamlLoader)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (OSError, ValueError, yaml.YAMLError, LookupError, AttributeError) as error:
+        # The last two are raised for explicit tags of other types, such as "!!int ''".
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+    raise InputError(f"{path} cannot be read as YAML: {reason}")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What describes a YOLO dataset: a data.yaml, or a folder without one.
+
+    Attributes:
+        path: the file or folder.
+        base: folder that the entries are relative to.
+        entries: images by split: a folder, a ``.txt`` list of images, or several of these.
+        names: class names by number; None if nothing names the classes.
+        has_keypoints: whether labels continue with keypoints after the box.
+    """
+
+    path: Path
+    base: Path
+    entries: dict[str, Any]
+    names: dict[int, str] | None
+    has_keypoints: bool = False
+
+
+def read_description(path: Path, notes: list[str]) -> Description:
+    """Read and validate a data.yaml.
+
+    Args:
+        path: of the file.
+        notes: receives what had to be guessed.
+
+    Raises:
+        InputError: the file does not describe a dataset.
+    """
+    content = load_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} does not describe a dataset: it needs train, val and names")
+    if not isinstance(content.get("names"), list | dict) or not content["names"]:
+        raise InputError(f"{path} has no list 'names' of classes")
+    if not any(content.get(key) for key in SPLIT_KEYS):
+        raise InputError(f"{path} names no folder of images: it needs train, val or test")
+    for key in ("path", *SPLIT_KEYS):
+        value = content.get(key)
+        if not all(map(_is_scalar, value if isinstance(value, list) else [value])):
+            raise InputError(f"{path}: {key!r} must be a folder or a list, got {short(value)}")
+    return Description(
+        path,
+        base=_base(path, content, notes),
+        entries={split_name(key): content[key] for key in SPLIT_KEYS if content.get(key)},
+        names=_names(path, content["names"]),
+        has_keypoints="kpt_shape" in content,
+    )
+
+
+def _names(path: Path, names: list[Any] | dict[Any, Any]) -> dict[int, str]:
+    pairs = list(names.items() if isinstance(names, dict) else enumerate(names))
+    if not all(_is_number(number) for number, _ in pairs):
+        raise InputError(f"{path}: the keys of 'names' must be numbers, got {short(names)}")
+    # As text, nested aliases of lists can expand to fill any memory.
+    if wrong := [name for _, name in pairs if not _is_scalar(name)]:
+        raise InputError(f"{path}: each of 'names' must be text, got {short(wrong[0])}")
+    return {int(number): str(name) for number, name in pairs}
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | float | bool | date) or is_integer(value)
+
+
+def _is_number(key: Any) -> bool:
+    return is_integer(key) or (isinstance(key, str) and key.isdecimal() and len(key) < 10)
+
+
+def _base(path: Path, content: dict[str, Any], notes: list[str]) -> Path:
+    """The folder that the entries are relative to: ``path``, else that of the file."""
+    named = Path(str(content.get("path") or "."))
+    for base in (path.parent / named, path.parent / named.name):
+        if base.is_dir():
+            return base
+    notes.append(f"{path}: folder {named} does not exist, the file's own folder is used instead")
+    return path.parent
+
+
+def find_images(description: Description, split: str, notes: list[str]) -> tuple[Path, list[Path]]:
+    """The image files of a split, and a folder that contains them all.
+
+    Raises:
+        InputError: an entry is neither a folder nor a list, or there are no images.
+    """
+    path, base, entry = description.path, description.base, description.entries[split]
+    entries = entry if isinstance(entry, list) else [entry]
+    files: list[Path] = []
+    for one in entries:
+        place = _resolve(str(one), base, path, notes)
+        if place.is_dir():
+            files += images_in(place, deep=True)
+        else:
+            lines = [line.strip() for line in lines_of(place) if line.strip()]
+            files += [_listed(line, place, base) for line in lines]
+    files = [Path(os.path.normpath(file)) for file in files]
+    unique = list(dict.fromkeys(files))
+    if len(unique) < len(files):
+        notes.append(f"{path}: {len(files) - len(unique)} images are listed twice")
+    if not unique:
+        raise InputError(f"{path}: {short(entry)} contains no images")
+    if len(entries) == 1 and place.is_dir():
+        return Path(os.path.normpath(place)), unique
+    return Path(os.path.commonpath([file.parent for file in unique])), unique
+
+
+def _resolve(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
+    """The folder or list that an entry means.
+
+    Roboflow writes ``../train/images`` for ``train/images``, so a leading ``../`` is dropped where
+    that exists. No file outside of the dataset is read by mistake then.
+    """
+    inside = entry.lstrip("./") if entry.startswith("../") else entry
+    for candidate in (base / inside, base / entry, path.parent / entry):
+        if candidate.is_dir() or (candidate.is_file() and candidate.suffix == ".txt"):
+            if candidate == base / inside != base / entry:
+                notes.append(f"{path}: {entry} is read as {inside}")
+            return candidate
+    raise InputError(
+        f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images"
+    )
+
+
+def _listed(line: str, place: Path, base: Path) -> Path:
+    """An image of a list: relative to the list's folder, else to the dataset's."""
+    beside = place.parent / line
+    return beside if beside.exists() or not (base / line).exists() else base / line

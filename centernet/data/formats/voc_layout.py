@@ -1,0 +1,91 @@
+"""Where Pascal VOC keeps things: folders of XML files, and lists in ImageSets/Main/SPLIT.txt."""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from centernet.data.formats.safe_xml import start_of
+from centernet.data.formats.splits import folders_in, lines_of, split_name
+from centernet.errors import InputError
+
+LISTS = Path("ImageSets", "Main")
+_XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
+_SAMPLE = 20  # XML files of a folder, one of which must be VOC's
+_MAX_DEPTH = 3  # levels of folders to search, including the source
+# A line of aeroplane_train.txt, which tells whether an image contains that class.
+_OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
+
+
+def find_folders(source: Path) -> dict[Path, Path]:
+    """VOC folders, and where their XML files are.
+
+    Either the source, or else subfolders such as VOCdevkit/VOC2007 or train.
+    """
+    folders = [source] if source.is_dir() else []
+    for _ in range(_MAX_DEPTH):
+        if found := {folder: xml for folder in folders if (xml := _xml_folder(folder))}:
+            return found
+        folders = [inside for folder in folders for inside in folders_in(folder)]
+    return {}
+
+
+def _xml_folder(folder: Path) -> Path | None:
+    for name in _XML_FOLDERS:
+        # XML of other programs has another root, such as CVAT's <annotations>.
+        try:
+            files = islice((folder / name).glob("*.xml"), _SAMPLE)
+            if any(re.search(rb"<annotation[\s>]", start_of(file)) for file in files):
+                return folder / name
+        except OSError:
+            continue  # such as lost+found
+    return None
+
+
+def read_image_lists(
+    root: Path, chosen: Sequence[str] | None
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Read the lists of a VOC folder.
+
+    Args:
+        root: the folder.
+        chosen: names of lists; by default all but unions of others, such as trainval.
+
+    Returns:
+        Ids of the images by split, each with notes about what was changed.
+
+    Raises:
+        InputError: a chosen list is missing, or there are no lists of images.
+    """
+    lists: dict[str, tuple[list[str], list[str]]] = {}
+    for path in sorted((root / LISTS).glob("*.txt")):
+        lines = [line.strip() for line in lines_of(path) if line.strip()]
+        if lines and not all(_OF_ONE_CLASS.search(line) for line in lines):
+            ids = list(dict.fromkeys(lines))
+            twice = len(lines) - len(ids)
+            notes = [f"{path}: {twice} images are listed twice"] if twice else []
+            name = split_name(path.stem) or path.stem
+            if name in lists:
+                others, earlier = lists[name]
+                ids = list(dict.fromkeys([*others, *ids]))
+                notes = [*earlier, *notes, f"{path}: merged with the other lists of {name!r}"]
+            lists[name] = ids, notes
+    if missing := [name for name in chosen or () if name not in lists]:
+        raise InputError(f"{root / LISTS} has no list {missing[0]}.txt of images")
+    if not lists:
+        raise InputError(f"the lists in {root / LISTS} are empty: fill or remove that folder")
+    if chosen is not None:
+        return {name: lists[name] for name in chosen}
+    unions = [name for name in lists if _is_union(name, lists)]
+    for name in unions:
+        del lists[name]
+    first = next(iter(lists.values()))
+    first[1].extend(f"{root / LISTS}: left out {n!r}, the union of other lists" for n in unions)
+    return lists
+
+
+def _is_union(name: str, lists: dict[str, tuple[list[str], list[str]]]) -> bool:
+    """Whether a list contains just the images of other, smaller lists."""
+    union = set(lists[name][0])
+    parts = [set(ids) for ids, _ in lists.values() if set(ids) < union]
+    return bool(parts) and set.union(*parts) == union
