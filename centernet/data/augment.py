@@ -1,17 +1,23 @@
-"""Random variation as two matrices per sample: one for geometry (2x3), one for colour (3x4)."""
+"""Data augmentation: one affine matrix (2x3) for geometry and one color matrix (3x4) per sample.
+
+All geometric variation is one crop and one resize, and all color variation is linear, so two calls
+of OpenCV on uint8 do the work. An augmentation that is not linear goes into
+:meth:`Augment.__call__`; nothing outside of this module changes.
+"""
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
 from centernet.errors import InputError
 
-# Weights of red, green and blue in grey.
-_GREY = np.array([0.299, 0.587, 0.114])
-# Principal components of ImageNet's colours (Krizhevsky et al., 2012), as the released code has
-# them, but in RGB order.
+# Weights of red, green and blue in gray (ITU-R BT.601).
+_GRAY = np.array([0.299, 0.587, 0.114])
+# Principal components of ImageNet's colors (Krizhevsky et al., 2012) as in the released code, but
+# in RGB order.
 _PCA_VALUES = np.array([0.2141788, 0.01817699, 0.00341571])
 _PCA_VECTORS = np.array(
     [
@@ -24,20 +30,20 @@ _PCA_VECTORS = np.array(
 
 @dataclass(frozen=True)
 class Augment:
-    """How much training images vary; the defaults are the original's.
+    """Random variation of training images; the defaults are those of the original release.
 
     Attributes:
         flip: probability of a left-right flip.
-        vertical_flip: probability of an upside-down flip, for things without an up, such as cells
-            or aerial views.
-        scale: the part of the image that fills the canvas, as a factor on its longer side: a
-            multiple of 0.1 from the first number to below the second. Below 1 zooms in, above 1
-            leaves black borders.
-        shift: whether the crop's centre moves at random over the image.
-        brightness: colours are multiplied by 1 +- this.
-        contrast: distance from the mean grey is multiplied by 1 +- this.
-        saturation: distance from each pixel's grey is multiplied by 1 +- this.
-        lighting: standard deviation of the shift along ImageNet's principal colour components.
+        vertical_flip: probability of an upside-down flip, for objects without an upright
+            orientation, such as cells or aerial views.
+        scale: range of the crop's longer side, as a factor of the image's. A multiple of 0.1 from
+            the first number to below the second is drawn. Factors below 1 zoom in, factors above 1
+            leave black borders.
+        shift: whether the center of the crop is drawn at random.
+        brightness: colors are multiplied by 1 +- this.
+        contrast: distances from the mean gray are multiplied by 1 +- this.
+        saturation: distances from each pixel's gray are multiplied by 1 +- this.
+        lighting: standard deviation of the shift along ImageNet's principal color components.
     """
 
     flip: float = 0.5
@@ -62,21 +68,45 @@ class Augment:
             if getattr(self, name) < 0:
                 raise InputError(f"augment.{name} must not be negative, got {getattr(self, name)}")
 
-    def geometry(
-        self, rng: np.random.Generator, image_size: tuple[int, int], input_size: tuple[int, int]
+    def __call__(
+        self, image: NDArray[np.uint8], rng: np.random.Generator, input_size: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], geometry.Matrix]:
+        """Draw a random sample of an image.
+
+        Args:
+            image: (H, W, 3) RGB.
+            rng: source of all randomness.
+            input_size: (height, width) of the sample in pixels.
+
+        Returns:
+            The sample (height, width, 3) RGB, and the matrix from image to sample, which boxes and
+            ignore regions have to pass, too.
+        """
+        matrix = self.draw_matrix(rng, image.shape[:2], input_size)
+        pixels, matrix = geometry.warp_to_input(image, matrix, input_size)
+        color = self.draw_color(rng, mean=np.array(cv2.mean(pixels)[:3]))
+        if color is not None:
+            pixels = np.asarray(cv2.transform(pixels, color), np.uint8)
+        return pixels, matrix
+
+    def draw_matrix(
+        self, rng: np.random.Generator, image_size: tuple[int, ...], input_size: tuple[int, int]
     ) -> geometry.Matrix:
-        """Draw the matrix from image to canvas; sizes are (height, width)."""
+        """Draw scale, shift and flips: the matrix from image to network input.
+
+        Sizes are (height, width) in pixels.
+        """
+        height, width = image_size
         low, high = self.scale
-        # A little below the end, which rounding would let in: (1.3 - 1) / 0.1 is above 3.
+        # Just below the end, which rounding can include: (1.3 - 1) / 0.1 is above 3.
         scales = np.arange(low, high - 1e-6, 0.1)
         scale = rng.choice(scales) if len(scales) else low
-        matrix = geometry.letterbox(image_size, input_size)
-        for axis in range(2):
-            length = image_size[1 - axis]
+        matrix = geometry.letterbox((height, width), input_size)
+        for axis, length in enumerate((width, height)):
             center = length / 2
             if self.shift:
                 border = _border(length)
-                center = rng.integers(border, max(length - border, border + 1))
+                center = int(rng.integers(border, max(length - border, border + 1)))
             matrix[axis, axis] /= scale
             matrix[axis, 2] = input_size[1 - axis] / 2 - matrix[axis, axis] * center
         return geometry.flip(
@@ -86,40 +116,48 @@ class Augment:
             vertical=rng.random() < self.vertical_flip,
         )
 
-    def color(self, rng: np.random.Generator, mean: NDArray) -> NDArray[np.float32] | None:
-        """Draw the colour matrix for an image of this mean RGB: new = m[:, :3] @ rgb + m[:, 3].
+    def draw_color(
+        self, rng: np.random.Generator, mean: NDArray[np.float64]
+    ) -> NDArray[np.float32] | None:
+        """Draw brightness, contrast, saturation and lighting as one color matrix.
 
-        Brightness, contrast and saturation come in random order; the grey that the last two blend
-        with is the untouched image's, as in the original. So each is linear, and all are one
-        matrix.
+        The first three have random order. As in the original release, contrast and saturation
+        blend with the gray of the unchanged image, so each step is linear and all are one matrix.
+
+        Args:
+            rng: source of all randomness.
+            mean: (3,) mean RGB of the image.
 
         Returns:
-            (3, 4) float32, or None when nothing changes.
+            (3, 4) matrix m, new = m[:, :3] @ rgb + m[:, 3]; None for no change.
         """
         if not (self.brightness or self.contrast or self.saturation or self.lighting):
             return None
+        mean_gray, pixel_gray = np.zeros((3, 4)), np.zeros((3, 4))
+        mean_gray[:, 3] = _GRAY @ mean
+        pixel_gray[:, :3] = _GRAY
+        blends = (
+            (self.brightness, np.zeros((3, 4))),
+            (self.contrast, mean_gray),
+            (self.saturation, pixel_gray),
+        )
         matrix = np.eye(3, 4)
-        grey = np.zeros((3, 4))
-        grey[:, :3] = _GREY
-        mean_grey = np.zeros((3, 4))
-        mean_grey[:, 3] = _GREY @ mean
-        blends = [(self.brightness, 0.0), (self.contrast, mean_grey), (self.saturation, grey)]
-        for which in rng.permutation(3):
-            amount, other = blends[which]
+        for step in rng.permutation(3):
+            amount, other = blends[step]
             factor = 1 + rng.uniform(-amount, amount)
             matrix = factor * matrix + (1 - factor) * other
         matrix[:, 3] += 255 * _PCA_VECTORS @ (_PCA_VALUES * rng.normal(0, self.lighting, 3))
         return matrix.astype(np.float32)
 
 
-# Training images without random variation, only drawn at the training size.
+# Training samples without random variation.
 NONE = Augment(
     flip=0, scale=(1, 1), shift=False, brightness=0, contrast=0, saturation=0, lighting=0
 )
 
 
 def _border(length: int) -> int:
-    """How far a crop's centre stays from the edge: 128 pixels, halved until there is room."""
+    """Distance of a crop's center from the edge: 128 pixels, halved until there is room."""
     border = 128
     while length - border <= border and border > 1:
         border //= 2

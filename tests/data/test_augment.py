@@ -12,15 +12,15 @@ OFF = {
 
 def matrices(augment: Augment, image_size=(64, 64), input_size=(64, 64), draws=400) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.stack([augment.geometry(rng, image_size, input_size) for _ in range(draws)])
+    return np.stack([augment.draw_matrix(rng, image_size, input_size) for _ in range(draws)])
 
 
 @pytest.mark.parametrize("image_size", [(37, 53), (480, 640), (1, 1)])
-def test_all_off_letterboxes_and_leaves_colours(image_size):
+def test_all_off_letterboxes_and_leaves_colors(image_size):
     augment, rng = Augment(**OFF), np.random.default_rng(0)
-    found = augment.geometry(rng, image_size, (96, 64))
+    found = augment.draw_matrix(rng, image_size, (96, 64))
     np.testing.assert_allclose(found, geometry.letterbox(image_size, (96, 64)), atol=1e-9)
-    assert augment.color(rng, np.array([10.0, 20, 30])) is None
+    assert augment.draw_color(rng, np.array([10.0, 20, 30])) is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def original_border(length: int) -> int:
 
 
 @pytest.mark.parametrize("length", [1000, 300, 256, 200, 64, 3, 2, 1])
-def test_centres_of_crops_keep_the_original_distance_from_the_edge(length):
+def test_centers_of_crops_keep_the_original_distance_from_the_edge(length):
     augment = Augment(**OFF | {"shift": True})
     middle = np.array([[[32, 32, 32, 32]]], np.float32)
     back = [geometry.invert(matrix) for matrix in matrices(augment, (length, length), draws=1000)]
@@ -60,13 +60,13 @@ def test_centres_of_crops_keep_the_original_distance_from_the_edge(length):
 @pytest.mark.parametrize(
     ("flips", "corner"),
     [
-        ({}, (0, 16)),  # the image's (0, 0) on a canvas of 64x64
+        ({}, (0, 16)),  # the image's (0, 0) in an input of 64x64
         ({"flip": 1.0}, (64, 16)),
         ({"vertical_flip": 1.0}, (0, 48)),
         ({"flip": 1.0, "vertical_flip": 1.0}, (64, 48)),
     ],
 )
-def test_flips_mirror_the_canvas(flips, corner):
+def test_flips_mirror_the_input(flips, corner):
     (matrix,) = matrices(Augment(**OFF | flips), image_size=(50, 100), draws=1)
     np.testing.assert_allclose(matrix[:, 2], corner)
     np.testing.assert_allclose(np.abs(np.diag(matrix)), 0.64)
@@ -79,10 +79,10 @@ def test_half_are_mirrored_and_none_upside_down():
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_a_colour_factor_stays_within_its_range(name):
+def test_a_color_factor_stays_within_its_range(name):
     rng, augment = np.random.default_rng(0), Augment(**OFF | {name: 0.4})
-    drawn = [augment.color(rng, np.full(3, 100.0)) for _ in range(300)]
-    # Along a direction in which neither grey nor mean matters.
+    drawn = [augment.draw_color(rng, np.full(3, 100.0)) for _ in range(300)]
+    # Along a direction in which neither gray nor mean matters.
     factors = np.array([(matrix[0] - matrix[1]) @ [0.5, -0.5, 0, 0] for matrix in drawn])
     assert 0.6 <= factors.min() < 0.62 and 1.38 < factors.max() <= 1.4
 
@@ -90,9 +90,9 @@ def test_a_colour_factor_stays_within_its_range(name):
 def original_color(image: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
     """One step after the other on blue-green-red in [0, 1], unclipped, as the original does it."""
     bgr = image[..., ::-1] / 255
-    grey = bgr @ [0.114, 0.587, 0.299]
-    mean = grey.mean()
-    others = [0.0, mean, grey[..., None]]
+    gray = bgr @ [0.114, 0.587, 0.299]
+    mean = gray.mean()
+    others = [0.0, mean, gray[..., None]]
     for which in rng.permutation(3):
         amount = (augment.brightness, augment.contrast, augment.saturation)[which]
         alpha = 1 + rng.uniform(-amount, amount)
@@ -116,6 +116,44 @@ def original_color(image: np.ndarray, augment: Augment, rng: np.random.Generator
 def test_one_matrix_does_what_the_original_does_in_four_steps(augment, seed):
     image = np.random.default_rng(99).integers(0, 256, (6, 5, 3), dtype=np.uint8)
     expected = original_color(image, augment, np.random.default_rng(seed))
-    matrix = augment.color(np.random.default_rng(seed), image.mean((0, 1)))
+    matrix = augment.draw_color(np.random.default_rng(seed), image.mean((0, 1)))
     assert matrix.shape == (3, 4) and matrix.dtype == np.float32
     np.testing.assert_allclose(image @ matrix[:, :3].T + matrix[:, 3], expected, atol=1e-3)
+
+
+def gray_image(value: int) -> np.ndarray:
+    return np.full((48, 64, 3), value, np.uint8)
+
+
+@pytest.mark.parametrize("name", ["contrast", "saturation"])
+def test_contrast_and_saturation_blend_with_the_image_itself(name):
+    """A uniform gray image equals its own mean and its own gray, so neither changes it."""
+    augment, rng = Augment(**OFF | {name: 0.4}), np.random.default_rng(0)
+    for value in (40, 200, 40, 90):
+        pixels, _ = augment(gray_image(value), rng, (48, 64))
+        np.testing.assert_array_equal(pixels, gray_image(value))
+
+
+def test_contrast_scales_the_distance_from_the_mean_of_the_sample():
+    """Half of the sample is the image, half of it black border: the mean is 50."""
+    augment = Augment(**OFF | {"contrast": 0.4})
+    for seed in range(5):
+        pixels, matrix = augment(gray_image(100), np.random.default_rng(seed), (96, 64))
+        border, middle = int(pixels[0, 0, 0]), int(pixels[48, 32, 0])
+        assert 0.6 <= (middle - 50) / 50 <= 1.4
+        assert abs(border - max(0, 100 - middle)) <= 1
+        assert matrix[1, 2] == 24
+
+
+def test_a_sample_is_a_warp_and_a_color_matrix():
+    image = np.random.default_rng(9).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    augment = Augment()
+    pixels, matrix = augment(image, np.random.default_rng(5), (64, 96))
+    rng = np.random.default_rng(5)
+    warped, applied = geometry.warp_to_input(
+        image, augment.draw_matrix(rng, (60, 90), (64, 96)), (64, 96)
+    )
+    color = augment.draw_color(rng, warped.mean((0, 1)))
+    expected = np.clip(warped @ color[:, :3].T + color[:, 3], 0, 255)
+    np.testing.assert_array_equal(matrix, applied)
+    assert np.abs(pixels - expected).max() <= 1  # OpenCV's fixed-point arithmetic

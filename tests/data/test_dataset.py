@@ -49,8 +49,8 @@ def equal(a, b) -> bool:
 
 def test_a_sample_without_augmentation_is_scaled_to_fit(dataset):
     # 40x60 in 64x96: everything 1.6 times as large.
-    canvas, target = dataset()[0]
-    assert canvas.shape == (3, 64, 96) and canvas.dtype == torch.uint8
+    pixels, target = dataset()[0]
+    assert pixels.shape == (3, 64, 96) and pixels.dtype == torch.uint8
     assert target["boxes"].dtype == torch.float32 and target["labels"].dtype == torch.int64
     np.testing.assert_allclose(target["boxes"], [[16, 8, 48, 56], [48, 16, 88, 28.8]], rtol=1e-6)
     assert target["labels"].tolist() == [0, 1]
@@ -60,19 +60,19 @@ def test_a_sample_without_augmentation_is_scaled_to_fit(dataset):
     assert label == 0 and mask.shape == (16, 24) and mask.dtype == torch.bool
 
 
-def test_colours_are_rgb(dataset):
+def test_colors_are_rgb(dataset):
     data = dataset([], sizes=[(64, 96)], augment=NONE)
     expected = cv2.imread(str(data.paths[0]), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(data[0][0].permute(1, 2, 0), expected)
 
 
-def test_the_matrix_is_the_one_that_drew_the_canvas(dataset):
+def test_the_matrix_is_the_one_that_drew_the_sample(dataset):
     # 64 / 33 times as large, 33x47 is 91.15 wide: drawn from pixel 2 to 94.
     _, target = dataset(augment=NONE)[4]
     np.testing.assert_allclose(target["matrix"], [[92 / 47, 0, 2], [0, 64 / 33, 0]])
 
 
-def test_augmentation_changes_colours(dataset):
+def test_augmentation_changes_colors(dataset):
     only = Augment(0, 0, (1, 1), False, brightness=0.4, contrast=0, saturation=0, lighting=0)
     plain, brighter = dataset()[0][0].double(), dataset(augment=only)[0][0].double()
     factor = (brighter / plain).median().item()
@@ -104,7 +104,7 @@ def test_labels_follow_the_class_names(dataset, names, labels, ids):
     assert data.class_names == tuple(names or ("cat", "dog"))
 
 
-def test_boxes_are_cut_to_the_canvas_and_unseen_ones_left_out(dataset):
+def test_boxes_are_clipped_to_the_input_and_invisible_ones_left_out(dataset):
     boxes = [
         [-10, 8, 20, 16],
         [50, 36, 100, 100],
@@ -119,7 +119,7 @@ def test_boxes_are_cut_to_the_canvas_and_unseen_ones_left_out(dataset):
     ]  # fmt: skip
 
 
-def test_augmented_boxes_lie_on_the_canvas_and_keep_their_labels(dataset):
+def test_augmented_boxes_lie_in_the_input_and_keep_their_labels(dataset):
     boxes = np.float32([[5, 5, 25, 25], [250, 260, 290, 290]])  # cat and dog in opposite corners
     cat, dog = ([x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes.tolist())
     objects = [{"bbox": cat}, {"bbox": dog, "category_id": 7}]
@@ -216,8 +216,8 @@ def test_collate_stacks_images_and_keeps_targets_apart(dataset):
     images, targets = collate(samples)
     assert images.shape == (3, 3, 64, 96) and images.dtype == torch.uint8
     assert images.is_contiguous(memory_format=torch.channels_last)
-    for i, (canvas, target) in enumerate(samples):
-        assert torch.equal(images[i], canvas)
+    for i, (pixels, target) in enumerate(samples):
+        assert torch.equal(images[i], pixels)
         assert targets[i] is target
 
 
