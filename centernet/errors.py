@@ -1,28 +1,28 @@
-"""The one exception for mistakes a person can mend: bad files, values, weights."""
+"""The error for invalid user input: files, options, weights."""
 
 import re
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_LONGEST = 900  # characters
+_MAX_LENGTH = 900  # characters
 
 
 class InputError(ValueError):
-    """Something given from outside is wrong.
+    """Invalid user input: a file, an option or weights.
 
     The message is one line: what is wrong, the value, and what to do. Commands print it and exit
-    with status 1 instead of showing a traceback. Control characters of the values in it, as line
-    feeds of file names, are escaped, and a very long message is cut in the middle.
+    with status 1 instead of showing a traceback. Control characters, such as line feeds in file
+    names, are escaped, and a very long message is truncated in the middle.
     """
 
     def __init__(self, message: object) -> None:
         text = _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(message))
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        if len(text) > _MAX_LENGTH:
+            text = f"{text[: _MAX_LENGTH // 2]} ... {text[-_MAX_LENGTH // 2 :]}"
         super().__init__(text)
 
 
 def require_at_least(least: int, **values: int | None) -> None:
-    """Raise InputError if one of the values, which go by their names, is less; None passes."""
+    """Raise InputError if one of the named values is less than ``least``; None passes."""
     for name, value in values.items():
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}, got {value}")

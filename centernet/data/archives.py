@@ -83,4 +83,8 @@ def _members(path: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
     with tarfile.open(path) as tar:
         for member in tar:
             if member.isfile() and (content := tar.extractfile(member)):
-                yield member.name, member.size, lambda content=content: content
+                yield member.name, member.size, partial(_same, content)
+
+
+def _same(content: IO[bytes]) -> IO[bytes]:
+    return content

@@ -1,4 +1,4 @@
-"""The entries of COCO annotation files: which fields each needs, and which values are valid."""
+"""Entries of COCO files: which fields they need, and which values are valid."""
 
 import math
 import os
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from centernet.errors import InputError
 
-# Pixels. Larger numbers are mistakes, and beyond what float32 and 64-bit areas can hold.
+# Pixels. Larger numbers are errors, and too large for float32 and 64-bit areas.
 MAX_PIXELS = 1e9
 _MAX_AREA = 1e10  # pixels; COCO's evaluation ignores larger objects
-_MAX_NAME, _MAX_PATH = 255, 2000  # bytes; file systems refuse more
+_MAX_NAME, _MAX_PATH = 255, 2000  # bytes; limits of file systems
 FLAGS = ("iscrowd", "ignore")
 _FLAG_TEXTS = {"0": False, "false": False, "1": True, "true": True}
 _MAX_SHORT = 100  # characters of a value in a message
@@ -22,16 +22,16 @@ _short.maxlevel, _short.maxlong, _short.maxstring = 2, 40, 80
 
 
 def short(value: Any) -> str:
-    """The ``repr`` of a value of any size and depth, shortened for a message."""
+    """The ``repr`` of a value of any size and depth, truncated for a message."""
     try:
         text = _short.repr(value)
-    except ValueError:  # an integer of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python prints
         return f"a very large {type(value).__name__}"
     return text if len(text) <= _MAX_SHORT else text[: _MAX_SHORT - 3] + "..."
 
 
 def as_number(value: Any) -> float | None:
-    """An int or float of JSON as a float, infinite beyond its range; None for all else, and bool.
+    """A number of JSON as a float, infinite if it is too large; None for other values and bool.
 
     >>> as_number(10**400), as_number(True)
     (inf, None)
@@ -45,27 +45,27 @@ def as_number(value: Any) -> float | None:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether a value is an integer of 64 bits; a bool is none."""
+    """Whether a value is an integer of 64 bits, and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_ignore_region(annotation: dict[str, Any]) -> bool:
-    """Whether an annotation is a crowd or to be ignored, rather than an object.
+    """Whether an annotation is an ignore region (``iscrowd`` or ``ignore``), not an object.
 
-    Its ``iscrowd`` and ``ignore`` may be booleans, 0 or 1, null, or these as text.
+    Both flags may be booleans, 0 or 1, null, or these as text.
 
     Raises:
-        InputError: one of them is anything else.
+        InputError: a flag has another value.
     """
     flags = [as_flag(annotation.get(key)) for key in FLAGS]
     if None in flags:
-        fault = entry_error("annotations", annotation)
-        raise InputError(f"annotation {short(annotation.get('id', '?'))} {fault}")
+        error = entry_error("annotations", annotation)
+        raise InputError(f"annotation {short(annotation.get('id', '?'))} {error}")
     return any(flags)
 
 
 def entry_error(part: str, entry: Any) -> str | None:
-    """What is wrong with an entry of ``images``, ``categories`` or ``annotations``, or None.
+    """The error in an entry of ``images``, ``categories`` or ``annotations``; None if valid.
 
     The box and the segmentation of an annotation are not validated here.
     """
@@ -80,7 +80,7 @@ def entry_error(part: str, entry: Any) -> str | None:
 
 
 def image_sides(image: dict[str, Any]) -> tuple[float, float]:
-    """Width and height of an entry of ``images``; infinite where it does not say."""
+    """Width and height of an entry of ``images``; infinite where unknown."""
     width, height = (
         side if (side := as_number(image.get(key))) and 1 <= side <= MAX_PIXELS else math.inf
         for key in ("width", "height")
@@ -89,17 +89,17 @@ def image_sides(image: dict[str, Any]) -> tuple[float, float]:
 
 
 def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
-    """The area of an annotation in pixels; that of its box where it gives no possible number."""
+    """The area of an annotation in pixels; the area of its box if ``area`` is invalid."""
     area = as_number(annotation.get("area"))
     return area if area and 0 < area <= _MAX_AREA else box[2] * box[3]
 
 
 def box_error(box: Sequence[float], sides: tuple[float, float]) -> str | None:
-    """Why nothing can be learned from a box: not finite, of zero size, outside; None if it can.
+    """Why training cannot use a box; None if it can.
 
     Args:
         box: xywh.
-        sides: width and height of the image.
+        sides: width and height of the image; infinite where unknown.
     """
     x, y, w, h = box
     if not all(map(math.isfinite, box)):
@@ -114,7 +114,7 @@ def box_error(box: Sequence[float], sides: tuple[float, float]) -> str | None:
 
 
 def as_flag(value: Any) -> bool | None:
-    """The meaning of an ``iscrowd`` or ``ignore``; None for a value that has none.
+    """The meaning of ``iscrowd`` or ``ignore``; None for an invalid value.
 
     >>> as_flag(None), as_flag(1.0), as_flag("False"), as_flag(2)
     (False, True, False, None)
@@ -125,7 +125,7 @@ def as_flag(value: Any) -> bool | None:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that UTF-8 can hold; a lone surrogate is not."""
+    """Whether a value is text that UTF-8 can encode, which excludes lone surrogates."""
     if not isinstance(value, str):
         return False
     try:
@@ -159,7 +159,7 @@ def _is_file_name(value: Any) -> bool:
 
 
 def _is_side(value: Any) -> bool:
-    # Zero, null and what is no number mean that the size is not known.
+    # Zero, null and other types mean that the size is unknown.
     return not (as_number(value) or 0) > MAX_PIXELS
 
 

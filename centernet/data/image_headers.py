@@ -6,27 +6,28 @@ import struct
 from typing import BinaryIO
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from centernet.errors import InputError
 
 _VARIABLE = "CENTERNET_MAX_IMAGE_PIXELS"
-# What Pillow refuses, too: decoded it takes 537 MB.
+# The limit of Pillow, too; decoded, this takes 537 MB.
 _DEFAULT_PIXELS = 178_956_970
-# What OpenCV reads in this package, in the order in which the first bytes are compared.
+# Formats that OpenCV reads in this package, in the order of comparing the first bytes.
 _FORMATS = ("JPEG", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "GIF")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PREFIX = 16
 _ORIENTATION = 0x0112
-_TURNED = range(5, 9)  # orientations that swap height and width
+_TRANSPOSED = range(5, 9)  # orientations that swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 # OpenCV ignores the orientation of all other formats.
-_TURNED_FORMATS = ("JPEG", "MPO", "WEBP")
-# Start of a JPEG 2000 codestream: its size and offset, which need not be those of the file's box.
+_ORIENTED_FORMATS = ("JPEG", "MPO", "WEBP")
+# Start of a JPEG 2000 codestream: its size and offset, which can differ from the file header.
 _CODESTREAM = re.compile(rb"\xff\x4f\xff\x51....(.{16})", re.DOTALL)
 
 
 def max_pixels() -> int:
-    """The most pixels that an image may have; CENTERNET_MAX_IMAGE_PIXELS sets another number.
+    """The largest number of pixels of an image, set by CENTERNET_MAX_IMAGE_PIXELS.
 
     Raises:
         InputError: the variable is not a positive integer.
@@ -38,11 +39,14 @@ def max_pixels() -> int:
 
 
 def read_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Height and width of an image file that is open at its start; no pixel is decoded.
+    """Height and width of an image file without decoding any pixel.
+
+    Args:
+        file: open for reading, at its start.
 
     Returns:
-        The size after turning the image as its EXIF orientation says; None if the file is not an
-        image of a known format.
+        The size after rotation by the EXIF orientation; None if it is not an image of a known
+        format.
     """
     try:
         start = file.read(_PREFIX)
@@ -62,7 +66,7 @@ def check_pixels(size: tuple[int, int], name: object, data: bytes = b"") -> None
     Args:
         size: (height, width) of the image.
         name: of the image, for the message.
-        data: the content of the file, where it has been read.
+        data: content of the file, if it has been read.
     """
     pixels = max([size[0] * size[1], *_codestream_pixels(data)])
     if pixels > (most := max_pixels()):
@@ -76,27 +80,28 @@ def _size(file: BinaryIO, start: bytes) -> tuple[int, int]:
     """Height and width by Pillow, without the limit of :func:`PIL.Image.open`."""
     Image.init()
     for name in _FORMATS:
-        factory, accept = Image.OPEN.get(name, (None, None))
-        if factory and accept(start) is True:
-            break
+        if name in Image.OPEN:
+            factory, accept = Image.OPEN[name]
+            if accept and accept(start) is True:
+                break
     else:
         return 0, 0
     with factory(file, "") as image:
-        if image.format == "TIFF":
-            # Pillow gives the size before or after turning, as its version is.
+        if isinstance(image, TiffImageFile):
+            # Whether Pillow's size is transposed depends on its version.
             width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
-            turned = image.tag_v2.get(_ORIENTATION, 1) in _TURNED
+            transposed = image.tag_v2.get(_ORIENTATION, 1) in _TRANSPOSED
         else:
             width, height = image.size
-            exif = image.info.get("exif", b"") if image.format in _TURNED_FORMATS else b""
-            turned = _orientation(exif) in _TURNED
-    return (width, height) if turned else (height, width)
+            exif = image.info.get("exif", b"") if image.format in _ORIENTED_FORMATS else b""
+            transposed = _orientation(exif) in _TRANSPOSED
+    return (width, height) if transposed else (height, width)
 
 
 def _orientation(exif: bytes) -> int:
-    """The orientation that EXIF data give, 1 to 8; 1 where they are damaged before they do.
+    """The orientation in EXIF data, 1 to 8; 1 if there is none.
 
-    Pillow gives up on damaged data, where OpenCV uses what comes before the damage.
+    Unlike Pillow, but like OpenCV, it is read from damaged data if it comes before the damage.
     """
     data = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
@@ -128,8 +133,8 @@ def _png_size(file: BinaryIO) -> tuple[int, int]:
         if kind in (b"eXIf", b"IEND"):
             break
         file.seek(length + 4, os.SEEK_CUR)
-    turned = _orientation(exif) in _TURNED
-    return (width, height) if turned else (height, width)
+    transposed = _orientation(exif) in _TRANSPOSED
+    return (width, height) if transposed else (height, width)
 
 
 def _codestream_pixels(data: bytes) -> list[int]:

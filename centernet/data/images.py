@@ -1,4 +1,4 @@
-"""Image files to pixels, upright and RGB, and a clear word where that fails."""
+"""Read image files as upright RGB pixels, with clear errors for damaged files."""
 
 import io
 import os
@@ -31,19 +31,18 @@ SUFFIXES = frozenset(
 Result = TypeVar("Result")
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-# A segment of a JPEG's header: its marker and its length, which counts itself.
+# A segment of a JPEG header: its marker, and its length, which includes the two length bytes.
 _JPEG_SEGMENT = re.compile(rb"\xff([^\x00\xff])(..)", re.DOTALL)
 _JPEG_SCAN = b"\xda"
-_MOST_BYTES = 2**31 - 1  # OpenCV counts them in an int
-# Bytes of a file without a readable header that are searched for the reason.
-_MOST_HEADER = 1 << 20
+_MAX_BYTES = 2**31 - 1  # OpenCV counts bytes in an int
+_MAX_HEADER = 1 << 20  # bytes of a file without a readable header, read to find the reason
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read an image file, turned as its EXIF orientation says.
+    """Read an image file and rotate it by its EXIF orientation.
 
-    Grey becomes three equal channels, an alpha channel is dropped, 16 bits are scaled to 8.
+    Gray becomes three equal channels, an alpha channel is dropped, 16 bits are scaled to 8.
 
     Args:
         path: JPEG, PNG, WebP, TIFF, BMP, PNM, JPEG 2000, AVIF or GIF.
@@ -52,21 +51,19 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing, is not an image, ends too early, or has more pixels than
+        InputError: the file is missing, not an image, truncated, or has more pixels than
             :func:`centernet.data.image_headers.max_pixels`.
     """
-    image_size(path)  # Neither a bomb nor a huge file of another kind is read.
+    image_size(path)  # rejects decompression bombs and huge files before they are read
     with _readable(path):
-        data = read_bytes(path, _MOST_BYTES)
+        data = read_bytes(path, _MAX_BYTES)
     return decode_image(data, path)
 
 
 def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
     """Decode the content of an image file; ``name`` is for messages. See :func:`read_image`."""
     if _ends_early(data):
-        raise InputError(
-            f"image {name} is truncated ({len(data)} bytes): replace it or leave it out"
-        )
+        raise InputError(f"image {name} is truncated ({len(data)} bytes): replace or remove it")
     size = read_size(io.BytesIO(data))
     image = None
     if size is not None:
@@ -77,24 +74,22 @@ def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
             image = None
     if image is None:
         raise _no_image(name, len(data))
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width that :func:`read_image` would find, from the file's header alone.
+    """Height and width of what :func:`read_image` returns, from the file's header alone.
 
     Raises:
-        InputError: the file is missing, is not an image, or has too many pixels.
+        InputError: the file is missing, not an image, or has too many pixels.
     """
     with _readable(path), open_regular(path) as file:
         size = read_size(file)
         if size is None:
             file.seek(0)
-            if _ends_early(file.read(_MOST_HEADER)):
+            if _ends_early(file.read(_MAX_HEADER)):
                 count = os.fstat(file.fileno()).st_size
-                raise InputError(
-                    f"image {path} is truncated ({count} bytes): replace it or leave it out"
-                )
+                raise InputError(f"image {path} is truncated ({count} bytes): replace or remove it")
             raise _no_image(path, os.fstat(file.fileno()).st_size)
     check_pixels(size, path)
     return size
@@ -102,7 +97,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 @contextmanager
 def _readable(path: str | Path) -> Iterator[None]:
-    """Raises InputError where the file cannot be read."""
+    """Raise InputError for errors of reading the file."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
@@ -119,14 +114,14 @@ def _no_image(name: str | Path, size: int) -> InputError:
 def for_each_image(
     read: Callable[[Path], Result], paths: Iterable[Path], *, progress: bool | None = None
 ) -> dict[Path, Result]:
-    """Call a function once with each of the paths, in several threads; return what it returns.
+    """Call a function with each path in several threads; return the results by path.
 
-    Images that are in memory at once have no more than :func:`max_pixels` pixels together.
+    The images in memory at one time have at most :func:`max_pixels` pixels in total.
 
     Args:
         read: the function, which reads the image.
-        paths: of image files.
-        progress: show a progress bar; by default where there is a terminal.
+        paths: of image files; repeated paths are read once.
+        progress: whether to show a progress bar; by default if there is a terminal.
     """
     paths = list(dict.fromkeys(paths))
     disable = None if progress is None else not progress
@@ -143,7 +138,7 @@ def for_each_image(
 
 
 class _PixelBudget:
-    """Lets threads decode as many images at once as have no more than ``most`` pixels together."""
+    """Limits the total number of pixels that threads decode at one time."""
 
     def __init__(self, most: int) -> None:
         self._free = most
@@ -154,7 +149,7 @@ class _PixelBudget:
         try:
             height, width = image_size(path)
         except InputError:
-            height = width = 0  # reading it fails as quickly
+            height = width = 0  # reading it fails, too
         pixels = height * width
         with self._changed:
             self._changed.wait_for(lambda: pixels <= self._free)
@@ -168,32 +163,32 @@ class _PixelBudget:
 
 
 def load_image(image: "ImageLike", *, bgr: bool = False) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) uint8 RGB of an image file, or of an image that is already in memory.
+    """Pixels (H, W, 3) uint8 RGB of an image file or of an image in memory.
 
-    See :func:`read_image` and :func:`as_rgb`, which raise the same errors.
+    See :func:`read_image` and :func:`as_rgb` for arguments and errors.
     """
     return read_image(image) if isinstance(image, str | Path) else as_rgb(image, bgr=bgr)
 
 
 def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
-    """Pixels of an image that is already in memory.
+    """Pixels of an image in memory.
 
     Args:
-        image: a PIL image (turned as its EXIF orientation says), or an array (H, W), (H, W, 1), (H,
-            W, 3) or (H, W, 4), uint8, uint16 or bool.
-        bgr: whether an array's colour channels are in OpenCV's order.
+        image: a PIL image, which is rotated by its EXIF orientation; or an array (H, W), (H, W, 1),
+            (H, W, 3) or (H, W, 4), uint8, uint16 or bool.
+        bgr: whether the channels of an array are in OpenCV's order.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: neither a PIL image nor such an array.
+        InputError: the image is neither a PIL image nor such an array.
     """
     if hasattr(image, "getexif"):
         from PIL import ImageOps
 
         image = ImageOps.exif_transpose(image)
-        # I and F have no range that could be scaled; converting them would cut at 255.
+        # Modes I and F have no defined range; Pillow would clip them at 255.
         image = np.asarray(image if image.mode[0] in "IF" else image.convert("RGB"))
         bgr = False
     if not isinstance(image, np.ndarray):
@@ -220,9 +215,9 @@ def as_rgb(image: Any, *, bgr: bool = False) -> NDArray[np.uint8]:
 
 
 def _ends_early(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey."""
+    """Whether a JPEG or PNG lacks its end; decoders fill the missing part with gray."""
     if data.startswith(_JPEG_START):
-        # A thumbnail in the header and whatever phones append have ends of their own.
+        # Thumbnails in the header, and data that phones append, have end markers, too.
         at = len(_JPEG_START)
         while segment := _JPEG_SEGMENT.search(data, at):
             if segment[1] == _JPEG_SCAN:

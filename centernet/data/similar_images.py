@@ -1,4 +1,4 @@
-"""Find images of one photograph, by their pixels (also mirrored or turned) or their names."""
+"""Group images of one photograph: by pixels, also mirrored or turned, or by file name."""
 
 import hashlib
 from collections import defaultdict
@@ -12,23 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 # Side of a thumbnail. Even, so that no pixel is at the center of a symmetry.
 _SIDE = 16
-# Thumbnails of one picture differ by less, on average and in each place. Turned or mirrored, scaled
-# to 0.7 and saved as JPEG again they differ by 1.1 at most, a blood smear photographed again at
-# another focus by 2.2. Different blood smears differ by 6.9 at least, turned or mirrored by 10.2,
-# photographs of COCO by 16.3, turned or mirrored by 12.8.
-_MEAN, _ANYWHERE = 3.0, 12
-# The average difference is also less than this part of their contrast (standard deviation): such
-# copies differ by 0.04 of it at most, also after the contrast was reduced to 0.15, the blood smear
-# at another focus by 0.12, different pictures of both datasets by 0.49 at least.
-_OF_CONTRAST = 0.2
-# Flat pictures all look alike: they are the same only if all pixels are equal.
+# Thumbnails of one picture differ by less than this, on average and in each pixel. Measured: copies
+# that are turned or mirrored, scaled to 0.7 and saved as JPEG differ by at most 1.1, a blood smear
+# photographed again at another focus by 2.2. Different blood smears differ by at least 6.9 (turned
+# or mirrored: 10.2), photographs of COCO by 16.3 (12.8).
+_MAX_MEAN, _MAX_ANYWHERE = 3.0, 12
+# The average difference is also less than this fraction of their contrast (standard deviation).
+# Measured: at most 0.04 for such copies, also with the contrast reduced to 0.15, 0.12 for the blood
+# smear at another focus, at least 0.49 for different pictures of both datasets.
+_MAX_OF_CONTRAST = 0.2
+# Pictures of lower contrast are compared by all their pixels, because flat pictures are all alike.
 _FLAT = 4.0
-# Each picture is compared with at most so many of about its brightness.
-_MOST_COMPARED = 2000
+# Each picture is compared with at most this many pictures of similar brightness.
+_MAX_COMPARED = 2000
 
-# A group of more similar pictures than this, and than this part of all, is no photograph and its
-# copies, but the view of a fixed camera.
-_MOST_COPIES, _FIXED_VIEW = 20, 0.5
+# A group of more similar pictures than this, and than this fraction of all, is the view of a fixed
+# camera rather than copies of one photograph.
+_MAX_COPIES, _FIXED_VIEW = 20, 0.5
 
 
 def _symmetries() -> NDArray[np.int64]:
@@ -36,20 +36,20 @@ def _symmetries() -> NDArray[np.int64]:
     return np.stack([np.rot90(side, k).ravel() for side in (grid, grid[:, ::-1]) for k in range(4)])
 
 
-# (8, 256): where each pixel of the turned or mirrored thumbnail comes from; upright first.
+# (8, 256): source of each pixel of the turned or mirrored thumbnail; the upright one is first.
 _SYMMETRIES = _symmetries()
 _OCTANT = [(y, x) for y in range(_SIDE // 2) for x in range(y + 1)]
-# (8, 36): the same for the pixels of an octant; each column lists pixels that change places.
+# (8, 36): the same for the pixels of an octant. The symmetries permute the pixels of a column.
 _ORBITS = _SYMMETRIES[:, [_SIDE * y + x for y, x in _OCTANT]]
-# (8, 36): without the second mention of those on a diagonal, once their values are sorted.
+# (8, 36): selects each pixel once; those on a diagonal occur twice, in sorted order side by side.
 _ONCE = np.array([[x < y or i % 2 == 0 for y, x in _OCTANT] for i in range(len(_SYMMETRIES))])
 
 
 class Fingerprint(NamedTuple):
-    """What pictures are compared by.
+    """What two pictures are compared by.
 
     Attributes:
-        digest: of size and pixels.
+        digest: hash of size and pixels.
         thumbnail: (16, 16) uint8 gray.
     """
 
@@ -62,12 +62,12 @@ def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return Fingerprint(
         hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest(),
-        cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA),
+        np.asarray(cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8),
     )
 
 
 def original_name(file_name: str) -> str | None:
-    """The name of the photograph that Roboflow made an augmented copy of; None for other files.
+    """Name of the photograph of an augmented copy by Roboflow; None for other files.
 
     ``train/IMG_1_jpg.rf.0123abcd.jpg`` is a copy of ``IMG_1_jpg``.
     """
@@ -76,12 +76,12 @@ def original_name(file_name: str) -> str | None:
 
 
 class Groups:
-    """A partition of n items, at first each alone (union-find).
+    """A partition of n items, at first all separate (union-find).
 
     Attributes:
-        label: (n,) position of the first item of each item's group.
-        fixed_view: how many pictures are too similar to tell copies from other pictures of the same
-            scene; 0 for none. See :func:`group_similar`.
+        label: (n,) index of the first item of each item's group.
+        fixed_view: number of pictures that are too similar to tell copies from other pictures of
+            the same scene; see :func:`group_similar`.
     """
 
     fixed_view = 0
@@ -90,9 +90,7 @@ class Groups:
         self.label = np.arange(count)
 
     def join(self, a: ArrayLike, b: ArrayLike) -> None:
-        """Join the groups of the items at positions ``a`` with those at ``b``, pair by pair."""
-        if not len(a):
-            return
+        """Join the groups of items ``a`` with those of items ``b``, pair by pair (indices)."""
         label = self.label
         pairs = np.stack([label[np.asarray(a, int)], label[np.asarray(b, int)]], 1)
         for pair in np.unique(pairs, axis=0).tolist():
@@ -102,7 +100,7 @@ class Groups:
             label[:] = label[label]
 
     def join_equal(self, keys: Iterable[str | bytes | None]) -> None:
-        """Join the items of equal keys; an item whose key is None is left as it is."""
+        """Join items of equal keys; None differs from every key."""
         first: dict[str | bytes, int] = {}
         pairs = [(first.setdefault(k, i), i) for i, k in enumerate(keys) if k is not None]
         self.join(*np.array(pairs, int).reshape(-1, 2).T)
@@ -115,7 +113,7 @@ class Groups:
         return list(groups.values())
 
     def several(self) -> list[list[int]]:
-        """The items of every group that has more than one."""
+        """The items of every group of more than one item."""
         return [group for group in self.every() if len(group) > 1]
 
     def _first(self, item: int) -> int:
@@ -127,23 +125,26 @@ class Groups:
 def group_similar(pictures: Sequence[Fingerprint | None], *, turned: bool) -> Groups:
     """Group identical and near-identical pictures.
 
-    Where more than half of all pictures are near-identical, as those of a fixed camera, only
+    If more than half of all pictures are near-identical, such as those of a fixed camera, only
     identical ones are grouped.
 
     Args:
-        pictures: None for an image that cannot be read, which stays alone.
-        turned: also compare pictures mirrored and turned by quarters.
+        pictures: their fingerprints; None for an unreadable image, which stays separate.
+        turned: whether to also compare pictures mirrored and turned by multiples of 90 degrees.
     """
     groups = _identical(pictures)
-    seen = [i for i, picture in enumerate(pictures) if picture and groups.label[i] == i]
-    distinct = np.array([i for i in seen if pictures[i].thumbnail.std() > _FLAT], int)
-    if not len(distinct):
+    compared = {
+        i: picture.thumbnail.ravel()
+        for i, picture in enumerate(pictures)
+        if picture and groups.label[i] == i and picture.thumbnail.std() > _FLAT
+    }
+    if not compared:
         return groups
-    thumbnails = np.stack([pictures[i].thumbnail for i in distinct]).reshape(len(distinct), -1)
+    thumbnails = np.stack([*compared.values()]).astype(np.int16)
     order = np.argsort(thumbnails.mean(1), kind="stable")
-    distinct, thumbnails = distinct[order], thumbnails[order].astype(np.int16)
-    most = np.minimum(_OF_CONTRAST * thumbnails.std(1), _MEAN).astype(np.float32)
-    # However two pictures are turned, these values differ by no more than the pictures do.
+    distinct, thumbnails = np.array([*compared])[order], thumbnails[order]
+    most = np.minimum(_MAX_OF_CONTRAST * thumbnails.std(1), _MAX_MEAN).astype(np.float32)
+    # Differences of these values are a lower bound for all symmetries.
     invariant = np.sort(thumbnails[:, _ORBITS], axis=1)[:, _ONCE]
     symmetries = _SYMMETRIES if turned else _SYMMETRIES[:1]
     for a, b in _neighbors(thumbnails.mean(1), invariant, most):
@@ -157,7 +158,7 @@ def group_similar(pictures: Sequence[Fingerprint | None], *, turned: bool) -> Gr
             groups.join(distinct[a[alike]], distinct[b[alike]])
             a, b = a[~alike], b[~alike]
     largest = np.bincount(groups.label).max()
-    if largest > max(_MOST_COPIES, _FIXED_VIEW * len(pictures)):
+    if largest > max(_MAX_COPIES, _FIXED_VIEW * len(pictures)):
         groups = _identical(pictures)
         groups.fixed_view = int(largest)
     return groups
@@ -172,19 +173,19 @@ def _identical(pictures: Sequence[Fingerprint | None]) -> Groups:
 def _neighbors(
     brightness: NDArray[np.float64], values: NDArray[np.int16], most: NDArray[np.float32]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions of pairs that may be alike: each with the next, with the one after that, and so on.
+    """Indices of pairs that may be alike: each picture with the next, the one after it, and so on.
 
     Args:
         brightness: (n,) mean of the pictures, in ascending order.
-        values: (n, 256) of which alike ones differ by less than ``most`` on average.
-        most: (n,) for each picture.
+        values: (n, 256), which differ by less than ``most`` on average for alike pictures.
+        most: (n,) limit of each picture.
     """
-    # Averages of a few differ by no more, and tell most pairs apart.
+    # Averages differ by no more, and rule out most pairs.
     values = values.reshape(len(values), _SIDE, _SIDE).mean(2, dtype=np.float32)
     here = np.arange(len(values))
-    for step in range(1, _MOST_COMPARED):
+    for step in range(1, _MAX_COMPARED):
         here = here[here + step < len(values)]
-        here = here[brightness[here + step] - brightness[here] < _MEAN]
+        here = here[brightness[here + step] - brightness[here] < _MAX_MEAN]
         if not len(here):
             return
         near = np.abs(values[here] - values[here + step]).mean(1) < most[here]
@@ -194,6 +195,6 @@ def _neighbors(
 def _alike(
     a: NDArray[np.int16], b: NDArray[np.int16], most: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Which of the values (n, 256) differ little: on average by less than ``most`` (n,)."""
+    """Which rows (n, 256) differ little: on average by less than ``most`` (n,)."""
     difference = np.abs(a - b)
-    return (difference.max(1, initial=0) < _ANYWHERE) & (difference.mean(1) < most)
+    return (difference.max(1, initial=0) < _MAX_ANYWHERE) & (difference.mean(1) < most)
