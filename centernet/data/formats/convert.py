@@ -90,13 +90,7 @@ def convert_dataset(
             outside of the source's folder, or the output exists or cannot be written.
     """
     output = Path(output)
-    for name, value, known in (("format", format, tuple(FORMATS)), ("images", images, IMAGES)):
-        if value not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    if group_by is not None and val_fraction is None:
-        raise InputError(f"--group-by {group_by!r} has no effect without --val-fraction: give both")
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
+    _check_options(output, format, images, val_fraction, group_by)
     root = None
     if isinstance(source, str | Path):
         root = dataset_folder(Path(source))
@@ -114,6 +108,18 @@ def convert_dataset(
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
     return Conversion(output, format, splits, messages)
+
+
+def _check_options(
+    output: Path, format: str, images: str, val_fraction: float | None, group_by: str | None
+) -> None:
+    for name, value, known in (("format", format, tuple(FORMATS)), ("images", images, IMAGES)):
+        if value not in known:
+            raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if group_by is not None and val_fraction is None:
+        raise InputError(f"--group-by {group_by!r} has no effect without --val-fraction: give both")
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
 
 
 def _clean(splits: Sequence[DatasetSplit]) -> tuple[list[DatasetSplit], list[str]]:
