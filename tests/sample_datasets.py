@@ -10,7 +10,7 @@ import numpy as np
 
 
 def picture(path: Path, size: tuple[int, int] = (40, 60)) -> Path:
-    """Write a grey image of (height, width)."""
+    """Write a gray image of (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((*size, 3), 128, np.uint8))
     return path

@@ -170,7 +170,7 @@ def test_regions_follow_flips_and_crops(dataset):
         matrix = data[epoch, 0][1]["matrix"]
         found = dict(data[epoch, 0][1]["ignore"]).get(0, torch.zeros(16, 24, dtype=bool)).numpy()
         drawn, _ = geometry.warp_to_input(pixels, matrix, (64, 96))
-        # The four pixels around a cell's centre; on the region's edge they disagree.
+        # The four pixels around a cell's center; on the region's edge they disagree.
         around = np.stack([drawn[y::4, x::4, 0] for y in (1, 2) for x in (1, 2)])
         assert found[around.min(0) == 255].all() and not found[around.max(0) == 0].any()
         compared += (around.min(0) == 255).sum()

@@ -24,7 +24,7 @@ STORED = {
 
 
 def picture() -> np.ndarray:
-    """Large blocks of colour, 48x64, different under every turn and mirroring."""
+    """Large blocks of color, 48x64, different under every turn and mirroring."""
     colors = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     return colors.repeat(16, 0).repeat(16, 1)
 
@@ -98,7 +98,7 @@ def test_a_size_is_seen_where_pillow_balks(tmp_path, monkeypatch):
         (np.uint16([[[3 << 8, 2 << 8, 511]]]), [[1, 2, 3]]),
         (np.uint16([[[3 << 8, 2 << 8, 511, 0]]]), [[1, 2, 3]]),
     ],
-    ids=["grey", "colour", "alpha", "grey 16 bit", "colour 16 bit", "alpha 16 bit"],
+    ids=["gray", "color", "alpha", "gray 16 bit", "color 16 bit", "alpha 16 bit"],
 )
 def test_every_png_becomes_eight_bit_rgb(tmp_path, array, expected):
     cv2.imwrite(str(tmp_path / "a.png"), array)

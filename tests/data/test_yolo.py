@@ -7,7 +7,7 @@ from sample_datasets import picture, text
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
 
-# In an image 40 high and 60 wide: centre (15, 10), 30 wide, 8 high.
+# In an image 40 high and 60 wide: center (15, 10), 30 wide, 8 high.
 LABEL = "1 0.25 0.25 0.5 0.2\n"
 BOX = [0, 6, 30, 8]
 NAMES = "names: [cat, dog]\n"
@@ -217,7 +217,7 @@ def test_a_yaml_file_of_something_else_is_refused(tmp_path, content):
         read_dataset(file)
 
 
-def test_grey_images_and_sizes_of_their_own(yolo):
+def test_gray_images_and_sizes_of_their_own(yolo):
     cv2.imwrite(str(yolo / "images" / "val" / "c.jpg"), cv2.imread(
         str(yolo / "images" / "train" / "a.jpg"), cv2.IMREAD_GRAYSCALE)[:20])  # fmt: skip
     assert boxes(read_dataset(yolo)["val"]) == [[0, 3, 30, 4]]

@@ -36,9 +36,8 @@ def test_a_root_of_another_format_is_read_as_it_is(voc, caplog):
     assert data.train_set.name == "train" and data.val_set.category_ids == [1, 2]
     first, *notes = caplog.messages
     assert first == f"{voc} is read as a dataset in voc format: train 2, val 1 images"
-    assert notes == [
-        f"  {voc / 'ImageSets' / 'Main'}: left out 'trainval', the images of other lists"
-    ]
+    (note,) = notes
+    assert str(voc / "ImageSets" / "Main") in note and "'trainval'" in note
 
 
 def test_options_name_the_split_of_another_format(voc):
