@@ -58,8 +58,9 @@ def _allowed_folders(images: Path, source: Path | None) -> list[Path]:
 def _check_inside(file: Path, folders: Sequence[Path]) -> None:
     real = file.resolve()
     if not any(real.is_relative_to(folder) for folder in folders):
+        target = "" if real == Path(os.path.abspath(file)) else f", a link to {real},"
         raise InputError(
-            f"image {file} is {real}, outside of the dataset's folder {folders[0]}: move it "
+            f"image {file}{target} lies outside of the dataset's folder {folders[0]}: move it "
             "there, or allow such images with --follow-links"
         )
 
