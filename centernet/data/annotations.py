@@ -182,6 +182,7 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
 
 
 def _check_references(path: str | Path, coco: dict[str, list[dict[str, Any]]]) -> None:
+    """Raise InputError for duplicate ids or names, and for unknown images or categories."""
     for part, key in (("images", "id"), ("categories", "id"), ("categories", "name")):
         # Compared as text: 1 and "1" are easily confused.
         text, count = Counter(str(entry[key]) for entry in coco[part]).most_common(1)[0]

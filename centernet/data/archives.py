@@ -56,6 +56,7 @@ def unpacked(
 
 
 def _unpack(path: Path, folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Unpack the wanted files of one archive."""
     most = min(_MAX_RATIO * path.stat().st_size + _MAX_EXTRA, shutil.disk_usage(folder).free)
     total = 0
     for name, size, open_member in tqdm(_members(path), path.name, unit="file", disable=None):

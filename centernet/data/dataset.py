@@ -279,6 +279,8 @@ def _annotations_by_image(
 
 
 def _check_files(paths: Sequence[Path]) -> None:
+    """Raise InputError if an image file is missing."""
+
     @cache
     def files(folder: Path) -> frozenset[str]:
         return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()

@@ -145,6 +145,7 @@ def _is_optional_id(value: Any) -> bool:
 
 
 def _is_file_name(value: Any) -> bool:
+    """Whether a value is a path below the folder of images that file systems accept."""
     if not isinstance(value, str) or "\0" in value:
         return False
     path = PurePath(value)

@@ -146,6 +146,7 @@ class _PixelBudget:
 
     @contextmanager
     def reserved(self, path: Path) -> Iterator[None]:
+        """Wait until an image fits in the budget; it counts until the context ends."""
         try:
             height, width = image_size(path)
         except InputError:

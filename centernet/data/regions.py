@@ -204,6 +204,7 @@ def parse_segmentation(segmentation: Any) -> RunLengths | Polygons | None:
 
 
 def _polygon(polygon: Any) -> NDArray[np.float64]:
+    """Validate a polygon; its vertices (n, 2) xy."""
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         raise InputError(
             f"polygon {short(polygon)} in its segmentation, which should be a list "
@@ -220,6 +221,7 @@ def _polygon(polygon: Any) -> NDArray[np.float64]:
 
 
 def _run_lengths(rle: dict[str, Any]) -> RunLengths:
+    """Validate an RLE and decode its counts."""
     for key in ("counts", "size"):
         if key not in rle:
             raise InputError(f"an RLE without {key!r} as its segmentation")

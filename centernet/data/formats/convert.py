@@ -113,6 +113,7 @@ def convert_dataset(
 def _check_options(
     output: Path, format: str, images: str, val_fraction: float | None, group_by: str | None
 ) -> None:
+    """Raise InputError for invalid options, and for an existing output."""
     for name, value, known in (("format", format, tuple(FORMATS)), ("images", images, IMAGES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")

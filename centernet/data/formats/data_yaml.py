@@ -97,6 +97,7 @@ def read_description(path: Path, notes: list[str]) -> Description:
 
 
 def _names(path: Path, names: list[Any] | dict[Any, Any]) -> dict[int, str]:
+    """Class names by number, from a list or a mapping."""
     pairs = list(names.items() if isinstance(names, dict) else enumerate(names))
     if not all(_is_number(number) for number, _ in pairs):
         raise InputError(f"{path}: the keys of 'names' must be numbers, got {short(names)}")

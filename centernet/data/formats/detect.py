@@ -54,6 +54,7 @@ def read_dataset(
 def _read(
     source: Path, classes: Sequence[str] | None, rename: Mapping[str, str] | None
 ) -> dict[str, DatasetSplit]:
+    """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
     if not formats:
         known = ", or ".join(format.files for format in FORMATS.values())
@@ -102,6 +103,7 @@ def choose_classes(
 def _with_classes(
     split: DatasetSplit, classes: Sequence[str] | None, rename: Mapping[str, str]
 ) -> DatasetSplit:
+    """One split with selected and renamed classes."""
     id_of_name: dict[str, Any] = {}
     new_id, categories = {}, []
     for category in split.coco["categories"]:

@@ -56,6 +56,7 @@ def _allowed_folders(images: Path, source: Path | None) -> list[Path]:
 
 
 def _check_inside(file: Path, folders: Sequence[Path]) -> None:
+    """Raise InputError if a file, after following links, is in none of the folders."""
     real = file.resolve()
     if not any(real.is_relative_to(folder) for folder in folders):
         target = "" if real == Path(os.path.abspath(file)) else f", a link to {real},"

@@ -91,6 +91,7 @@ def _group(
 
 
 def _training_split(splits: Sequence[DatasetSplit], fraction: float) -> DatasetSplit:
+    """The training split, if part of it can be held out."""
     named = {split.name: split for split in splits}
     if not 0 < fraction < 1:
         raise InputError(f"--val-fraction must be between 0 and 1, got {fraction}")
@@ -178,6 +179,7 @@ def _kept_together(groups: Groups, relations: Mapping[str, Groups]) -> str:
 
 
 def _part(split: DatasetSplit, name: str, held_out: set[Any], inside: bool) -> DatasetSplit:
+    """The part of a split whose images are held out, or the other part."""
     content = split.coco | {
         "images": [i for i in split.coco["images"] if (i["id"] in held_out) == inside],
         "annotations": [

@@ -186,6 +186,7 @@ class _Part:
             )
 
     def _load(self, path: Path, stem: str) -> ElementTree.Element | None:
+        """The root of an XML file; None, with a note, if it cannot be read."""
         try:
             if ".." in Path(stem).parts or Path(stem).is_absolute():
                 raise ValueError("it lies outside of the dataset")
@@ -196,6 +197,7 @@ class _Part:
             return None
 
     def _size(self, path: Path, root: ElementTree.Element, file: str) -> dict[str, int]:
+        """Width and height of the image; read from the image file if the XML has none."""
         width, height = (number_of(root, f"size/{side}") or 0.0 for side in ("width", "height"))
         if 1 <= width <= MAX_PIXELS and 1 <= height <= MAX_PIXELS:
             return {"width": int(width), "height": int(height)}
@@ -210,6 +212,7 @@ class _Part:
     def _objects(
         self, path: Path, root: ElementTree.Element, shift: int
     ) -> Iterator[dict[str, Any]]:
+        """The objects of an XML file; ``shift`` is subtracted from xmin and ymin."""
         for number, entry in enumerate(root.iter("object"), 1):
             name = text_of(entry, "name")
             values = [number_of(entry, f"bndbox/{corner}") for corner in _CORNERS]
@@ -275,6 +278,7 @@ def _image_element(image: dict[str, Any]) -> ElementTree.Element:
 def _object_element(
     annotation: dict[str, Any], name: str, corners: Sequence[float], image: dict[str, Any]
 ) -> ElementTree.Element:
+    """The XML element of an annotation; ``corners`` are its clipped box."""
     difficult = int(is_ignore_region(annotation))
     entry = _element("object", name=name, pose="Unspecified", truncated=0, difficult=difficult)
     x1, y1, x2, y2 = map(round, corners)

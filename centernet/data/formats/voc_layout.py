@@ -31,6 +31,7 @@ def find_folders(source: Path) -> dict[Path, Path]:
 
 
 def _xml_folder(folder: Path) -> Path | None:
+    """The folder of the XML files of a VOC folder; None if there are none."""
     for name in _XML_FOLDERS:
         # XML of other programs has another root, such as CVAT's <annotations>.
         try:

@@ -153,6 +153,7 @@ def _folders(root: Path, notes: list[str]) -> Description:
 
 
 def _listed_names(root: Path) -> dict[int, str] | None:
+    """Class names by number from a classes.txt or obj.names; None if there is none."""
     lists = [root / name for name in _CLASS_LISTS if (root / name).is_file()]
     if not lists:
         return None
@@ -219,6 +220,7 @@ class _LabelReader:
         return DatasetSplit(self.split, folder, content, self.source, self.notes)
 
     def _labels(self, path: Path, width: int, height: int) -> Iterator[dict[str, Any]]:
+        """The labels of a file as COCO annotations without ids; note invalid lines."""
         try:
             text = read_text(path, errors="replace")
         except OSError as error:
@@ -235,6 +237,7 @@ class _LabelReader:
                 self.notes.append(f"{path}:{number}: left out {line.strip()[:60]!r}, {error}")
 
     def _label(self, words: list[str], size: NDArray[np.int64]) -> dict[str, Any]:
+        """One line as a COCO annotation; ``size`` is (width, height) of the image."""
         numbers = np.array([float(word) for word in words])
         label, values = numbers[0], numbers[1:]
         is_number = not label % 1 and 0 <= label < _MAX_CLASSES
