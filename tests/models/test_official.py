@@ -78,7 +78,7 @@ def test_the_canvas_of_the_own_size_is_the_release_s(pipeline):
     network, image = official.load(path), expected["image"]
     input_size = expected["keep_input"].shape[2:]
     canvas, _ = geometry.warp_to_input(
-        image, geometry.keep(image.shape[:2], input_size), input_size
+        image, geometry.center_pad(image.shape[:2], input_size), input_size
     )
     rgb = torch.from_numpy(canvas[..., ::-1].copy()).permute(2, 0, 1)[None]
     seen = network.normalize(rgb)[:, [2, 1, 0]].numpy()
