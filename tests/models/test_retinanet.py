@@ -193,9 +193,9 @@ def test_a_checkpoint_names_the_detector():
 
 def test_weights_of_other_classes_are_loaded_except_for_the_last_layer():
     trained, fresh = RetinaNet(2, SMALL), RetinaNet(3, SMALL)
-    start = load_pretrained(fresh, trained)
+    report = load_pretrained(fresh, trained)
     last = "head.classification_head.cls_logits"
-    assert start.new == (f"{last}.weight", f"{last}.bias")
+    assert report.reinitialized == (f"{last}.weight", f"{last}.bias")
     first = "head.classification_head.conv.0.0.weight"
     assert torch.equal(fresh.state_dict()[first], trained.state_dict()[first])
 
