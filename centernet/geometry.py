@@ -162,7 +162,7 @@ def warp_to_input(
         rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
     ]
     if mirror_x or mirror_y:
-        pixels = cv2.flip(pixels, _FLIP_CODES[mirror_x, mirror_y])
+        pixels = np.asarray(cv2.flip(pixels, _FLIP_CODES[mirror_x, mirror_y]), np.uint8)
     return pixels, rounded(matrix, image_size, input_size)
 
 
@@ -171,7 +171,7 @@ def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     height, width = size
     shrinks = height < image.shape[0] // 2 or width < image.shape[1] // 2
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=interpolation)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
 def rounded(matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:

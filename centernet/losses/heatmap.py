@@ -1,4 +1,4 @@
-"""The heatmap losses by name. To add a loss, add it to ``HEATMAP_LOSSES``.
+"""The heatmap losses by name. To add a loss, add one line to ``HEATMAP_LOSSES``.
 
 A heatmap loss is called as ``loss(logits, heatmap, mask, normalizer=N)``, where
 
@@ -7,6 +7,8 @@ A heatmap loss is called as ``loss(logits, heatmap, mask, normalizer=N)``, where
   as those of anchors, which have no values in between;
 * ``mask`` is None or bool and broadcasts to the logits; False cells add neither loss nor gradient;
 * ``normalizer`` is the number of objects.
+
+RetinaNet uses the same losses for its anchors.
 
 All of them have the center cells as positives and multiply the loss of a negative by (1 - Y)^4, the
 weight of "Objects as Points", Eq. 1. They differ in the classification loss alone.
@@ -32,11 +34,15 @@ def _cell_weight(heatmap: Tensor) -> Tensor | None:
     return None if heatmap.dtype == torch.bool else center_distance_weight(heatmap)
 
 
-def _from_binary(loss: Callable[..., Tensor]) -> Callable[..., HeatmapLoss]:
+def from_binary_loss(loss: Callable[..., Tensor]) -> Callable[..., HeatmapLoss]:
     """Make the factory of a heatmap loss from a binary loss of logits and bool targets.
 
     Args:
-        loss: called as ``loss(logits, targets, weight=..., reduction="sum", **options)``.
+        loss: called as ``loss(logits, targets, weight=..., reduction="sum", **options)``, with bool
+            targets that are True at the centers.
+
+    Returns:
+        A value for ``HEATMAP_LOSSES``: it takes the options and returns the heatmap loss.
     """
 
     def heatmap_loss(
@@ -85,8 +91,8 @@ class GHMHeatmapLoss(GHMClassificationLoss):
 # Each value makes a loss from its options: partial(partial, f)(**options) is partial(f, **options).
 HEATMAP_LOSSES: dict[str, Callable[..., HeatmapLoss]] = {
     "penalty_reduced_focal": partial(partial, penalty_reduced_focal_loss),
-    "focal": _from_binary(sigmoid_focal_loss),
-    "focal_star": _from_binary(focal_loss_star),
+    "focal": from_binary_loss(sigmoid_focal_loss),
+    "focal_star": from_binary_loss(focal_loss_star),
     "ghm": GHMHeatmapLoss,
 }
 

@@ -14,7 +14,6 @@ from centernet.models.retinanet.anchors import AnchorTargets
 
 # Eq. 1 of "Objects as Points" is defined on heatmaps; anchors have binary targets.
 HEATMAP_ONLY = ("penalty_reduced_focal",)
-ANCHOR_LOSSES = {name: make for name, make in HEATMAP_LOSSES.items() if name not in HEATMAP_ONLY}
 
 
 class RetinaNetLoss(DetectionLoss):
@@ -35,8 +34,8 @@ class RetinaNetLoss(DetectionLoss):
         Args:
             weights: weight by term name; the default is the paper's ``classification`` 1 and
                 ``boxes`` 1.
-            heatmap_loss: name of the classification loss: a key of ``ANCHOR_LOSSES``. ``focal`` is
-                the paper's. The scale of ``ghm`` differs, see
+            heatmap_loss: name of the classification loss: a key of ``HEATMAP_LOSSES`` that is not
+                in ``HEATMAP_ONLY``. ``focal`` is the paper's. The scale of ``ghm`` differs, see
                 :class:`centernet.losses.GHMHeatmapLoss`.
             heatmap_loss_options: keyword arguments of that loss that differ from its defaults.
 
@@ -44,14 +43,13 @@ class RetinaNetLoss(DetectionLoss):
             InputError: a term, the loss or an option is unknown, or the loss needs a heatmap.
         """
         super().__init__({"classification": 1.0, "boxes": 1.0}, weights)
+        losses = {name: make for name, make in HEATMAP_LOSSES.items() if name not in HEATMAP_ONLY}
         if heatmap_loss in HEATMAP_ONLY:
             raise InputError(
                 f"heatmap_loss {heatmap_loss!r} needs a heatmap, and a RetinaNet has none: "
-                f"choose {', '.join(ANCHOR_LOSSES)}"
+                f"choose {', '.join(losses)}"
             )
-        self.classification_loss = make_heatmap_loss(
-            heatmap_loss, heatmap_loss_options, ANCHOR_LOSSES
-        )
+        self.classification_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options, losses)
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: AnchorTargets
