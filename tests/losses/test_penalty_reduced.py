@@ -170,34 +170,32 @@ def test_small_exponents_have_finite_gradients(alpha):
     assert logits.grad.isfinite().all()
 
 
+def loss_and_gradient(logits, heatmap, mask):
+    """Loss, gradient, and whether the fused form computed them."""
+    logits = logits.clone().requires_grad_()
+    loss = penalty_reduced_focal_loss(logits, heatmap, mask)
+    loss.backward()
+    return loss.item(), logits.grad, "Fused" in type(loss.grad_fn).__name__
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_two_forms_are_equal_on_both_sides_of_the_rule(form, dtype, monkeypatch):
-    """Cells at the limit use the plain form; one cell more uses the fused form."""
-    used = []
-    fused = penalty_reduced.FusedPenaltyReducedFocalLoss
-    monkeypatch.setattr(
-        penalty_reduced.FusedPenaltyReducedFocalLoss,
-        "apply",
-        lambda *arguments, apply=fused.apply: (used.append("fused"), apply(*arguments))[1],
-    )
-    for count, expected in ((96, []), (97, ["fused"])):
-        logits, heatmap, mask = (t.flatten() for t in random_maps((count,)))
-        grads, losses = [], []
-        for limit in (96, 1000 if expected else -1):  # the rule, and the other form
-            monkeypatch.setattr(penalty_reduced, "FUSED_ABOVE", limit)
-            x = logits.to(dtype).requires_grad_()
-            loss = penalty_reduced_focal_loss(x, heatmap, mask)
-            loss.backward()
-            if limit == 96:
-                assert used == expected
-            grads.append(x.grad)
-            losses.append(loss.item())
-        used.clear()
-        relative = 1e-12 if dtype == torch.float64 else 2e-6
-        assert losses[0] == pytest.approx(losses[1], rel=relative)
-        assert torch.allclose(*grads, rtol=relative, atol=relative * 1e-3)
+@pytest.mark.parametrize(("cells", "above_the_limit"), [(96, False), (97, True)])
+def test_the_two_forms_are_equal_on_both_sides_of_the_limit(
+    cells, above_the_limit, dtype, monkeypatch
+):
+    logits, heatmap, mask = random_maps((cells,))
+    maps = logits.to(dtype), heatmap, mask
+    monkeypatch.setattr(penalty_reduced, "FUSED_ABOVE", 96)
+    loss, gradient, fused = loss_and_gradient(*maps)
+    assert fused == above_the_limit
+    monkeypatch.setattr(penalty_reduced, "FUSED_ABOVE", 97 if above_the_limit else 95)
+    other_loss, other_gradient, fused = loss_and_gradient(*maps)
+    assert fused != above_the_limit
+    relative = 1e-12 if dtype == torch.float64 else 2e-6
+    assert loss == pytest.approx(other_loss, rel=relative)
+    assert torch.allclose(gradient, other_gradient, rtol=relative, atol=relative * 1e-3)
 
 
-def test_large_heatmaps_use_the_fused_form(monkeypatch):
+def test_the_limit(monkeypatch):
     monkeypatch.undo()
     assert penalty_reduced.FUSED_ABOVE == 2**23
