@@ -85,7 +85,7 @@ def test_every_loss_without_objects(name):
 def test_several_processes_divide_by_the_average_number_of_centers(name, monkeypatch):
     maps, targets = a_batch()
     alone = CenterNetLoss(heatmap_loss=name)([maps], targets)
-    # The other process has no centre: on average there are half as many.
+    # The other process has no center: on average there are half as many.
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda counts: None)
