@@ -1,9 +1,9 @@
-"""The one affine matrix between an image and its canvas, for pixels, boxes and masks.
+"""The affine matrix between an image and the network input, for pixels and boxes.
 
-A matrix is a float64 array (2, 3) that maps image coordinates to canvas coordinates. Coordinates
-are continuous: pixel i covers [i, i + 1) and its centre is i + 0.5. There is no rotation, so a
-matrix is ``[[sx, 0, tx], [0, sy, ty]]``; a negative scale is a flip. Sizes are (height, width) in
-pixels.
+A matrix is a float64 array (2, 3) that maps image coordinates to input coordinates. Coordinates are
+continuous: pixel i covers [i, i + 1) and its center is i + 0.5. There is no rotation, so a matrix
+is ``[[sx, 0, tx], [0, sy, ty]]``; a negative scale is a flip. Sizes are (height, width) in pixels.
+The input size is the size of the image that the network receives.
 """
 
 import cv2
@@ -12,28 +12,34 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
+# OpenCV's flip codes by whether x and y are mirrored.
+_FLIP_CODES = {(True, False): 1, (False, True): 0, (True, True): -1}
+
 
 def letterbox(image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
-    """Scale an image, keeping its proportions, to fit a canvas, and centre it there."""
+    """Scale an image to fit the input size, keeping its aspect ratio, and center it."""
     (height, width), (input_height, input_width) = image_size, input_size
     return centered(min(input_height / height, input_width / width), image_size, input_size)
 
 
 def centered(scale: float, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
-    """Scale an image and centre it on a canvas."""
+    """Scale an image by a factor and center it in the input."""
     (height, width), (input_height, input_width) = image_size, input_size
     shift = (input_width - scale * width) / 2, (input_height - scale * height) / 2
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
 
 
-def keep(
+def center_pad(
     image_size: tuple[int, int],
     input_size: tuple[int, int],
     scaled_size: tuple[int, int] | None = None,
 ) -> Matrix:
-    """Centre an image on a canvas as the original does: by whole pixels, rounded down.
+    """Center an image in the input as the original release does, with shifts of whole pixels.
 
-    The image keeps its size, or is scaled to ``scaled_size`` first.
+    Args:
+        image_size: (height, width) of the image.
+        input_size: (height, width) of the input.
+        scaled_size: (height, width) to which the image is scaled first; by default its own size.
     """
     (height, width), (input_height, input_width) = image_size, input_size
     scaled_height, scaled_width = scaled_size or image_size
@@ -52,28 +58,26 @@ def flip(
     horizontal: bool = False,
     vertical: bool = False,
 ) -> Matrix:
-    """Mirror the canvas that a matrix leads to."""
+    """Mirror the input that a matrix maps to."""
+    height, width = input_size
     flipped = matrix.copy()
-    for axis, (wanted, length) in enumerate(
-        [(horizontal, input_size[1]), (vertical, input_size[0])]
-    ):
-        if wanted:
+    for axis, (mirror, length) in enumerate([(horizontal, width), (vertical, height)]):
+        if mirror:
             flipped[axis] *= -1
             flipped[axis, 2] += length
     return flipped
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The matrix of the way back, from canvas to image."""
+    """Invert a matrix: the result maps input coordinates to image coordinates."""
     scale = np.diag(matrix)
     return np.column_stack([np.diag(1 / scale), -matrix[:, 2] / scale])
 
 
 def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
-    """Move xyxy boxes (n, 4) through a matrix; a flip keeps x1 <= x2 and y1 <= y2.
+    """Map xyxy boxes (n, 4) through a matrix; x1 <= x2 and y1 <= y2 still hold after a flip.
 
-    Boxes of negative size stay so: an untrained network predicts them, and hiding that helps
-    nobody.
+    Boxes of negative size, which an untrained network predicts, keep their negative size.
     """
     corners = boxes.reshape(-1, 2, 2) * np.diag(matrix) + matrix[:, 2]
     for axis in range(2):
@@ -83,102 +87,139 @@ def transform_boxes(boxes: NDArray, matrix: Matrix) -> NDArray:
 
 
 def xywh_to_xyxy(boxes: NDArray) -> NDArray:
-    """Boxes (n, 4) as COCO stores them, left, top, width, height, as corners."""
+    """Convert boxes (n, 4) from left, top, width, height (COCO's format) to xyxy."""
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def box_iou(boxes: NDArray, others: NDArray, *, extra: float = 0.0) -> NDArray:
+    """Compute the intersection over union of xyxy boxes and as many others.
+
+    Leading dimensions broadcast: ``box_iou(a[:, None], b)`` compares all pairs. Tensors have
+    ``torchvision.ops.box_iou``.
+
+    Args:
+        boxes: (..., 4) xyxy.
+        others: (..., 4) xyxy, broadcastable to ``boxes``.
+        extra: length that is added to every width and height, also to those of intersections. The
+            soft-NMS of the original release adds 1 because its boxes name their last pixel.
+
+    Returns:
+        (...) the IoU; 0 where the union is 0.
+    """
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    intersection = (high - low + extra).clip(0).prod(-1)
+    area, other_area = ((b[..., 2:] - b[..., :2] + extra).prod(-1) for b in (boxes, others))
+    union = area + other_area - intersection
+    # Areas of boxes of negative size, which an untrained network predicts, may add up to 0.
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union != 0)
 
 
 def clip_boxes(
     boxes: NDArray[np.float32], input_size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Cut xyxy boxes (n, 4) at the edges of a canvas.
+    """Clip xyxy boxes to the input.
 
     Args:
-        boxes: (n, 4) xyxy in canvas pixels.
+        boxes: (n, 4) xyxy in input pixels.
         input_size: (height, width) in pixels.
 
     Returns:
-        The boxes (n, 4), and of which something is left (n,).
+        The clipped boxes (n, 4), and a mask (n,) that is False where the clipped box is empty.
     """
     height, width = input_size
-    cut = boxes.clip(0, np.array([width, height, width, height], np.float32))
-    return cut, (cut[:, 2:] > cut[:, :2]).all(1)
+    clipped = boxes.clip(0, np.array([width, height, width, height], np.float32))
+    return clipped, np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
 
 
 def warp_to_input(
-    image: NDArray, matrix: Matrix, input_size: tuple[int, int]
-) -> tuple[NDArray, Matrix]:
-    """Draw an image on a black canvas through a matrix: one crop and one resize.
+    image: NDArray[np.uint8], matrix: Matrix, input_size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], Matrix]:
+    """Map an image to a black network input: one crop and one resize.
 
-    The crop and its place on the canvas are whole pixels, so the matrix is rounded a little first.
-    The rounded one is returned and is exact: use it for everything else of this sample.
+    Crop and position are whole pixels, so this function rounds the matrix. It returns the rounded
+    matrix, which is exact: use it for everything else that belongs to the sample.
 
     Args:
         image: (H, W, 3) uint8.
-        matrix: from image to canvas.
-        input_size: (height, width) of the canvas.
+        matrix: from image to input.
+        input_size: (height, width) of the input.
 
     Returns:
-        The canvas (height, width, 3) uint8 and the matrix that was applied.
+        The input (height, width, 3) uint8, and the matrix that was applied.
     """
-    upright, mirrored = _upright(matrix, input_size)
-    x, y = _axis_mapping(upright, image.shape[:2], input_size)
-    canvas = np.zeros((*input_size, 3), np.uint8)
+    image_size = (image.shape[0], image.shape[1])
+    upright, (mirror_x, mirror_y) = _upright(matrix, input_size)
+    x, y = _axis_mapping(upright, image_size, input_size)
+    pixels = np.zeros((*input_size, 3), np.uint8)
     if x is None or y is None:
-        return canvas, matrix
+        return pixels, matrix
     (left, right, to_left, to_right), (top, bottom, to_top, to_bottom) = x, y
-    size = (to_right - to_left, to_bottom - to_top)
-    shrinks = size[0] < (right - left) // 2 or size[1] < (bottom - top) // 2
-    resized = cv2.resize(
-        image[top:bottom, left:right],
-        size,
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-    )
+    resized = _resize(image[top:bottom, left:right], (to_bottom - to_top, to_right - to_left))
     rows = slice(max(to_top, 0), min(to_bottom, input_size[0]))
     columns = slice(max(to_left, 0), min(to_right, input_size[1]))
-    canvas[rows, columns] = resized[
+    pixels[rows, columns] = resized[
         rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
     ]
-    if mirrored.any():
-        canvas = cv2.flip(
-            canvas, {(True, False): 1, (False, True): 0, (True, True): -1}[*mirrored.tolist()]
-        )
-    return canvas, rounded(matrix, image.shape[:2], input_size)
+    if mirror_x or mirror_y:
+        pixels = np.asarray(cv2.flip(pixels, _FLIP_CODES[mirror_x, mirror_y]), np.uint8)
+    return pixels, rounded(matrix, image_size, input_size)
+
+
+def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize to (height, width); averages where an image shrinks to less than half."""
+    height, width = size
+    shrinks = height < image.shape[0] // 2 or width < image.shape[1] // 2
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
 def rounded(matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
-    """The matrix that :func:`warp_to_input` applies: crop and place are whole pixels."""
-    upright, mirrored = _upright(matrix, input_size)
-    places = _axis_mapping(upright, image_size, input_size)
-    if None in places:
+    """Round a matrix to whole pixels, as :func:`warp_to_input` does.
+
+    Args:
+        matrix: from image to input.
+        image_size: (height, width) of the image.
+        input_size: (height, width) of the input.
+
+    Returns:
+        The rounded matrix; the matrix itself if no part of the image is inside the input.
+    """
+    upright, (mirror_x, mirror_y) = _upright(matrix, input_size)
+    x, y = _axis_mapping(upright, image_size, input_size)
+    if x is None or y is None:
         return matrix
     applied = np.zeros((2, 3))
-    for axis, (start, stop, to_start, to_stop) in enumerate(places):
+    for axis, (start, stop, to_start, to_stop) in enumerate((x, y)):
         applied[axis, axis] = (to_stop - to_start) / (stop - start)
         applied[axis, 2] = to_start - applied[axis, axis] * start
-    return flip(applied, input_size, horizontal=mirrored[0], vertical=mirrored[1])
+    return flip(applied, input_size, horizontal=mirror_x, vertical=mirror_y)
 
 
-def _upright(matrix: Matrix, input_size: tuple[int, int]) -> tuple[Matrix, NDArray[np.bool_]]:
-    """The matrix without its flips, and which axes (x, y) it mirrors."""
-    mirrored = np.diag(matrix) < 0
-    return flip(matrix, input_size, horizontal=mirrored[0], vertical=mirrored[1]), mirrored
+def _upright(matrix: Matrix, input_size: tuple[int, int]) -> tuple[Matrix, tuple[bool, bool]]:
+    """Return the matrix without its flips, and whether it mirrors x and y."""
+    mirror_x, mirror_y = bool(matrix[0, 0] < 0), bool(matrix[1, 1] < 0)
+    return flip(matrix, input_size, horizontal=mirror_x, vertical=mirror_y), (mirror_x, mirror_y)
+
+
+# The image pixels [start, stop) along one axis, and the input pixels that they are mapped to; None
+# if no pixel is inside the input.
+_Span = tuple[int, int, int, int] | None
 
 
 def _axis_mapping(
     matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]
-) -> list[tuple[int, int, int, int] | None]:
-    """Along x and y: the image pixels that are seen, and where they go."""
-    lengths = zip(reversed(image_size), reversed(input_size), strict=True)
-    return [
-        _pixel_aligned(matrix[axis, axis], matrix[axis, 2], *both)
-        for axis, both in enumerate(lengths)
-    ]
+) -> tuple[_Span, _Span]:
+    """Return the mapped pixels along x and along y."""
+    (height, width), (input_height, input_width) = image_size, input_size
+    return (
+        _pixel_aligned(matrix[0, 0], matrix[0, 2], width, input_width),
+        _pixel_aligned(matrix[1, 1], matrix[1, 2], height, input_height),
+    )
 
 
-def _pixel_aligned(
-    scale: float, shift: float, image_length: int, input_length: int
-) -> tuple[int, int, int, int] | None:
-    """Along one axis: the image pixels [start, stop) that are seen, and where they go."""
+def _pixel_aligned(scale: float, shift: float, image_length: int, input_length: int) -> _Span:
+    """Return the mapped pixels along one axis, with the shift rounded to whole pixels."""
     start = max(0, int(np.floor(-shift / scale)))
     stop = min(image_length, int(np.ceil((input_length - shift) / scale)))
     if start >= stop:

@@ -1,16 +1,38 @@
 import cv2
 import numpy as np
 import pytest
+import torch
+from torchvision.ops import box_iou as torchvision_iou
 
 from centernet import geometry
 from centernet.data.regions import region_to_cells
+
+
+def test_iou_of_pairs_and_of_matching_boxes_by_hand():
+    boxes = np.float32([[0, 0, 10, 10], [0, 0, 20, 10]])
+    others = np.float32([[0, 0, 10, 10], [30, 0, 40, 10], [5, 5, 2, 2]])
+    # 100 of 200 pixels, nothing, and a box of negative size.
+    expected = [[1, 0, 0], [0.5, 0, 0]]
+    np.testing.assert_allclose(geometry.box_iou(boxes[:, None], others), expected)
+    np.testing.assert_allclose(geometry.box_iou(boxes, others[:2]), [1, 0])
+    # One pixel more: 11 x 11 of 21 x 11.
+    assert geometry.box_iou(boxes[0], boxes[1], extra=1) == pytest.approx(11 / 21)
+    empty = np.zeros((1, 4))
+    assert geometry.box_iou(empty, empty).tolist() == [0]
+
+
+def test_iou_equals_torchvision():
+    corners = np.random.default_rng(0).uniform(0, 50, (2, 20, 2, 2)).astype(np.float32)
+    boxes, others = np.sort(corners, axis=2).reshape(2, 20, 4)
+    expected = torchvision_iou(torch.tensor(boxes), torch.tensor(others)).numpy()
+    np.testing.assert_allclose(geometry.box_iou(boxes[:, None], others), expected, rtol=1e-5)
 
 
 def matrix(sx: float, sy: float, tx: float, ty: float) -> geometry.Matrix:
     return np.array([[sx, 0, tx], [0, sy, ty]], float)
 
 
-def test_boxes_are_cut_at_the_edges_and_what_is_beyond_leaves_nothing():
+def test_boxes_are_clipped_and_boxes_outside_become_empty():
     boxes = np.float32([[-5, 2, 7, 99], [1, 2, 3, 4], [10, 0, 12, 3], [2, 8, 4, 9]])
     cut, seen = geometry.clip_boxes(boxes, (8, 10))
     assert cut.tolist() == [[0, 2, 7, 8], [1, 2, 3, 4], [10, 0, 10, 3], [2, 8, 4, 8]]
@@ -23,8 +45,8 @@ def block(size: tuple[int, int], x1: int, y1: int, x2: int, y2: int) -> np.ndarr
     return image
 
 
-def centroid(canvas: np.ndarray) -> tuple[float, float]:
-    weight = canvas[..., 0] / canvas[..., 0].sum(dtype=float)
+def centroid(pixels: np.ndarray) -> tuple[float, float]:
+    weight = pixels[..., 0] / pixels[..., 0].sum(dtype=float)
     y, x = np.indices(weight.shape) + 0.5
     return (weight * x).sum(), (weight * y).sum()
 
@@ -38,7 +60,7 @@ def centroid(canvas: np.ndarray) -> tuple[float, float]:
         ((1, 1), (128, 128, 0, 0)),
     ],
 )
-def test_letterbox_fills_one_side_and_centres_the_other(image_size, expected):
+def test_letterbox_fills_one_side_and_centers_the_other(image_size, expected):
     np.testing.assert_allclose(geometry.letterbox(image_size, (128, 128)), matrix(*expected))
 
 
@@ -51,7 +73,7 @@ def test_letterbox_fills_one_side_and_centres_the_other(image_size, expected):
         ({"horizontal": True, "vertical": True}, [70, 35, 90, 40]),
     ],
 )
-def test_a_flip_mirrors_boxes_on_a_canvas_60_high_and_100_wide(directions, expected):
+def test_a_flip_mirrors_boxes_in_an_input_60_high_and_100_wide(directions, expected):
     flipped = geometry.flip(matrix(1, 1, 0, 0), (60, 100), **directions)
     boxes = geometry.transform_boxes(np.float32([[10, 20, 30, 25]]), flipped)
     assert boxes.tolist() == [expected] and boxes.dtype == np.float32
@@ -62,12 +84,12 @@ def test_a_flip_mirrors_boxes_on_a_canvas_60_high_and_100_wide(directions, expec
     [
         geometry.letterbox((37, 53), (64, 96)),
         geometry.centered(0.3, (500, 333), (128, 96)),
-        geometry.keep((375, 501), (384, 512)),
+        geometry.center_pad((375, 501), (384, 512)),
         geometry.flip(matrix(1.7, 0.6, -20.3, 5), (64, 96), horizontal=True),
         geometry.flip(matrix(1.7, 0.6, -20.3, 5), (64, 96), horizontal=True, vertical=True),
     ],
 )
-def test_the_inverse_leads_back(there):
+def test_the_inverse_maps_back(there):
     back = geometry.invert(there)
     product = np.vstack([back, [0, 0, 1]]) @ np.vstack([there, [0, 0, 1]])
     np.testing.assert_allclose(product, np.eye(3), atol=1e-12)
@@ -93,36 +115,36 @@ def test_the_inverse_leads_back(there):
         ((61, 83), (64, 64), matrix(0.43, 1.9, 3.3, -20.7), (40, 20, 50, 30)),  # squeezed
     ],
 )
-def test_the_returned_matrix_says_where_a_block_lies(image_size, input_size, wanted, box, mirrored):
+def test_the_returned_matrix_maps_a_block(image_size, input_size, wanted, box, mirrored):
     if isinstance(wanted, str):
         wanted = geometry.letterbox(image_size, input_size)
     wanted = geometry.flip(wanted, input_size, horizontal=mirrored[0] < 0, vertical=mirrored[1] < 0)
-    canvas, applied = geometry.warp_to_input(block(image_size, *box), wanted, input_size)
-    assert canvas.shape == (*input_size, 3)
+    pixels, applied = geometry.warp_to_input(block(image_size, *box), wanted, input_size)
+    assert pixels.shape == (*input_size, 3)
     assert np.sign(np.diag(applied)).tolist() == list(mirrored)
     x1, y1, x2, y2 = geometry.transform_boxes(np.float32([box]), applied)[0]
-    assert centroid(canvas) == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2), abs=0.2)
+    assert centroid(pixels) == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2), abs=0.2)
 
 
-def test_the_returned_matrix_is_that_of_whole_pixels():
+def test_the_returned_matrix_is_pixel_aligned():
     image = np.full((33, 47, 3), 255, np.uint8)
     # 64 / 33 times as large it is 91.15 wide and begins at 2.42: drawn from 2 to 94.
-    canvas, applied = geometry.warp_to_input(
+    pixels, applied = geometry.warp_to_input(
         image, geometry.letterbox((33, 47), (64, 96)), (64, 96)
     )
     np.testing.assert_allclose(applied, matrix(92 / 47, 64 / 33, 2, 0))
-    assert canvas[:, 2:94].all() and not canvas[:, :2].any() and not canvas[:, 94:].any()
+    assert pixels[:, 2:94].all() and not pixels[:, :2].any() and not pixels[:, 94:].any()
 
 
 @pytest.mark.parametrize("scale", [0.37, 1.0, 5.3, 70.1])
-def test_an_image_that_sticks_out_all_around_fills_the_canvas(scale):
+def test_an_image_larger_than_the_input_fills_it(scale):
     image = np.full((601, 403, 3), 255, np.uint8)
     wanted = matrix(scale, scale, -160.7 * scale, -250.2 * scale)
-    canvas, _ = geometry.warp_to_input(image, wanted, (64, 48))
-    assert (canvas == 255).all()
+    pixels, _ = geometry.warp_to_input(image, wanted, (64, 48))
+    assert (pixels == 255).all()
 
 
-def test_the_matrix_is_rounded_by_at_most_half_a_canvas_pixel():
+def test_the_matrix_is_rounded_by_at_most_half_a_pixel():
     rng = np.random.default_rng(0)
     for _ in range(100):
         height, width = size = tuple(rng.integers(20, 900, 2).tolist())
@@ -138,10 +160,10 @@ def test_the_matrix_is_rounded_by_at_most_half_a_canvas_pixel():
 
 
 @pytest.mark.parametrize("shift", [(64, 0), (-80, 0), (0, 64), (0, -80), (1000, -1000)])
-def test_an_image_outside_the_canvas_leaves_it_black(shift):
+def test_an_image_outside_the_input_leaves_it_black(shift):
     wanted = matrix(2, 2, *shift)
-    canvas, applied = geometry.warp_to_input(np.full((40, 40, 3), 255, np.uint8), wanted, (64, 64))
-    assert canvas.shape == (64, 64, 3) and not canvas.any()
+    pixels, applied = geometry.warp_to_input(np.full((40, 40, 3), 255, np.uint8), wanted, (64, 64))
+    assert pixels.shape == (64, 64, 3) and not pixels.any()
     np.testing.assert_array_equal(applied, wanted)
 
 
@@ -168,18 +190,18 @@ def original_matrix(size: tuple[int, int], input_size: tuple[int, int]) -> np.nd
         ((1, 33), (32, 64)),
     ],
 )
-def test_keep_centres_as_the_original_does(size, input_size):
+def test_center_pad_equals_the_original(size, input_size):
     assert input_size == tuple((side | 31) + 1 for side in size)
-    kept = geometry.keep(size, input_size)
-    np.testing.assert_allclose(kept, original_matrix(size, input_size), atol=1e-3)
+    padded = geometry.center_pad(size, input_size)
+    np.testing.assert_allclose(padded, original_matrix(size, input_size), atol=1e-3)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    canvas, applied = geometry.warp_to_input(image, kept, input_size)
-    np.testing.assert_array_equal(applied, kept)
-    left, top = kept[:, 2].astype(int)
+    pixels, applied = geometry.warp_to_input(image, padded, input_size)
+    np.testing.assert_array_equal(applied, padded)
+    left, top = padded[:, 2].astype(int)
     inside = (slice(top, top + size[0]), slice(left, left + size[1]))
-    np.testing.assert_array_equal(canvas[inside], image)
-    canvas[inside] = 0
-    assert not canvas.any()
+    np.testing.assert_array_equal(pixels[inside], image)
+    pixels[inside] = 0
+    assert not pixels.any()
 
 
 class Mask:
@@ -195,7 +217,7 @@ class Mask:
 @pytest.mark.parametrize(
     ("columns", "ignored"), [(2, [0, 0]), (3, [1, 0]), (6, [1, 0]), (7, [1, 1])]
 )
-def test_a_cell_belongs_to_the_region_that_holds_pixel_two(columns, ignored):
+def test_a_cell_belongs_to_the_region_that_contains_its_center(columns, ignored):
     region = np.zeros((8, 8), np.uint8)
     region[:, :columns] = 1
     cells = region_to_cells(Mask(region), (8, 8), matrix(1, 1, 0, 0), (2, 2), 4)
@@ -212,7 +234,7 @@ def test_a_cell_belongs_to_the_region_that_holds_pixel_two(columns, ignored):
         matrix(1, 1, 500.5, 0.5),  # outside
     ],
 )
-def test_cells_are_looked_up_one_by_one(there, mask_size):
+def test_cells_equal_a_lookup_one_by_one(there, mask_size):
     region = cv2.resize(np.random.default_rng(1).random((4, 5)), mask_size[::-1]) > 0.5
     expected = np.zeros((16, 24), bool)
     for row in range(16):

@@ -88,7 +88,7 @@ def keep_input(
     """
     scaled = tuple(max(1, int(side * scale)) for side in image_size)
     input_size = tuple((side | (multiple - 1)) + 1 for side in scaled)
-    return geometry.keep(image_size, input_size, scaled), input_size
+    return geometry.center_pad(image_size, input_size, scaled), input_size
 
 
 def same_size_batches(input_sizes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.errors import InputError
-from centernet.nms import suppress
+from centernet.nms import nms
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def join(
     """The detections of all views of one image, boxes in image pixels, as one list, best first."""
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
     if modes.suppression:
-        left, scores = suppress(**found, how=modes.suppression)
+        left, scores = nms(**found, method=modes.suppression)
         found = {name: values[left] for name, values in found.items()} | {"scores": scores}
     best = np.argsort(-found["scores"], kind="stable")[:top_k]
     return {name: values[best] for name, values in found.items()}

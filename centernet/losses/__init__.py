@@ -1,8 +1,8 @@
-"""The focal loss family, and what training minimises.
+"""Loss functions: the focal loss family, GHM, regression losses, and the loss of a CenterNet.
 
-All functions take logits or raw predictions and are right in float64, float32, bfloat16 and
-float16; sums are taken in at least float32. x is a logit, p = sigmoid(x), Y the target heatmap, N a
-count.
+All functions take logits or raw predictions. They are correct in float64, float32, bfloat16 and
+float16, and sum in at least float32. In the equations, x is a logit, p = sigmoid(x) its
+probability, Y the target heatmap and N a count.
 """
 
 from centernet.losses.boxes import (
@@ -19,7 +19,7 @@ from centernet.losses.ghm import (
     ghm_classification_loss,
     gradient_shares,
 )
-from centernet.losses.heatmap import HEATMAP_LOSSES, HarmonizedHeatmapLoss
+from centernet.losses.heatmap import HEATMAP_LOSSES, GHMHeatmapLoss
 from centernet.losses.penalty_reduced import penalty_reduced_focal_loss
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "CenterNetLoss",
     "DetectionLoss",
     "GHMClassificationLoss",
-    "HarmonizedHeatmapLoss",
+    "GHMHeatmapLoss",
     "box_samples",
     "focal_loss_star",
     "ghm_classification_loss",

@@ -91,7 +91,7 @@ class CenterNetLoss(DetectionLoss):
             weights: by term name where they differ from the paper's heatmap 1, size 0.1, offset 1,
                 or from heatmap 1, sides 2.
             heatmap_loss: penalty_reduced_focal, focal, focal_star, or ghm, whose scale differs, see
-                :class:`centernet.losses.HarmonizedHeatmapLoss`.
+                :class:`centernet.losses.GHMHeatmapLoss`.
             heatmap_loss_options: of that loss, where they differ from its defaults.
             box_head: the network's: ``size``, which with ``offset`` learns by L1 at the centre
                 cells, or ``sides``, which learns by generalised IoU.

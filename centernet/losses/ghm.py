@@ -1,9 +1,11 @@
-"""Gradient harmonising: every region of gradient norms counts as much, however many are in it.
+"""GHM-C (Li, Liu, Wang: "Gradient Harmonized Single-stage Detector", 2019).
 
-Li, Liu, Wang: "Gradient Harmonized Single-stage Detector", 2019, the classification loss GHM-C. The
-gradient of cross-entropy by the logit has the norm g = |p - target|. Its range [0, 1] is cut into
-``bins`` regions of equal width. GD(g), the gradient density, is the number of examples in g's
-region divided by the region's width, that is, times ``bins``.
+With x a logit, p = sigmoid(x) and CE the cross-entropy, the gradient of CE with respect to x has
+the norm g = |p - target|. The range [0, 1] of g is divided into ``bins`` regions of equal width.
+The gradient density GD(g) is the number of examples in the region of g divided by the width of the
+region, that is, multiplied by ``bins``. Equation 5::
+
+    L = sum_i CE_i / GD(g_i)
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from centernet.losses.inputs import binary, expanded, signed_logits
+from centernet.losses.inputs import as_bool_targets, broadcast_to, true_class_logits
 
 _SCHEDULES = ("batch", "epoch", "settle")
 
@@ -27,32 +29,33 @@ def ghm_classification_loss(
     density: Tensor | Sequence[float] | None = None,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy of each example divided by its gradient density (Li et al., GHM-C).
+    """Divide the cross-entropy of each example by its gradient density: sum_i w_i CE_i / GD(g_i).
 
-    sum_i weight_i CE_i / GD(g_i). As GD is the number of examples in the region times ``bins``,
-    this is the mean over the regions of the mean cross-entropy inside each; a region without
-    examples adds nothing. No gradient flows through the density.
+    This equals the mean over the regions of the mean cross-entropy in each region, where a region
+    without examples counts as 0. No gradient flows through the density.
 
     Args:
-        logits: any shape; one number per example and class.
-        targets: of the same shape, bool, or numbers that are 0 or 1.
-        mask: bool, broadcasts to the logits; examples where it is False are not counted and, if
+        logits: x, any shape; one number per example and class.
+        targets: same shape; bool, or numbers that are 0 or 1.
+        mask: bool, broadcasts to the logits. Examples where it is False are not counted and, if
             their logits are finite, add neither loss nor gradient.
         bins: number of regions.
-        density: (bins,) the share of the examples in each region, to be used instead of this
-            batch's; times the number of examples here, and at least one example per region.
-        weight: factor for the cross-entropy of each example, broadcasts to the logits. The counts
-            do not know it.
+        density: (bins,) fraction of the examples in each region. It replaces the density of this
+            batch: each fraction is multiplied by the number of examples in this batch, and each
+            region has at least one example.
+        weight: factor w for the cross-entropy of each example; broadcasts to the logits. It does
+            not change the counts.
 
     Returns:
-        A scalar, float64 for float64 logits and float32 for all others.
+        A scalar, float64 for float64 logits, else float32.
 
     Raises:
-        ValueError: fewer than one bin, a density of another length, targets of another shape or
-            value, or a mask or weight that does not broadcast.
+        ValueError: bins is below 1, the density has another length than bins, the targets have
+            another shape than the logits or other values than 0 and 1, or the mask or weight does
+            not broadcast.
     """
     _check_bins(bins)
-    x_t = signed_logits(logits, binary(targets, logits))
+    x_t = true_class_logits(logits, as_bool_targets(targets, logits))
     region = _regions(x_t, mask, bins)
     examples = _counts(region, bins)
     if density is not None:
@@ -60,18 +63,18 @@ def ghm_classification_loss(
         if density.shape != (bins,):
             raise ValueError(f"density {tuple(density.shape)} must have the shape ({bins},)")
         examples = (density * examples.sum()).clamp(min=1)
-    return _harmonized(x_t, region, examples, weight)
+    return _divide_by_density(x_t, region, examples, weight)
 
 
 class GHMClassificationLoss(nn.Module):
-    """:func:`ghm_classification_loss` with a density that remembers earlier batches or epochs.
+    """:func:`ghm_classification_loss` with a density from earlier batches or epochs.
 
-    One batch's density is noisy where batches are small. Two remedies: a running mean over batches
-    (``momentum``), or the density of a whole epoch (``schedule``).
+    The density of one batch is noisy if the batch is small. Two options reduce the noise: a running
+    mean over batches (``momentum``), or the density of an epoch (``schedule``).
 
-    Under several processes the examples of all are counted, and each process divides by the average
-    over the processes, so that the averaged gradient is that of the whole batch in one process.
-    What is counted is kept in buffers and so in checkpoints; in eval mode nothing is.
+    With several processes, the counts are summed over all processes, and each process divides by
+    their average, so that the averaged gradient equals that of the complete batch in one process.
+    The counts are buffers and therefore part of checkpoints. In eval mode nothing is counted.
     """
 
     density: Tensor
@@ -88,22 +91,22 @@ class GHMClassificationLoss(nn.Module):
         schedule: str = "batch",
         settle_tolerance: float = 0.01,
     ) -> None:
-        """Start with nothing counted.
+        """Create a loss without any counts.
 
         Args:
             bins: number of regions.
-            momentum: of the running mean of the density over batches, in [0, 1): 0 takes the batch
-                as it is. The mean starts with the first batch.
-            schedule: "batch" takes the density of the batch, or its running mean; "epoch" that of
-                the whole previous epoch, and in the first epoch that of the batch; "settle" that of
-                the batch until an epoch's mean loss is no longer lower than the one before by
-                ``settle_tolerance`` of it, from then on that of the previous epoch. The last two
-                need :meth:`end_epoch`.
+            momentum: momentum of the running mean of the density over batches, in [0, 1); 0 uses
+                the density of the batch. The mean starts with the first batch.
+            schedule: ``batch`` uses the density of the batch, or its running mean. ``epoch`` uses
+                the density of the previous epoch, and that of the batch in the first epoch.
+                ``settle`` uses that of the batch until the mean loss of an epoch is no longer lower
+                than that of the previous epoch by the fraction ``settle_tolerance``, and the
+                density of the previous epoch from then on. The last two need :meth:`end_epoch`.
             settle_tolerance: see ``schedule``.
 
         Raises:
-            ValueError: fewer than one bin, momentum outside [0, 1), an unknown schedule, or a
-                negative tolerance.
+            ValueError: bins is below 1, momentum is outside [0, 1), the schedule is unknown, or the
+                tolerance is negative.
         """
         super().__init__()
         _check_bins(bins)
@@ -115,9 +118,10 @@ class GHMClassificationLoss(nn.Module):
             raise ValueError(f"settle_tolerance must not be negative, got {settle_tolerance}")
         self.bins, self.momentum, self.schedule = bins, momentum, schedule
         self.settle_tolerance = settle_tolerance
-        # Shares of the examples: of recent batches, or of the previous epoch; 0 before the first.
+        # Fractions of the examples, of recent batches or of the previous epoch; all 0 before the
+        # first batch.
         self.register_buffer("density", torch.zeros(bins))
-        # Of the epoch so far. Whole numbers: float32 would stop counting at 2^24.
+        # Counts of the current epoch, as integers: float32 cannot count beyond 2^24.
         self.register_buffer("counts", torch.zeros(bins, dtype=torch.long))
         self.register_buffer("calls", torch.tensor(0))
         self.register_buffer("loss_sum", torch.tensor(0.0))
@@ -132,24 +136,25 @@ class GHMClassificationLoss(nn.Module):
         *,
         weight: Tensor | None = None,
     ) -> Tensor:
-        """The loss of a batch; arguments and result as for :func:`ghm_classification_loss`."""
-        x_t = signed_logits(logits, binary(targets, logits))
+        """Compute the loss of a batch; arguments as for :func:`ghm_classification_loss`."""
+        x_t = true_class_logits(logits, as_bool_targets(targets, logits))
         region = _regions(x_t, mask, self.bins)
         counts = _counts(region, self.bins)
         processes = _all_reduce(counts) if self.training else 1
         total = counts.sum().clamp(min=1)
-        # Chosen on the device: nothing here waits for it.
+        # Tensor operations instead of Python conditions avoid a synchronization with the GPU.
         by_epoch = self.by_epoch & (self.schedule != "batch")
-        keep = torch.where(by_epoch, 1.0, self.momentum * self.density.any())
-        density = torch.lerp(counts / total, self.density, keep)
-        examples = torch.where(keep == 0, counts, (density * total).clamp(min=1)) / processes
-        loss = _harmonized(x_t, region, examples, weight)
+        momentum = torch.where(by_epoch, 1.0, self.momentum * self.density.any())
+        density = torch.lerp(counts / total, self.density, momentum)
+        examples = torch.where(momentum == 0, counts, (density * total).clamp(min=1)) / processes
+        loss = _divide_by_density(x_t, region, examples, weight)
         if self.training:
             self._remember(counts, density, loss.detach())
         return loss
 
     @torch.no_grad()
     def _remember(self, counts: Tensor, density: Tensor, loss: Tensor) -> None:
+        """Update the buffers after a training step."""
         self.density.copy_(torch.where(counts.any(), density, self.density))
         if self.schedule == "batch":
             return
@@ -162,15 +167,15 @@ class GHMClassificationLoss(nn.Module):
 
     @torch.no_grad()
     def end_epoch(self) -> None:
-        """Tell the schedule that an epoch of training has ended; without a batch in it, nothing."""
+        """End a training epoch for ``schedule``; an epoch without batches changes nothing."""
         if self.schedule == "batch" or not self.counts.any():
             return
         if self.schedule == "epoch":
             self.by_epoch.fill_(True)
         else:
             mean = self.loss_sum / self.calls
-            wanted = (1 - self.settle_tolerance) * self.last_loss
-            self.by_epoch |= (self.last_loss > 0) & (mean > wanted)
+            required = (1 - self.settle_tolerance) * self.last_loss
+            self.by_epoch |= (self.last_loss > 0) & (mean > required)
             self.last_loss.copy_(mean)
         if self.by_epoch:
             self.density.copy_(self.counts / self.counts.sum())
@@ -182,21 +187,22 @@ class GHMClassificationLoss(nn.Module):
 def gradient_shares(
     gradient: Tensor, logits: Tensor, targets: Tensor, edges: Sequence[float]
 ) -> Tensor:
-    """How much of a loss's gradient comes from easy and from hard examples.
+    """Compute which fraction of a loss's gradient comes from easy and from hard examples.
 
     Args:
-        gradient: of the loss by the logits.
-        logits: of the same shape.
-        targets: of the same shape, bool, or numbers that are 0 or 1.
-        edges: n ascending numbers in (0, 1) that cut the norm g = |p - target| into n + 1 regions.
+        gradient: gradient of the loss with respect to the logits.
+        logits: x, same shape.
+        targets: same shape; bool, or numbers that are 0 or 1.
+        edges: n ascending numbers in (0, 1) that divide the range of g = |p - target| into n + 1
+            regions.
 
     Returns:
-        (n + 1,) share of the sum of absolute gradients, easiest region first; all 0 where there is
-        no gradient at all.
+        (n + 1,) fraction of the sum of absolute gradients, easiest region first; all 0 if every
+        gradient is 0.
     """
-    norm = torch.sigmoid(-signed_logits(logits, binary(targets, logits)))
-    edges = torch.tensor(edges, dtype=norm.dtype, device=norm.device)
-    region = torch.bucketize(norm, edges, right=True)
+    norm = torch.sigmoid(-true_class_logits(logits, as_bool_targets(targets, logits)))
+    boundaries = torch.tensor(edges, dtype=norm.dtype, device=norm.device)
+    region = torch.bucketize(norm, boundaries, right=True)
     size = gradient.to(norm.dtype).abs()
     sums = torch.stack([torch.where(region == i, size, 0).sum() for i in range(len(edges) + 1)])
     total = sums.sum()
@@ -204,36 +210,41 @@ def gradient_shares(
 
 
 def _check_bins(bins: int) -> None:
+    """Raise ValueError if there is no region."""
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
 
 
 @torch.no_grad()
 def _regions(x_t: Tensor, mask: Tensor | None, bins: int) -> Tensor:
-    """Region of each example; ``bins``, one too many, for those that are masked out."""
+    """Return the region of each example, 0 to bins - 1, and ``bins`` for masked examples."""
     norm = torch.sigmoid(-x_t)
-    # A logit that is NaN is in some region too: the loss shall be NaN, not the count fail.
+    # The clamp gives NaN logits a region too, so that the loss becomes NaN and the count works.
     region = (norm * bins).long().clamp_(0, bins - 1)
-    return region if mask is None else region.masked_fill(~expanded("mask", mask, x_t.shape), bins)
+    if mask is not None:
+        region = region.masked_fill(~broadcast_to("mask", mask, x_t.shape), bins)
+    return region
 
 
 def _counts(region: Tensor, bins: int) -> Tensor:
-    """(bins,) examples in each region."""
+    """Count the examples in each region: (bins,)."""
     return torch.bincount(region.flatten(), minlength=bins + 1)[:bins]
 
 
-def _harmonized(x_t: Tensor, region: Tensor, examples: Tensor, weight: Tensor | None) -> Tensor:
-    """Sum of the examples' cross-entropy, each divided by its density; ``examples`` (bins,)."""
-    share = 1 / (examples.to(x_t.dtype) * len(examples))
-    # What is masked out has a region of its own, which weighs nothing.
-    harmony = torch.cat([share, share.new_zeros(1)])[region]
+def _divide_by_density(
+    x_t: Tensor, region: Tensor, examples: Tensor, weight: Tensor | None
+) -> Tensor:
+    """Sum the cross-entropies, each divided by its density; ``examples`` (bins,) per region."""
+    inverse = 1 / (examples.to(x_t.dtype) * len(examples))
+    # The region of the masked examples, the last one, has the factor 0.
+    factor = torch.cat([inverse, inverse.new_zeros(1)])[region]
     if weight is not None:
-        harmony = harmony * expanded("weight", weight, x_t.shape).to(x_t.dtype)
-    return -(harmony * F.logsigmoid(x_t)).sum()
+        factor = factor * broadcast_to("weight", weight, x_t.shape).to(x_t.dtype)
+    return -(factor * F.logsigmoid(x_t)).sum()
 
 
 def _all_reduce(tensor: Tensor) -> int:
-    """Add the tensors of all processes in place; returns the number of processes."""
+    """Sum a tensor over all processes in place; return the number of processes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 1
     torch.distributed.all_reduce(tensor)

@@ -1,4 +1,18 @@
-"""The losses that can be chosen for the heatmap, by name."""
+"""The heatmap losses by name. To add a loss, add one line to ``HEATMAP_LOSSES``.
+
+A heatmap loss is called as ``loss(logits, heatmap, mask, normalizer=N)``, where
+
+* ``logits`` are x, of any shape;
+* ``heatmap`` is Y, of the same shape: values in [0, 1] with 1 at the centers, or bool targets such
+  as those of anchors, which have no values in between;
+* ``mask`` is None or bool and broadcasts to the logits; False cells add neither loss nor gradient;
+* ``normalizer`` is the number of objects.
+
+RetinaNet uses the same losses for its anchors.
+
+All of them have the center cells as positives and multiply the loss of a negative by (1 - Y)^4, the
+weight of "Objects as Points", Eq. 1. They differ in the classification loss alone.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,84 +24,103 @@ from torch import Tensor, nn
 from centernet.errors import InputError
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss
 from centernet.losses.ghm import GHMClassificationLoss
-from centernet.losses.penalty_reduced import (
-    PENALTY_EXPONENT,
-    penalty_reduced_focal_loss,
-    power_,
-)
+from centernet.losses.penalty_reduced import center_distance_weight, penalty_reduced_focal_loss
+
+HeatmapLoss = Callable[..., Tensor]
 
 
-def distance_weight(heatmap: Tensor) -> Tensor:
-    """(1 - Y)^4, the default loss's penalty for negatives near a centre, and 1 at the centres."""
-    return power_(1 - heatmap, PENALTY_EXPONENT).masked_fill_(heatmap == 1, 1)
+def _cell_weight(heatmap: Tensor) -> Tensor | None:
+    """(1 - Y)^4, and 1 at the centers; None, which is 1 everywhere, for bool targets."""
+    return None if heatmap.dtype == torch.bool else center_distance_weight(heatmap)
 
 
-def _at_centers(
-    loss: Callable[..., Tensor],
-    logits: Tensor,
-    heatmap: Tensor,
-    mask: Tensor | None,
-    *,
-    normalizer: Tensor,
-    **options: Any,
-) -> Tensor:
-    """A binary loss whose positives are the centre cells, weighed like the default loss's."""
-    weight = distance_weight(heatmap)
-    if mask is not None:
-        weight = weight * mask
-    return loss(logits, heatmap == 1, weight=weight, reduction="sum", **options) / normalizer
+def from_binary_loss(loss: Callable[..., Tensor]) -> Callable[..., HeatmapLoss]:
+    """Make the factory of a heatmap loss from a binary loss of logits and bool targets.
+
+    Args:
+        loss: called as ``loss(logits, targets, weight=..., reduction="sum", **options)``, with bool
+            targets that are True at the centers.
+
+    Returns:
+        A value for ``HEATMAP_LOSSES``: it takes the options and returns the heatmap loss.
+    """
+
+    def heatmap_loss(
+        logits: Tensor, heatmap: Tensor, mask: Tensor | None, *, normalizer: Tensor, **options: Any
+    ) -> Tensor:
+        weight = _cell_weight(heatmap)
+        if mask is not None:
+            weight = mask if weight is None else weight * mask
+        total = loss(logits, heatmap == 1, weight=weight, reduction="sum", **options)
+        return total / normalizer
+
+    return partial(partial, heatmap_loss)
 
 
-class HarmonizedHeatmapLoss(GHMClassificationLoss):
-    """:class:`GHMClassificationLoss` whose positives are the centre cells.
+class GHMHeatmapLoss(GHMClassificationLoss):
+    """:class:`GHMClassificationLoss` with the center cells as positives.
 
-    It needs no number of objects to divide by: it is the mean over the regions of their mean
-    cross-entropy, and so of the order of one cell's, whatever the number of cells and objects. The
-    absolute gradients of all cells sum to at most (bins + 1) / (2 bins), 0.55 by default; those of
-    the L1 terms sum to 1 each, before their weights.
+    It is the mean over the regions of their mean cross-entropy and needs no division by the number
+    of objects. Its scale is that of the loss of one cell: the absolute gradients of all cells sum
+    to at most (bins + 1) / (2 bins), 0.55 by default, while those of each L1 term sum to 1 before
+    the term's weight.
     """
 
     def forward(
-        self, logits: Tensor, heatmap: Tensor, mask: Tensor | None, *, normalizer: Tensor
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        mask: Tensor | None = None,
+        *,
+        weight: Tensor | None = None,
+        normalizer: Tensor | None = None,
     ) -> Tensor:
-        """The loss of a batch; the normalizer is for the others."""
-        return super().forward(logits, heatmap == 1, mask, weight=distance_weight(heatmap))
+        """Compute the loss of a batch.
+
+        Args:
+            logits: x, any shape.
+            targets: the heatmap Y or bool targets, same shape.
+            mask: bool, broadcasts to the logits; False cells are ignored.
+            weight: replaces the weight (1 - Y)^4 of the negatives.
+            normalizer: not used; the other heatmap losses need it.
+        """
+        weight = _cell_weight(targets) if weight is None else weight
+        return super().forward(logits, targets == 1, mask, weight=weight)
 
 
-# What makes each loss from its options: partial(partial, f) keeps them for calls of f.
-HEATMAP_LOSSES: dict[str, Callable[..., Callable[..., Tensor]]] = {
+# Each value makes a loss from its options: partial(partial, f)(**options) is partial(f, **options).
+HEATMAP_LOSSES: dict[str, Callable[..., HeatmapLoss]] = {
     "penalty_reduced_focal": partial(partial, penalty_reduced_focal_loss),
-    "focal": partial(partial, _at_centers, sigmoid_focal_loss),
-    "focal_star": partial(partial, _at_centers, focal_loss_star),
-    "ghm": HarmonizedHeatmapLoss,
+    "focal": from_binary_loss(sigmoid_focal_loss),
+    "focal_star": from_binary_loss(focal_loss_star),
+    "ghm": GHMHeatmapLoss,
 }
 
 
 def make_heatmap_loss(
     name: str,
     options: Mapping[str, Any] | None = None,
-    losses: Mapping[str, Callable[..., Callable[..., Tensor]]] = HEATMAP_LOSSES,
-) -> Callable[..., Tensor]:
-    """The loss of that name.
+    losses: Mapping[str, Callable[..., HeatmapLoss]] = HEATMAP_LOSSES,
+) -> HeatmapLoss:
+    """Make the heatmap loss of a name.
 
     Args:
         name: a key of ``losses``.
-        options: of the loss, where they differ from its defaults.
-        losses: those that there are, each made from its options.
+        options: keyword arguments of the loss that differ from its defaults.
+        losses: the available losses.
 
     Returns:
-        A function of logits, target, mask or None, and the keyword ``normalizer``; the target is
-        a heatmap, or for other ``losses`` what they are of.
+        A heatmap loss; see :mod:`centernet.losses.heatmap` for its arguments.
 
     Raises:
-        InputError: there is no such loss, or its options are wrong.
+        InputError: the name or an option is unknown, or the value of an option is invalid.
     """
     if name not in losses:
         raise InputError(f"unknown heatmap_loss {name!r}: choose {', '.join(losses)}")
     try:
         loss = losses[name](**(options or {}))
         if not isinstance(loss, nn.Module):
-            # Wrong options shall show now, not in the first step.
+            # A call detects invalid options now rather than in the first training step.
             loss(torch.zeros(1), torch.ones(1), None, normalizer=torch.ones(()))
     except (TypeError, ValueError) as error:
         raise InputError(f"heatmap_loss_options {options} of {name}: {error}") from None

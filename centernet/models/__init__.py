@@ -1,1 +1,1 @@
-"""Networks: detectors, their parts, their checkpoints, and released weights."""
+"""Networks: detectors and their parts, checkpoints, and released weights."""

@@ -1,8 +1,8 @@
-"""Backbones by name: any of timm's, or the hourglass."""
+"""Backbones by name: the models of timm and the hourglass."""
 
 import logging
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 from torch import nn
@@ -13,70 +13,80 @@ from centernet.models.hourglass import Hourglass
 
 HOURGLASS = "hourglass104"
 _LAST_STRIDE = 32
-_LONGEST_NAME = 100  # that is compared with timm's
+_MAX_COMPARED_NAME = 100  # characters; the search for similar names is slow for long ones
 
 
 log = logging.getLogger(__name__)
 
 
 def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
-    """A backbone that returns its features by ascending stride, up to stride 32.
+    """Make a backbone that returns features by ascending stride, up to stride 32.
 
     Args:
-        name: a timm model that takes images of any size, by its name in timm's registry alone
-            (``hf-hub:`` and other sources would fetch files); or ``hourglass104``, which returns
-            maps of stride 4.
-        pretrained: with timm's ImageNet weights; ``auto`` for with them where they can be fetched.
+        name: a model in timm's registry that accepts images of any size (not ``hf-hub:`` or other
+            sources, which would download files); or ``hourglass104``, which returns maps of
+            stride 4.
+        pretrained: initialize with timm's ImageNet weights; ``auto``: only if they can be
+            downloaded.
 
     Raises:
-        InputError: the backbone is unknown, ends at another stride, or has no ImageNet weights that
-            can be fetched.
+        InputError: the backbone is unknown, ends at another stride, has its channels last, or has
+            no ImageNet weights that can be downloaded.
     """
     if name == HOURGLASS:
         if pretrained is True:
-            raise InputError(f"{HOURGLASS} has no ImageNet weights: give --model.pretrained false")
+            raise InputError(f"{HOURGLASS} has no ImageNet weights: use --model.pretrained false")
         return Hourglass()
     if not timm.is_model(name):
         raise _unknown(name, "it is not in its registry")
-    if pretrained == "auto":
-        log.info("looking for ImageNet weights of %s; without a network this takes a minute", name)
-    try:
-        backbone = timm.create_model(name, features_only=True, pretrained=bool(pretrained))
-    except OSError as error:
-        if pretrained == "auto":
-            log.warning(
-                "no ImageNet weights of %s can be fetched (%s): training from scratch, which takes "
-                "longer",
-                name,
-                type(error).__name__,
-            )
-            return make_backbone(name, pretrained=False)
-        raise InputError(
-            f"the ImageNet weights of {name!r} cannot be fetched ({type(error).__name__}): "
-            "without a network give --model.pretrained false"
-        ) from None
-    except (RuntimeError, AttributeError, ValueError) as error:
-        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-        raise _unknown(name, reason) from None
+    backbone = _make_timm_backbone(name, pretrained)
     if str(getattr(backbone, "output_fmt", "NCHW")).upper().endswith("NHWC"):
         raise InputError(
-            f"backbone {name!r} has its channels last, which no neck takes: choose resnet18, ..."
+            f"backbone {name!r} has its channels last, which no neck supports: choose for example "
+            "resnet18"
         )
-    last = backbone.feature_info.reduction()[-1]
+    last = max(channels_by_stride(backbone))
     if last != _LAST_STRIDE:
         raise InputError(f"backbone {name!r} ends at stride {last}, not {_LAST_STRIDE}")
     return backbone
 
 
+def _make_timm_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
+    """Make a model of timm; with ``auto``, without weights if the download fails."""
+    if pretrained == "auto":
+        log.info(
+            "downloading ImageNet weights of %s; without an internet connection this takes a "
+            "minute to fail",
+            name,
+        )
+    try:
+        return timm.create_model(name, features_only=True, pretrained=bool(pretrained))
+    except OSError as error:
+        if pretrained == "auto":
+            log.warning(
+                "cannot download ImageNet weights of %s (%s): training from scratch, which takes "
+                "longer",
+                name,
+                type(error).__name__,
+            )
+            return _make_timm_backbone(name, pretrained=False)
+        raise InputError(
+            f"cannot download the ImageNet weights of {name!r} ({type(error).__name__}): "
+            "without an internet connection, use --model.pretrained false"
+        ) from None
+    except (RuntimeError, AttributeError, ValueError) as error:
+        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+        raise _unknown(name, reason) from None
+
+
 def _unknown(name: str, reason: str) -> InputError:
+    """The error for a name that timm cannot make, with similar names."""
     known = [*timm.list_models(), HOURGLASS]
-    close = get_close_matches(name[:_LONGEST_NAME], known, 5) or ["resnet18", "dla34"]
-    return InputError(
-        f"backbone {short(name)} cannot be made by timm ({reason}); try {', '.join(close)}"
-    )
+    close = get_close_matches(name[:_MAX_COMPARED_NAME], known, 5) or ["resnet18", "dla34"]
+    return InputError(f"timm cannot make backbone {short(name)} ({reason}): try {', '.join(close)}")
 
 
 def channels_by_stride(backbone: nn.Module) -> dict[int, int]:
-    """Width of a timm backbone's features by stride, in the order in which they are returned."""
-    info = backbone.feature_info
+    """Return the channels of a timm backbone's features by stride, in the order of the features."""
+    info: Any = backbone.feature_info  # timm's FeatureInfo
     return dict(zip(info.reduction(), info.channels(), strict=True))

@@ -1,4 +1,4 @@
-"""Checkpoint files: what is in them beside the weights, and reading one without trusting it."""
+"""Checkpoint files: their content, and reading and writing them safely."""
 
 import os
 import pickle
@@ -18,20 +18,20 @@ from centernet.models.base import DetectionModel
 from centernet.models.descriptions import check_description, check_tensors
 from centernet.models.registry import make_network, tensor_shapes
 
-# The entry of a checkpoint that says how to build its network: {"model": its architecture,
-# "class_names", "image_size": that it was trained for, or None for images of any size, "top_k": the
-# most detections per image}; and, once they were found, "thresholds" by label.
+# The entry of a checkpoint that describes its network: {"model": the architecture, "class_names",
+# "image_size": the (height, width) that it was trained at, or None for images of any size, "top_k":
+# the maximum number of detections per image, and optionally "thresholds" by label}.
 DESCRIPTION = "centernet"
-# Training keeps the network as the member ``model`` of its task.
+# The training task stores the network as its attribute ``model``.
 _PREFIX = "model."
 
 
 def read_file(path: str | Path) -> Any:
-    """Read what ``torch.save`` wrote, in its old or new format. Nothing in it is ever executed.
+    """Read a file that ``torch.save`` wrote, in its old or new format, without executing code.
 
     Raises:
-        InputError: the file is missing, truncated, foreign, or holds more than tensors and plain
-            values.
+        InputError: the file is missing, truncated, of another format, or contains anything but
+            tensors and plain values.
     """
     try:
         with warnings.catch_warnings(action="ignore"), open_regular(path) as file:
@@ -43,22 +43,22 @@ def read_file(path: str | Path) -> Any:
         raise InputError(f"{path}: {error}") from None
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path} is damaged, no checkpoint, or holds code, which is not run: "
-            "give a checkpoint of train.py fit"
+            f"{path} is damaged, not a checkpoint, or contains code, which is not executed: "
+            "use a checkpoint of train.py fit"
         ) from None
     except Exception as error:
-        # Truncated archives and foreign files end in half a dozen exception types.
+        # Truncated archives and files of other formats raise half a dozen exception types.
         raise InputError(
-            f"{path} is damaged or no checkpoint ({type(error).__name__}): was it copied whole?"
+            f"{path} is damaged or not a checkpoint ({type(error).__name__}): copy it again"
         ) from None
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Refuse an archive with compressed members, which torch does not write: it may be a bomb."""
+    """Refuse compressed archives, which torch does not write: they may be zip bombs."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise InputError("the file is compressed, which no checkpoint is: unpack it")
+                raise InputError("the file is compressed, unlike a checkpoint: unpack it")
     file.seek(0)
 
 
@@ -66,20 +66,20 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of ``train.py fit``.
 
     Raises:
-        InputError: as :func:`read_file`, it is no checkpoint of this project, or its description
-            holds an invalid value.
+        InputError: as for :func:`read_file`; or the file is not a checkpoint of this project, or
+            its description contains an invalid value.
     """
     checkpoint = read_file(path)
     if not is_checkpoint(checkpoint):
         raise InputError(
-            f"{path} is no checkpoint of this project: it does not say of which network it is"
+            f"{path} is not a checkpoint of this project: it does not describe its network"
         )
     check_description(checkpoint[DESCRIPTION])
     return checkpoint
 
 
 def is_checkpoint(content: Any) -> bool:
-    """Whether the content of a file says which network of this project it is of."""
+    """Whether the content of a file describes a network of this project."""
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return False
     match content.get(DESCRIPTION):
@@ -93,19 +93,28 @@ def is_checkpoint(content: Any) -> bool:
 
 
 def save_file(content: Mapping[str, Any], path: str | Path) -> None:
-    """Write a checkpoint: it is whole, also after a power cut, or not there at all."""
+    """Write a checkpoint atomically; after a power failure the file is complete or absent.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     with atomic_write(path) as unfinished, unfinished.open("wb") as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:
-            # What torch makes of a disk that is full.
+            # torch raises RuntimeError if the disk is full.
             raise InputError(f"cannot write {path}, is the disk full? ({error})") from None
         file.flush()
         os.fsync(file.fileno())
 
 
 def description(network: DetectionModel, image_size: Sequence[int] | None) -> dict[str, Any]:
-    """The entry ``DESCRIPTION`` of a network's checkpoint."""
+    """Return the entry ``DESCRIPTION`` of a network's checkpoint.
+
+    Args:
+        network: the network.
+        image_size: (height, width) that it was trained at; None for images of any size.
+    """
     return {
         "model": network.architecture,
         "class_names": list(network.class_names),
@@ -115,13 +124,13 @@ def description(network: DetectionModel, image_size: Sequence[int] | None) -> di
 
 
 def checkpoint_of(network: DetectionModel, image_size: Sequence[int] | None) -> dict[str, Any]:
-    """A checkpoint that holds a network and nothing of its training."""
+    """Return a checkpoint of a network without training state; arguments as for description."""
     state = {_PREFIX + name: value for name, value in network.state_dict().items()}
     return {"state_dict": state, DESCRIPTION: description(network, image_size)}
 
 
 def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The network's own tensors; with averaged weights, those."""
+    """Return the network's tensors by name; the averaged weights if training averaged them."""
     return {
         name.removeprefix(_PREFIX): value
         for name, value in checkpoint["state_dict"].items()
@@ -130,30 +139,30 @@ def network_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def build_network(checkpoint: dict[str, Any]) -> DetectionModel:
-    """The trained network of a checkpoint, in eval mode.
+    """Build the network of a checkpoint, in eval mode.
 
     Raises:
-        InputError: the description holds an invalid value, or the weights are not those of the
-            network that it describes.
+        InputError: the description contains an invalid value, or the weights do not fit the network
+            that it describes.
     """
     check_description(checkpoint[DESCRIPTION])
     check_tensors(state := network_state(checkpoint))
     architecture = checkpoint[DESCRIPTION]["model"] | {"pretrained": False}
-    misfit = InputError(
-        f"the checkpoint's weights do not fit the network it names, {short(architecture)}: "
-        "was it made by another version?"
+    mismatch = InputError(
+        f"the checkpoint's weights do not fit the network it describes, {short(architecture)}: "
+        "it may come from another version"
     )
     try:
-        # A description of terabytes must not allocate them.
+        # The shapes are compared first: a description of terabytes must not allocate them.
         expected = tensor_shapes(lambda: make_network(architecture))
         if expected != {name: value.shape for name, value in state.items()}:
-            raise misfit
+            raise mismatch
         network = make_network(architecture)
         network.load_state_dict(state)
     except (TypeError, RuntimeError, KeyError, NotImplementedError):
-        raise misfit from None
+        raise mismatch from None
     network.class_names = tuple(checkpoint[DESCRIPTION]["class_names"])
-    # Checkpoints of earlier versions do not have it.
+    # Checkpoints of earlier versions have no top_k.
     network.top_k = checkpoint[DESCRIPTION].get("top_k", network.top_k)
     thresholds = checkpoint[DESCRIPTION].get("thresholds")
     network.thresholds = thresholds and tuple(thresholds)

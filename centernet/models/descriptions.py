@@ -1,4 +1,4 @@
-"""The description in a checkpoint, validated: a file from a stranger may hold any value."""
+"""Validation of the description in a checkpoint, which may contain any value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _MAX_SIDE = 8192  # pixels of the network input
 
 
 def check_description(description: Mapping[str, Any]) -> None:
-    """Validate the description of a network, except for options that no detector knows.
+    """Validate the description of a network, except for unknown options.
 
     Raises:
         InputError: a value has the wrong type or is out of range.
@@ -44,21 +44,21 @@ def check_description(description: Mapping[str, Any]) -> None:
         ("neck_channels", widths := model.get("neck_channels", [1, 1, 1]), _are_widths(widths),
          f"three integers from 1 to {_MAX_WIDTH}"),
         ("heads", heads := model.get("heads"), heads is None or _are_heads(heads, len(names)),
-         "channels by name, for the standard heads their own"),
+         "channels by name, and for the standard heads their own number"),
     ]  # fmt: skip
     for key, value, is_valid, expected in checks:
         if not is_valid:
             raise InputError(
-                f"the checkpoint has {key} {short(value)}, which should be {expected}: "
-                "was it changed or made by another program?"
+                f"the checkpoint has {key} {short(value)}, expected {expected}: "
+                "it may have been changed or written by another program"
             )
 
 
 def check_tensors(state: Mapping[str, Any]) -> None:
-    """Make sure that a state dict holds plain tensors by name: dense, in memory, not quantized.
+    """Check that a state dict contains plain tensors by name: dense, in memory, not quantized.
 
     Raises:
-        InputError: it does not.
+        InputError: an entry is anything else.
     """
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or not _is_plain(value):
@@ -69,15 +69,15 @@ def check_tensors(state: Mapping[str, Any]) -> None:
 
 
 def _is_plain(value: Tensor) -> bool:
-    """Whether a tensor is dense and has its values in memory, each its own."""
+    """Whether a tensor is dense and stores every value in memory."""
     if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
         return False
     size = value.numel() * value.element_size()
     return not value.is_complex() and size <= value.untyped_storage().nbytes()
 
 
-def _is_count(value: Any, most: int) -> bool:
-    return is_integer(value) and 1 <= value <= most
+def _is_count(value: Any, maximum: int) -> bool:
+    return is_integer(value) and 1 <= value <= maximum
 
 
 def _are_thresholds(values: Any, count: int) -> bool:

@@ -1,8 +1,10 @@
-"""Hourglass-104, the one backbone of the original that timm does not have.
+"""Hourglass-104, the only backbone of the original release that timm does not have.
 
-"Stacked Hourglass Networks" (Newell et al., 2016) as CornerNet has it (Law and Deng, 2018): no
-pooling, residual blocks, five levels, two stacks. Each stack goes down to stride 128 and comes back
-up to stride 4, so it needs no neck.
+"Stacked Hourglass Networks" (Newell et al., 2016) in the form of "CornerNet" (Law and Deng, 2018):
+no pooling, residual blocks, five levels, two stacks. Each stack downsamples to stride 128 and
+upsamples to stride 4, so it needs no neck.
+
+:mod:`centernet.models.official` lists the names of these modules in released checkpoints.
 """
 
 from collections import OrderedDict
@@ -13,25 +15,25 @@ from torch import Tensor, nn
 
 from centernet.models.layers import conv_norm_relu
 
-# From stride 4 down to stride 128: channels, and residual blocks on the way.
+# Channels and number of residual blocks at strides 4, 8, 16, 32, 64 and 128.
 _WIDTHS = (256, 256, 384, 384, 384, 512)
 _BLOCKS = (2, 2, 2, 2, 2, 4)
 _STACKS = 2
 
 
 class Hourglass(nn.Module):
-    """From an image to one map of stride 4 per stack, the last the best.
+    """Two stacked hourglasses; each returns a map of stride 4, the last one the final features.
 
     Attributes:
-        out_channels: of every map.
-        size_multiple: image height and width must be multiples of this.
+        out_channels: channels of every map.
+        size_multiple: height and width of the input must be multiples of this.
     """
 
     out_channels = _WIDTHS[0]
     size_multiple = 128
 
     def __init__(self) -> None:
-        """Make both stacks."""
+        """Build both stacks."""
         super().__init__()
         width = self.out_channels
         self.stem = nn.Sequential(
@@ -45,7 +47,7 @@ class Hourglass(nn.Module):
         self.join = nn.ModuleList(_Residual(width, width) for _ in between)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) to maps (B, out_channels, H / 4, W / 4)."""
+        """Return a map (B, out_channels, H / 4, W / 4) per stack for images (B, 3, H, W)."""
         x = self.stem(images)
         maps = []
         for i, (stack, output) in enumerate(zip(self.stacks, self.outputs, strict=True)):
@@ -56,7 +58,7 @@ class Hourglass(nn.Module):
 
 
 class _Level(nn.Module):
-    """Down by two, through all coarser levels, up again, and joined with what stayed here."""
+    """One level: downsample by 2, apply the coarser levels, upsample, add the side branch."""
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
         super().__init__()
@@ -76,6 +78,8 @@ class _Level(nn.Module):
 
 
 class _Residual(nn.Module):
+    """Two 3x3 convolutions and a skip connection."""
+
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
         self.first = conv_norm_relu(in_channels, out_channels, stride=stride)
@@ -88,7 +92,7 @@ class _Residual(nn.Module):
 
 
 def _residuals(channels: list[int], *, stride: int = 1) -> nn.Sequential:
-    """A block from each number of channels to the next; the first has the stride."""
+    """Make a block from each number of channels to the next; the first has the stride."""
     return nn.Sequential(
         *(
             _Residual(before, after, stride=1 if i else stride)
@@ -100,6 +104,7 @@ def _residuals(channels: list[int], *, stride: int = 1) -> nn.Sequential:
 def _conv_norm(
     in_channels: int, out_channels: int, kernel_size: int = 1, *, stride: int = 1
 ) -> nn.Sequential:
+    """Convolution and batch norm, without activation."""
     conv = nn.Conv2d(
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
     )

@@ -1,4 +1,4 @@
-"""Building blocks that several networks share: convolutions, plain and deformable, up-sampling."""
+"""Layers that several networks share: convolutions, deformable convolution, upsampling."""
 
 import math
 from collections import OrderedDict
@@ -10,27 +10,26 @@ from torchvision.ops import deform_conv2d
 
 
 class DeformConv(nn.Module):
-    """A 3x3 convolution that learns where to look, and how much each of its nine taps counts.
+    """Modulated deformable 3x3 convolution ("Deformable ConvNets v2", Zhu et al., 2019).
 
-    Modulated deformable convolution ("Deformable ConvNets v2", Zhu et al., 2019). An inner
-    convolution predicts for every place 18 offsets (y and x of the nine taps) and 9 weights; it
-    starts at zero, so the module starts as half a plain convolution on a regular grid. Computed in
-    float32 also under autocast, for the offsets need the precision.
+    An inner convolution predicts, for every position, 18 offsets (y and x of the nine taps) and 9
+    modulation weights. It is initialized with zeros, so the layer initially computes half a plain
+    convolution. It computes in float32 under autocast, because the offsets need the precision.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        """A layer of stride 1 and padding 1, with bias."""
+        """Build a layer with stride 1, padding 1 and bias."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         bound = 1 / math.sqrt(9 * in_channels)
         nn.init.uniform_(self.weight, -bound, bound)
         self.offset_mask = nn.Conv2d(in_channels, 27, 3, padding=1)
-        nn.init.zeros_(self.offset_mask.weight)
-        nn.init.zeros_(self.offset_mask.bias)
+        for parameter in self.offset_mask.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, out_channels, h, w), float32 or float64."""
+        """Map (B, in_channels, h, w) to (B, out_channels, h, w), float32 or float64."""
         with torch.autocast(x.device.type, enabled=False):
             x = x if x.dtype == torch.float64 else x.float()
             offset, mask = self.offset_mask(x).split([18, 9], 1)
@@ -43,11 +42,18 @@ class DeformConv(nn.Module):
 def _deform_by_sampling(
     x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """What ``deform_conv2d`` computes, several times faster where that has no good kernel.
+    """Compute ``torchvision.ops.deform_conv2d``, several times as fast on the CPU.
 
-    A tap's weights may be applied before its values are looked up, for looking up is linear: so one
-    1x1 convolution makes nine maps, one per tap, and each is sampled where its offsets say. Beyond
-    the border there are zeros either way.
+    Sampling is linear, so the weights of a tap can be applied first: one 1x1 convolution computes
+    nine maps, one per tap, and ``grid_sample`` reads each at its offsets. Values outside the map
+    are 0 in both forms.
+
+    Args:
+        x: (B, in_channels, h, w).
+        offset: (B, 18, h, w), y and x of the nine taps in pixels.
+        mask: (B, 9, h, w), modulation weights.
+        weight: (out_channels, in_channels, 3, 3).
+        bias: (out_channels,).
     """
     (batch, _, rows, columns), width = x.shape, len(weight)
     taps = weight.permute(2, 3, 0, 1).reshape(9 * width, -1, 1, 1)
@@ -56,7 +62,7 @@ def _deform_by_sampling(
     y, x = offset.reshape(batch, 9, 2, rows, columns).unbind(2)
     y = y + torch.arange(rows, device=x.device)[:, None] + tap // 3 - 1
     x = x + torch.arange(columns, device=x.device) + tap % 3 - 1
-    # To where grid_sample wants them: the image's borders at -1 and 1.
+    # grid_sample expects coordinates that are -1 and 1 at the borders of the map.
     grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], -1)
     found = F.grid_sample(maps, grid.view(-1, rows, columns, 2), align_corners=False)
     found = found.view(batch, 9, width, rows, columns)
@@ -71,7 +77,15 @@ def conv_norm_relu(
     stride: int = 1,
     deformable: bool = False,
 ) -> nn.Sequential:
-    """Convolution, batch norm, ReLU; a deformable convolution is always 3x3 with stride 1."""
+    """Make convolution, batch norm and ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernel; the padding keeps the size at stride 1.
+        stride: stride of the convolution.
+        deformable: use a :class:`DeformConv`, which is always 3x3 with stride 1.
+    """
     conv = (
         DeformConv(in_channels, out_channels)
         if deformable
@@ -85,7 +99,7 @@ def conv_norm_relu(
 
 
 def bilinear_up(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """Up-sampling of each channel by itself, at first bilinear, learned from there."""
+    """Make a learned upsampling of each channel, initialized to bilinear interpolation."""
     size = 2 * factor
     up = nn.ConvTranspose2d(
         channels, channels, size, stride=factor, padding=factor // 2, groups=channels, bias=False
@@ -96,6 +110,6 @@ def bilinear_up(channels: int, factor: int) -> nn.ConvTranspose2d:
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """The (size, size) kernel by which a transposed convolution of stride size / 2 interpolates."""
+    """Return the kernel (size, size) of a transposed convolution that upsamples by size / 2."""
     ramp = 1 - (2 * torch.arange(size) + 1 - size).abs() / size
     return ramp[:, None] * ramp

@@ -1,7 +1,8 @@
-"""Between backbone and heads: from the backbone's features back up to the stride of the maps.
+"""Necks: upsample the backbone's features to the stride of the heads.
 
-A neck is made from the backbone's channels by stride and three widths, and turns the list of
-feature maps, by ascending stride, into one map (B, ``out_channels``, h, w) of stride 4.
+The constructor of a neck takes the channels of the backbone's features by stride and three widths.
+Its ``forward`` takes the list of feature maps by ascending stride and returns one map
+(B, ``out_channels``, h, w) of stride 4.
 """
 
 from collections import OrderedDict
@@ -17,16 +18,23 @@ from centernet.models.layers import bilinear_kernel, bilinear_up, conv_norm_relu
 
 
 class DeconvNeck(nn.Sequential):
-    """Transposed convolutions, each doubling the resolution (Xiao et al., 2018).
+    """Three transposed convolutions that each double the resolution.
 
-    The original's widths are (256, 256, 256) for its plain networks ``res_*`` and (256, 128, 64)
-    for ``resdcn_*``, which have a deformable convolution before each doubling.
+    "Simple Baselines for Human Pose Estimation and Tracking" (Xiao et al., 2018). The widths of the
+    original release are (256, 256, 256) for its ``res_*`` networks and (256, 128, 64) for
+    ``resdcn_*``, which have a deformable convolution before each transposed one.
     """
 
     def __init__(
         self, in_channels: Mapping[int, int], widths: Sequence[int], *, deformable: bool = False
     ) -> None:
-        """One doubling per width, from stride 32 to 4; ``in_channels`` by stride."""
+        """Build the neck.
+
+        Args:
+            in_channels: channels of the backbone's features by stride.
+            widths: output channels of each step, from stride 32 to 4.
+            deformable: apply a deformable convolution before each step.
+        """
         channels = [in_channels[max(in_channels)], *widths]
         super().__init__(
             *(_doubling(before, width, deformable) for before, width in pairwise(channels))
@@ -34,11 +42,12 @@ class DeconvNeck(nn.Sequential):
         self.out_channels = widths[-1]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Up from the coarsest feature map alone."""
+        """Upsample the coarsest feature map; the others are not used."""
         return super().forward(features[-1])
 
 
 def _doubling(in_channels: int, width: int, deformable: bool) -> nn.Sequential:
+    """One step of the neck: it doubles the resolution."""
     layers: dict[str, nn.Module] = {}
     if deformable:
         layers["conv"] = conv_norm_relu(in_channels, width, deformable=True)
@@ -46,7 +55,8 @@ def _doubling(in_channels: int, width: int, deformable: bool) -> nn.Sequential:
         width if deformable else in_channels, width, 4, stride=2, padding=1, bias=False
     )
     if deformable:
-        # Each channel starts as its own bilinear up-sampling, beside the usual random mixing.
+        # As in the original, each channel initially adds its own bilinear upsampling to the random
+        # mixture of all channels.
         with torch.no_grad():
             up.weight[range(width), range(width)] = bilinear_kernel(4)
     layers |= {"up": up, "norm": nn.BatchNorm2d(width), "relu": nn.ReLU(inplace=True)}
@@ -54,17 +64,25 @@ def _doubling(in_channels: int, width: int, deformable: bool) -> nn.Sequential:
 
 
 class FPNNeck(nn.Module):
-    """A light feature pyramid: the features of every stride, from coarse to fine, summed up.
+    """A light feature pyramid whose output is its finest map.
 
-    After "Feature Pyramid Networks" (Lin et al., 2017), with the finest map alone as output. Unlike
-    transposed convolutions it sees the backbone's fine features, so it learns small objects and
-    exact places in fewer steps.
+    "Feature Pyramid Networks" (Lin et al., 2017). Unlike :class:`DeconvNeck` it uses the backbone's
+    fine features, so it learns small objects and precise positions in fewer steps.
     """
 
     def __init__(
         self, in_channels: Mapping[int, int], widths: Sequence[int], *, deformable: bool = False
     ) -> None:
-        """The last of ``widths`` at every stride from 4 up; ``in_channels`` by stride."""
+        """Build the neck.
+
+        Args:
+            in_channels: channels of the backbone's features by stride, with 4, 8, 16 and 32.
+            widths: the last one is the number of channels at every stride.
+            deformable: use deformable 3x3 convolutions.
+
+        Raises:
+            InputError: the backbone lacks one of these strides.
+        """
         super().__init__()
         width = self.out_channels = widths[-1]
         used = _channels_from_stride_4(in_channels)
@@ -74,7 +92,7 @@ class FPNNeck(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Down from the coarsest feature map, taking in a finer one at each step."""
+        """Add the features from the coarsest to the finest."""
         *finer, coarsest = [
             lateral(feature)
             for feature, lateral in zip(features[-len(self.lateral) :], self.lateral, strict=True)
@@ -87,21 +105,30 @@ class FPNNeck(nn.Module):
 
 
 class DLANeck(nn.Module):
-    """Iterative deep aggregation, twice over, as the original's DLA-34 has it.
+    """Iterative deep aggregation in two rounds, as in the original DLA-34.
 
-    "Deep Layer Aggregation" (Yu et al., 2018): from coarse to fine, the features of each stride
-    take in all that lies above them; the results of strides 4, 8 and 16 are then aggregated once
-    more into the output.
+    "Deep Layer Aggregation" (Yu et al., 2018). The first round aggregates, at each stride from
+    coarse to fine, the features of all coarser strides. The second round aggregates the results of
+    strides 4, 8 and 16 into the output.
     """
 
     def __init__(
         self, in_channels: Mapping[int, int], widths: Sequence[int], *, deformable: bool = False
     ) -> None:
-        """``widths`` at strides 16, 8 and 4: those of DLA-34 itself are (256, 128, 64)."""
+        """Build the neck.
+
+        Args:
+            in_channels: channels of the backbone's features by stride, with 4, 8, 16 and 32.
+            widths: channels at strides 16, 8 and 4; those of DLA-34 are (256, 128, 64).
+            deformable: use deformable 3x3 convolutions.
+
+        Raises:
+            InputError: the backbone lacks one of these strides.
+        """
         super().__init__()
         *finer, coarsest = _channels_from_stride_4(in_channels)
         self.out_channels = widths[-1]
-        # The backbone's features as they are, where they have the width already.
+        # Features that already have the width need no convolution.
         self.lateral = nn.ModuleList(
             nn.Identity() if channels == width else conv_norm_relu(channels, width, 1)
             for channels, width in zip(finer, reversed(widths), strict=True)
@@ -115,7 +142,7 @@ class DLANeck(nn.Module):
         self.merge = _Aggregation(widths[-2::-1], widths[-1], (2, 4), deformable)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Aggregate from coarse to fine, then the results from fine to coarse."""
+        """Apply both rounds of aggregation."""
         *finer, coarsest = features[-1 - len(self.lateral) :]
         finer = [lateral(feature) for lateral, feature in zip(self.lateral, finer, strict=True)]
         results, above = [], [coarsest]
@@ -128,12 +155,12 @@ class DLANeck(nn.Module):
 
 
 class _Aggregation(nn.Module):
-    """Takes coarser maps, one after the other, into a fine one."""
+    """Adds coarser maps, one after the other, to a fine map."""
 
     def __init__(
         self, in_channels: Sequence[int], width: int, factors: Sequence[int], deformable: bool
     ) -> None:
-        """Of coarser maps: their channels, and by what factor each is coarser."""
+        """Take the channels and the downsampling factor of each coarser map."""
         super().__init__()
         self.project = nn.ModuleList(
             conv_norm_relu(channels, width, deformable=deformable) for channels in in_channels
@@ -144,7 +171,7 @@ class _Aggregation(nn.Module):
         )
 
     def forward(self, fine: Tensor, coarser: Sequence[Tensor]) -> list[Tensor]:
-        """The state after each coarser map was taken in."""
+        """Return the fine map after each addition."""
         states = [fine]
         for x, project, up, node in zip(coarser, self.project, self.up, self.node, strict=True):
             states.append(node(up(project(x)) + states[-1]))
@@ -152,10 +179,11 @@ class _Aggregation(nn.Module):
 
 
 def _channels_from_stride_4(in_channels: Mapping[int, int]) -> list[int]:
+    """Channels at strides 4, 8, 16 and 32."""
     if not {4, 8, 16, 32} <= in_channels.keys():
         raise InputError(
-            f"this backbone has features at strides {sorted(in_channels)}, not at 4, 8, 16 and 32: "
-            "choose the neck deconv"
+            f"the backbone has features at strides {sorted(in_channels)}, and this neck needs "
+            "4, 8, 16 and 32: use the neck deconv"
         )
     return [channels for stride, channels in sorted(in_channels.items()) if stride >= 4]
 

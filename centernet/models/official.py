@@ -1,8 +1,8 @@
-"""Detection checkpoints of the original release (``ctdet_*.pth``) as networks of this project.
+"""Load detection checkpoints of the original release (``ctdet_*.pth``).
 
-Which network a file holds is read off its tensors. The released names are made from this project's
-own, so that every tensor that is missing, left over or misshapen can be called by the name it has
-in the file.
+The shapes of the tensors determine the architecture. The tables below convert the tensor names of
+this project to the released names, so that an error can name a missing, unknown or misshapen tensor
+as in the file.
 """
 
 import re
@@ -24,19 +24,20 @@ from centernet.models.checkpoints import read_file
 from centernet.models.descriptions import check_tensors
 from centernet.models.registry import tensor_shapes
 
-# Of the release's COCO models, in its order of channels: blue, green, red.
+# Mean and standard deviation of the released COCO models in their channel order: BGR.
 RELEASE_MEAN, RELEASE_STD = (0.408, 0.447, 0.470), (0.289, 0.274, 0.278)
 
 _CLASS_NAMES = {len(names): names for names in (class_names.COCO, class_names.VOC)}
 
 _FOREIGN = (
-    "neither a checkpoint of this project nor a detection one (ctdet) of the original release"
+    "neither a checkpoint of this project nor a detection checkpoint (ctdet) of the original "
+    "release"
 )
-# What a released file holds and its network never uses: the classifier of ImageNet, and the
-# projections at the top of two trees, whose lower trees have projections of their own.
+# Tensors in released files that their network never uses: the ImageNet classifier, and the
+# projections at the top of two trees, whose subtrees have projections of their own.
 _UNUSED = {"dla": re.compile(r"base\.(fc|level3\.project|level4\.project)\.")}
-# Blocks in the four layers of a ResNet, and whether they are bottlenecks.
-_RESNETS = {
+# ResNets by the number of blocks in their four layers, and by whether these are bottlenecks.
+_RESNETS: dict[tuple[tuple[int, ...], bool], str] = {
     ((2, 2, 2, 2), False): "resnet18",
     ((3, 4, 6, 3), False): "resnet34",
     ((3, 4, 6, 3), True): "resnet50",
@@ -45,28 +46,29 @@ _RESNETS = {
 }
 
 
-def _head(match: re.Match) -> str:
+def _head(match: re.Match[str]) -> str:
+    """The released name of a head."""
     return {"heatmap": "hm.", "size": "wh.", "offset": "reg."}[match[1]]
 
 
 def _numbered(*layers: str) -> Callable[[re.Match], str]:
-    """The release counts the layers of all steps of the neck through."""
+    """Number the layers of all steps of the neck consecutively, as the release does."""
 
-    def released(match: re.Match) -> str:
+    def released(match: re.Match[str]) -> str:
         step, layer = match.groups()
         return f"deconv_layers.{int(step) * len(layers) + layers.index(layer)}."
 
     return released
 
 
-def _from_one(match: re.Match) -> str:
-    """The release counts the maps that are taken in from 1, for 0 is what they are added to."""
+def _from_one(match: re.Match[str]) -> str:
+    """Number the aggregated maps from 1, as the release does."""
     aggregation, part, number = match.groups()
     return f"{aggregation}.{part.replace('project', 'proj')}_{int(number) + 1}."
 
 
-# By which patterns, one after the other, our names of a family's tensors become the released ones.
-_RULES: dict[str, list[tuple[str, str | Callable[[re.Match], str]]]] = {
+# Substitutions, applied in order, that convert this project's tensor names to the released names.
+_RULES: dict[str, list[tuple[str, str | Callable[[re.Match[str]], str]]]] = {
     "res": [
         (r"^heads\.(\w+)\.", _head),
         (r"^backbone\.", ""),
@@ -91,7 +93,7 @@ _RULES: dict[str, list[tuple[str, str | Callable[[re.Match], str]]]] = {
         (r"\.offset_mask\.", ".conv_offset_mask."),
     ],
     "hourglass": [
-        # Of each head there is one per stack: its convolutions are 0.conv and 1.
+        # Each head exists once per stack; its convolutions are 0.conv and 1.
         (r"^heads\.(\w+)\.", lambda match: _head(match) + "1."),
         (r"^earlier_heads\.0\.(\w+)\.", lambda match: _head(match) + "0."),
         (r"^(hm|wh|reg)\.(\d)\.0\.", r"\1.\2.0.conv."),
@@ -108,7 +110,7 @@ _RULES: dict[str, list[tuple[str, str | Callable[[re.Match], str]]]] = {
         (r"^backbone\.stacks\.", "kps."),
         (r"\.side\.", ".up1."),
         (r"\.down\.", ".low1."),
-        (r"\.inner(?=\.)", ".low2"),  # one within the other
+        (r"\.inner(?=\.)", ".low2"),  # nested: several per name
         (r"\.up\.", ".low3."),
         (r"\.first\.conv\.", ".conv1."),
         (r"\.first\.norm\.", ".bn1."),
@@ -123,20 +125,21 @@ _RULES: dict[str, list[tuple[str, str | Callable[[re.Match], str]]]] = {
 def load(
     path: str | Path, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
 ) -> CenterNet:
-    """The network of a released detection checkpoint, in eval mode, with ``class_names``.
+    """Load the network of a released detection checkpoint, in eval mode, with ``class_names``.
 
-    The release's networks see blue, green, red; the returned one takes RGB as all networks here,
-    for its first layer is turned around. Nothing in the file is executed.
+    The released networks take BGR images. The returned network takes RGB, like all networks of this
+    project: the input channels of its first layer are reversed. Nothing in the file is executed.
 
     Args:
         path: ``.pth`` file.
-        mean: that training subtracted, in [0, 1], blue first; by default that of the COCO models.
-            The release's VOC models have 0.485 0.456 0.406.
-        std: that training divided by, likewise; for VOC models 0.229 0.224 0.225.
+        mean: mean of the training images in [0, 1], in BGR order; by default that of the COCO
+            models. The released VOC models have 0.485 0.456 0.406.
+        std: standard deviation of the training images, likewise. The released VOC models have
+            0.229 0.224 0.225.
 
     Raises:
-        InputError: the file cannot be read, or is no detection checkpoint of the release; the line
-            names the tensor that is missing, unknown or of a wrong shape.
+        InputError: the file cannot be read, or is not a detection checkpoint of the release. The
+            message names each tensor that is missing, unknown or of another shape.
     """
     content = read_file(path)
     try:
@@ -146,10 +149,10 @@ def load(
 
 
 def state_dict_of(content: Any) -> dict[str, Tensor]:
-    """The tensors of a file's content: its entry ``state_dict``, or all there is.
+    """Return the tensors of a file: its entry ``state_dict`` if it has one, else its content.
 
     Raises:
-        InputError: these are not tensors by name.
+        InputError: the content is not a dict of tensors.
     """
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(
@@ -166,7 +169,7 @@ def convert(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> CenterNet:
-    """The network whose released state dict this is; arguments and errors as for :func:`load`."""
+    """Convert a released state dict to a network; arguments and errors as for :func:`load`."""
     released = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
     family = _family(released)
     architecture = _architecture(family, released)
@@ -178,12 +181,13 @@ def convert(
     network.load_state_dict(
         state | {ours: released[name] for ours, name in names.items() if name in released}
     )
-    _turn_to_rgb(network, mean or RELEASE_MEAN, std or RELEASE_STD)
+    _convert_to_rgb(network, mean or RELEASE_MEAN, std or RELEASE_STD)
     network.class_names = _CLASS_NAMES.get(network.num_classes, network.class_names)
     return network.eval()
 
 
 def _family(released: Mapping[str, Tensor]) -> str:
+    """Return the key of ``_RULES`` for a released state dict."""
     for family, part in (("hourglass", "kps."), ("dla", "dla_up."), ("res", "deconv_layers.")):
         if any(name.startswith(part) for name in released):
             deformable = any(".conv_offset_mask." in name for name in released)
@@ -192,10 +196,10 @@ def _family(released: Mapping[str, Tensor]) -> str:
 
 
 def _architecture(family: str, released: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of CenterNet, read off the shapes."""
+    """Derive the arguments of CenterNet from the shapes of the tensors."""
 
     def width(*names: str) -> int:
-        """Output channels, by most of the tensors: if one is misshapen, it shall be that one."""
+        """The most frequent number of output channels, so that one misshapen tensor is no match."""
         sizes = [len(released[n]) for n in names if n in released and released[n].ndim]
         if not sizes:
             raise InputError(f"the tensor {names[0]} is missing")
@@ -224,9 +228,11 @@ def _architecture(family: str, released: Mapping[str, Tensor]) -> dict[str, Any]
 
 
 def _resnet(released: Mapping[str, Tensor]) -> str:
+    """Derive the depth of a ResNet from its blocks."""
     parts = [re.match(r"layer(\d)\.(\d+)\.(conv3\.)?", name) for name in released]
     tensors = Counter((part[1], part[2]) for part in parts if part)
-    # Most of a block must be there: a tensor too many or too few shall be named, not the depth.
+    # A block counts if most of its tensors are present, so that the error for a missing or
+    # additional tensor names that tensor and not the depth.
     blocks = [layer for (layer, _), count in tensors.items() if count > 4]
     count = tuple(blocks.count(layer) for layer in "1234")
     bottleneck = sum(bool(part and part[3]) for part in parts) > len(blocks) / 2
@@ -234,38 +240,38 @@ def _resnet(released: Mapping[str, Tensor]) -> str:
         return _RESNETS[count, bottleneck]
     except KeyError:
         raise InputError(
-            f"layers 1 to 4 have {list(count)} blocks{' with a conv3' * bottleneck}, "
-            "as no ResNet of depth 18, 34, 50, 101 or 152 has"
+            f"layers 1 to 4 have {list(count)} blocks{' with a conv3' * bottleneck}, unlike "
+            "ResNets of depth 18, 34, 50, 101 and 152"
         ) from None
 
 
 def _check(expected: Mapping[str, torch.Size], released: Mapping[str, Tensor], family: str) -> None:
-    """See that every tensor is there, known, and of the right shape."""
+    """Raise InputError if a tensor is missing, unknown or of another shape than expected."""
     unused = _UNUSED.get(family, re.compile("$^"))
-    faults = [
+    errors = [
         f"{name} is missing"
         for name in expected
         if name not in released and not name.endswith(".num_batches_tracked")
     ]
-    faults += [
-        f"{name} belongs to no {family} detector"
+    errors += [
+        f"{name} does not belong to a {family} detector"
         for name in released
         if name not in expected and not unused.match(name)
     ]
-    faults += [
+    errors += [
         f"{name} has shape {tuple(released[name].shape)} instead of {tuple(shape)}"
         for name, shape in expected.items()
         if name in released and released[name].shape != shape
     ]
-    if faults:
+    if errors:
         raise InputError(
-            f"{truncate_list(faults, 3)} ({len(faults)} in all): is this a detection checkpoint "
-            "(ctdet) of the original release, and whole?"
+            f"{truncate_list(errors, 3)} ({len(errors)} in total): the file is not a detection "
+            "checkpoint (ctdet) of the original release, or is incomplete"
         )
 
 
-def _turn_to_rgb(network: CenterNet, mean: Sequence[float], std: Sequence[float]) -> None:
-    """From blue, green, red to red, green, blue: the first layer and what images are scaled by."""
+def _convert_to_rgb(network: CenterNet, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Reverse the input channels of the first layer, and set mean and std, given in BGR order."""
     first = next(network.backbone.parameters())
     with torch.no_grad():
         first.copy_(first.flip(1))
@@ -274,6 +280,7 @@ def _turn_to_rgb(network: CenterNet, mean: Sequence[float], std: Sequence[float]
 
 
 def _released_name(ours: str, family: str) -> str:
+    """Convert this project's name of a tensor to the released name."""
     for pattern, replacement in _RULES[family]:
         ours = re.sub(pattern, replacement, ours)
     return ours

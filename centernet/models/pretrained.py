@@ -1,7 +1,6 @@
-"""A trained network out of any file of weights, and its tensors as the start of a training."""
+"""Load a network from any supported checkpoint; initialize a network from pretrained weights."""
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,16 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def load_weights(path: str | Path) -> tuple[DetectionModel, tuple[int, int] | None]:
-    """The network of a checkpoint of ``train.py fit`` or of the original release, in eval mode.
+    """Load the network of a checkpoint, in eval mode.
 
-    Nothing in the file is executed. Numbers that are not finite are said in a warning.
+    The checkpoint is one of ``train.py fit`` or of the original release. Nothing in the file is
+    executed. Weights that are not finite cause a warning.
 
     Returns:
-        The network with its ``class_names``, and the canvas (height, width) that it was trained
-        for; None for a released one, which takes images in their own size.
+        The network with its ``class_names``, and the input size (height, width) that it was trained
+        at; None for a released network, which accepts images at their own size.
 
     Raises:
-        InputError: the file is missing, damaged, or neither of the two.
+        InputError: the file is missing, damaged, or not such a checkpoint.
     """
     content = read_file(path)
     try:
@@ -47,7 +47,9 @@ def load_weights(path: str | Path) -> tuple[DetectionModel, tuple[int, int] | No
         raise InputError(f"{path}: {error}") from None
     if not all(value.isfinite().all() for value in network.state_dict().values()):
         log.warning(
-            "%s holds weights that are not finite (NaN), which find nothing: train anew", path
+            "%s contains weights that are not finite (NaN or infinity): the network detects "
+            "nothing and must be trained again",
+            path,
         )
     return network, size
 
@@ -60,28 +62,29 @@ def import_weights(
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> CenterNet:
-    """Write a released detection checkpoint as one of this project.
+    """Convert a released detection checkpoint to a checkpoint of this project.
 
     Args:
-        source: ``.pth`` of the original release.
-        target: ``.ckpt`` to write; its folder is made.
-        mean: as in :func:`centernet.models.official.load`, and so is ``std``.
-        std: see ``mean``.
-        class_names: by channel of the heatmap; by default COCO's for 80 and VOC's for 20 classes.
+        source: ``.pth`` file of the original release.
+        target: ``.ckpt`` file to write; its folder is created.
+        mean: mean of the training images, as for :func:`centernet.models.official.load`.
+        std: standard deviation of the training images, likewise.
+        class_names: names by channel of the heatmap; by default COCO's for 80 classes and Pascal
+            VOC's for 20.
 
     Returns:
         The network.
 
     Raises:
-        InputError: the source is no such checkpoint, the number of names is not its number of
-            classes, or the target cannot be written.
+        InputError: the source is not such a checkpoint, the number of names differs from the number
+            of classes, or the target cannot be written.
     """
     if is_checkpoint(read_file(source)):
-        raise InputError(f"{source} is a checkpoint of this project already: use it as it is")
+        raise InputError(f"{source} is already a checkpoint of this project: use it directly")
     network = official.load(source, mean=mean, std=std)
     if class_names and len(class_names) != network.num_classes:
         raise InputError(
-            f"{source} has {network.num_classes} classes, but {len(class_names)} names are given"
+            f"{source} has {network.num_classes} classes, got {len(class_names)} class names"
         )
     network.class_names = tuple(class_names or network.class_names)
     save_file(checkpoint_of(network, image_size=None), target)
@@ -89,47 +92,58 @@ def import_weights(
 
 
 def has_class_names(network: DetectionModel) -> bool:
-    """Whether the names of a network's classes are known, and not only their number."""
+    """Whether a network has class names other than the default "0", "1", ..."""
     return network.class_names != tuple(map(str, range(network.num_classes)))
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a network got from a trained one; as a string, in words.
+class TransferReport:
+    """Result of :func:`load_pretrained`; its string is the text for the log.
 
     Attributes:
-        taken: names of the tensors that were copied.
-        new: names of those that were not, for the classes are others.
+        loaded: names of the tensors that were copied.
+        reinitialized: names of the tensors of the classification layer, which keep their random
+            initialization because the classes differ; empty if the classes are the same.
+        pretrained_classes: class names of the pretrained network.
     """
 
-    taken: tuple[str, ...]
-    new: tuple[str, ...]
-    known_classes: tuple[str, ...]
+    loaded: tuple[str, ...]
+    reinitialized: tuple[str, ...]
+    pretrained_classes: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = Counter(re.match(r"(earlier_heads|heads\.\w+|\w+)", name)[0] for name in self.taken)
-        said = "tensors taken: " + ", ".join(f"{part} {count}" for part, count in parts.items())
-        if self.new:
-            said += (
-                f"\ntensors made anew: {', '.join(self.new)}, for the weights tell apart "
-                f"{len(self.known_classes)} other classes ({truncate_list(self.known_classes)})"
+        parts = Counter(map(_part_name, self.loaded))
+        text = "loaded tensors: " + ", ".join(f"{part} {count}" for part, count in parts.items())
+        if self.reinitialized:
+            text += (
+                "\nthe classification layer is re-initialized because the class names differ: the "
+                f"weights have {len(self.pretrained_classes)} classes "
+                f"({truncate_list(self.pretrained_classes)}); "
+                f"re-initialized tensors: {', '.join(self.reinitialized)}"
             )
-        return said
+        return text
 
 
-def load_pretrained(network: DetectionModel, trained: DetectionModel) -> Start:
-    """Copy the tensors of a trained network into a new one of the same architecture.
+def _part_name(tensor_name: str) -> str:
+    """The module of a tensor: ``backbone``, ``neck``, ``heads.heatmap``, ..."""
+    first, second, *_ = [*tensor_name.split("."), ""]
+    return f"{first}.{second}" if first == "heads" else first
 
-    What tells the classes apart is left new where the classes are others.
+
+def load_pretrained(network: DetectionModel, pretrained: DetectionModel) -> TransferReport:
+    """Copy the tensors of a pretrained network into a new one of the same architecture.
+
+    The classification layer is not copied if the class names differ. Class names are compared in
+    order; if the pretrained network has none, its number of classes is compared.
     """
-    new = [] if _same_classes(network, trained) else network.classifier_parameter_names()
-    taken = {name: value for name, value in trained.state_dict().items() if name not in new}
-    network.load_state_dict(network.state_dict() | taken)
-    return Start(tuple(taken), tuple(new), trained.class_names)
+    names = [] if _same_classes(network, pretrained) else network.classifier_parameter_names()
+    loaded = {name: value for name, value in pretrained.state_dict().items() if name not in names}
+    network.load_state_dict(network.state_dict() | loaded)
+    return TransferReport(tuple(loaded), tuple(names), pretrained.class_names)
 
 
-def _same_classes(network: DetectionModel, trained: DetectionModel) -> bool:
-    """By name; weights without names are taken to be of these classes if there are as many."""
-    if has_class_names(trained):
-        return network.class_names == trained.class_names
-    return network.num_classes == trained.num_classes
+def _same_classes(network: DetectionModel, pretrained: DetectionModel) -> bool:
+    """Whether both networks have the same classes."""
+    if has_class_names(pretrained):
+        return network.class_names == pretrained.class_names
+    return network.num_classes == pretrained.num_classes

@@ -1,8 +1,8 @@
-"""The detectors by name: what network an architecture means, and which loss trains it."""
+"""Registry of the detectors: build a network and its loss from a config."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,35 +20,37 @@ DETECTORS: dict[str, tuple[type[DetectionModel], type[DetectionLoss]]] = {
 }
 _DEFAULT = "centernet"
 
+_T = TypeVar("_T")
+
 
 def detector_name(architecture: Mapping[str, Any]) -> str:
-    """Its name; an architecture without one is a CenterNet's."""
+    """Return the detector's name; an architecture without one is that of a CenterNet."""
     return architecture.get("detector", _DEFAULT)
 
 
 def make_network(architecture: Mapping[str, Any]) -> DetectionModel:
-    """A new network.
+    """Build a network.
 
     Args:
-        architecture: ``detector``, and arguments of that network; those that only other detectors
-            have are left out.
+        architecture: ``detector``, and arguments of that network. Arguments that only other
+            detectors have are dropped.
 
     Raises:
-        InputError: there is no such detector, or an argument is wrong.
+        InputError: the detector is unknown, or an argument is invalid.
     """
     name = detector_name(architecture)
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}: choose {' or '.join(DETECTORS)}")
     networks = [network for network, _ in DETECTORS.values()]
     own = {key: value for key, value in architecture.items() if key != "detector"}
-    return _called(DETECTORS[name][0], own, networks)
+    return _construct(DETECTORS[name][0], own, networks)
 
 
 def tensor_shapes(make: Callable[[], DetectionModel]) -> dict[str, torch.Size]:
-    """Shapes of the tensors of a network by name, without allocating them.
+    """Return the shapes of a network's tensors by name, without allocating them.
 
     Args:
-        make: makes the network.
+        make: builds the network. It runs on the meta device.
     """
     with torch.device("meta"):
         return {name: value.shape for name, value in make().state_dict().items()}
@@ -57,30 +59,30 @@ def tensor_shapes(make: Callable[[], DetectionModel]) -> dict[str, torch.Size]:
 def make_loss(
     network: DetectionModel, heatmap_loss: str | None = None, **options: Any
 ) -> DetectionLoss:
-    """The loss that trains a network.
+    """Build the loss that trains a network.
 
     Args:
-        network: of one of the detectors.
-        heatmap_loss: by name; by default the one of the detector's paper.
-        **options: further arguments of the loss's class; those that only other detectors' losses
-            have are left out.
+        network: a network of a registered detector.
+        heatmap_loss: name of the heatmap loss; by default that of the detector's paper.
+        **options: further arguments of the loss. Arguments that only the losses of other detectors
+            have are dropped.
 
     Raises:
-        InputError: an option is wrong.
+        InputError: an option is invalid.
     """
     losses = [loss for _, loss in DETECTORS.values()]
     if heatmap_loss:
         options["heatmap_loss"] = heatmap_loss
     if "box_head" in network.architecture:
         options["box_head"] = network.architecture["box_head"]
-    return _called(DETECTORS[detector_name(network.architecture)][1], options, losses)
+    return _construct(DETECTORS[detector_name(network.architecture)][1], options, losses)
 
 
 def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
-    """The options that a network and its loss have no use for, by name, each with the reason.
+    """Return the options that a network and its loss do not use, each with the reason.
 
     Args:
-        architecture: as :func:`make_network` takes it.
+        architecture: as for :func:`make_network`.
     """
     name = detector_name(architecture)
     others = [cls for classes in DETECTORS.values() for cls in classes]
@@ -94,12 +96,12 @@ def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
         neck = ("neck", "neck_channels", "deformable")
         unused |= dict.fromkeys(neck, f"backbone {HOURGLASS} has no neck")
     if architecture.get("box_head") == "size":
-        unused["box_cells"] = "box_head size is learned at the center cell alone"
+        unused["box_cells"] = "box_head size is trained at the center cell only"
     return unused
 
 
-def _called(chosen: type, arguments: Mapping[str, Any], of: Sequence[type]) -> Any:
-    """Make one of several classes, without the arguments that only others have."""
-    foreign = {name for cls in of for name in signature(cls).parameters}
-    foreign -= signature(chosen).parameters.keys()
-    return chosen(**{name: value for name, value in arguments.items() if name not in foreign})
+def _construct(cls: type[_T], arguments: Mapping[str, Any], classes: Sequence[type]) -> _T:
+    """Call one of several classes, without the arguments that only the others have."""
+    foreign = {name for other in classes for name in signature(other).parameters}
+    foreign -= signature(cls).parameters.keys()
+    return cls(**{name: value for name, value in arguments.items() if name not in foreign})

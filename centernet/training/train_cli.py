@@ -305,10 +305,10 @@ class TrainCLI(LightningCLI):
     def before_validate(self) -> None:
         """See that the weights fit the classes, and that the results can be written."""
         start = self.model.start
-        if start.new:
+        if start.reinitialized:
             raise InputError(
-                f"{self.options.model.weights} knows {len(start.known_classes)} classes, the data "
-                f"has {len(self.model.class_names)}: use weights trained on these classes"
+                f"{self.options.model.weights} knows {len(start.pretrained_classes)} classes, "
+                f"the data has {len(self.model.class_names)}: use weights trained on these classes"
             )
         annotations = self.datamodule.paths["val"][1]
         name = annotations.stem if annotations.is_file() else self.datamodule.val_set.name

@@ -210,31 +210,37 @@ LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 2])
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         (lambda: sigmoid_focal_loss(LOGITS, LOGITS, alpha=1.5), r"alpha .* 1\.5"),
         (lambda: sigmoid_focal_loss(LOGITS, LOGITS, alpha=-1), "alpha .* -1"),
         (lambda: sigmoid_focal_loss(LOGITS, LOGITS, gamma=-0.5), r"gamma .* -0\.5"),
-        (lambda: sigmoid_focal_loss(LOGITS, LOGITS, reduction="avg"), "'avg': choose none, sum"),
+        (lambda: sigmoid_focal_loss(LOGITS, LOGITS, reduction="avg"), "reduction 'avg'.*none.*sum"),
         (lambda: sigmoid_focal_loss(LOGITS, LOGITS[0]), r"\(3,\).*\(2, 3\)"),
-        (lambda: sigmoid_focal_loss(LOGITS, LOGITS + 0.5), r"0 or 1, got 0\.5"),
+        (lambda: sigmoid_focal_loss(LOGITS, LOGITS + 0.5), r"targets .* 0\.5"),
         (lambda: sigmoid_focal_loss(LOGITS, LOGITS, weight=torch.ones(2)), r"weight \(2,\)"),
-        (lambda: focal_loss_star(LOGITS, LOGITS, gamma=0), "above 0.* 0"),
-        (lambda: focal_loss_star(LOGITS, LOGITS, gamma=-2), "above 0.* -2"),
+        (lambda: focal_loss_star(LOGITS, LOGITS, gamma=0), "gamma .* 0"),
+        (lambda: focal_loss_star(LOGITS, LOGITS, gamma=-2), "gamma .* -2"),
         (lambda: focal_loss_star(LOGITS, LOGITS[:1]), r"\(1, 3\).*\(2, 3\)"),
         (lambda: focal_loss_star(LOGITS, LOGITS, reduction=None), "reduction None"),
-        (lambda: softmax_focal_loss(LOGITS, LABELS, alpha=[0.5, 0.5]), r"\[0\.5, 0\.5\].* 3 cl"),
+        (
+            lambda: softmax_focal_loss(LOGITS, LABELS, alpha=[0.5, 0.5]),
+            r"alpha \[0\.5, 0\.5\].* 3",
+        ),
         (lambda: softmax_focal_loss(LOGITS, LABELS, alpha=[0, 0.5, 2]), "alpha .* 2"),
         (lambda: softmax_focal_loss(LOGITS, LABELS, alpha=1.1), r"alpha .* 1\.1"),
         (lambda: softmax_focal_loss(LOGITS, LABELS, gamma=-1), "gamma .* -1"),
-        (lambda: softmax_focal_loss(LOGITS, LABELS + 1), r"0\.\.2, got 1\.\.3"),
-        (lambda: softmax_focal_loss(LOGITS, LABELS - 1), r"0\.\.2, got -1\.\.1"),
+        (lambda: softmax_focal_loss(LOGITS, LABELS + 1), r"labels .*\b2\b.*\b3\b"),
+        (lambda: softmax_focal_loss(LOGITS, LABELS - 1), r"labels .*\b2\b.* -1\b"),
         (lambda: softmax_focal_loss(LOGITS, LABELS.float()), "float32"),
         (lambda: softmax_focal_loss(LOGITS, LABELS[:1]), r"\(1,\).*\(2, 3\)"),
-        (lambda: softmax_focal_loss(LOGITS[:, :1], LABELS), "at least 2 .* 1"),
-        (lambda: softmax_focal_loss(LOGITS, LABELS, reduction="positives"), "'positives': choose"),
+        (lambda: softmax_focal_loss(LOGITS[:, :1], LABELS), r"at least 2\b.* 1\b"),
+        (
+            lambda: softmax_focal_loss(LOGITS, LABELS, reduction="positives"),
+            "reduction 'positives'.*mean",
+        ),
     ],
 )
-def test_wrong_arguments_are_said(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_arguments_are_named_with_their_value(call, expected):
+    with pytest.raises(ValueError, match=expected):
         call()

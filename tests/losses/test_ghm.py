@@ -307,23 +307,23 @@ def test_settling_is_decided_together(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         (lambda: ghm_classification_loss(LOGITS, TARGETS, bins=0), "bins .* 0"),
         (lambda: ghm_classification_loss(LOGITS, TARGETS[:5]), r"\(5,\).*\(6,\)"),
-        (lambda: ghm_classification_loss(LOGITS, TARGETS + 1), "0 or 1, got 2"),
+        (lambda: ghm_classification_loss(LOGITS, TARGETS + 1), "targets .* 2"),
         (lambda: ghm_classification_loss(LOGITS, TARGETS, density=[0.5] * 9), r"\(9,\).*\(10,\)"),
         (lambda: ghm_classification_loss(LOGITS, TARGETS, TARGETS[:4] == 0), r"mask \(4,\)"),
         (lambda: ghm_classification_loss(LOGITS, TARGETS, weight=torch.ones(4)), r"weight \(4,\)"),
         (lambda: GHMClassificationLoss(bins=-1), "bins .* -1"),
         (lambda: GHMClassificationLoss(momentum=1.0), r"momentum .* 1\.0"),
         (lambda: GHMClassificationLoss(momentum=-0.1), r"momentum .* -0\.1"),
-        (lambda: GHMClassificationLoss(schedule="step"), "'step': choose batch, epoch, settle"),
+        (lambda: GHMClassificationLoss(schedule="step"), "schedule 'step'.*batch.*epoch.*settle"),
         (lambda: GHMClassificationLoss(settle_tolerance=-1), "settle_tolerance .* -1"),
     ],
 )
-def test_wrong_arguments_are_said(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_arguments_are_named_with_their_value(call, expected):
+    with pytest.raises(ValueError, match=expected):
         call()
 
 

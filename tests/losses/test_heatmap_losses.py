@@ -6,6 +6,8 @@ import torch
 
 from centernet.errors import InputError
 from centernet.losses import HEATMAP_LOSSES, CenterNetLoss
+from centernet.losses.heatmap import from_binary_loss
+from centernet.models.retinanet.loss import RetinaNetLoss
 from centernet.targets import encode_targets
 
 
@@ -49,7 +51,7 @@ def heatmap_loss_by_the_formula(name, x, targets):
 
 
 @pytest.mark.parametrize("name", ["focal", "focal_star", "ghm"])
-def test_losses_of_centre_cells_equal_the_formula(name):
+def test_losses_equal_the_formula(name):
     maps, targets = a_batch()
     found = CenterNetLoss(heatmap_loss=name)([maps], targets)
     expected = heatmap_loss_by_the_formula(name, maps["heatmap"], targets)
@@ -59,7 +61,7 @@ def test_losses_of_centre_cells_equal_the_formula(name):
 
 
 @pytest.mark.parametrize("name", HEATMAP_LOSSES)
-def test_every_loss_stops_at_a_crowd_and_pulls_up_only_centres(name):
+def test_every_loss_ignores_crowds_and_raises_only_centers(name):
     maps, targets = a_batch()
     logits = maps["heatmap"].requires_grad_()
     CenterNetLoss(heatmap_loss=name)([maps], targets)["loss"].backward()
@@ -80,10 +82,10 @@ def test_every_loss_without_objects(name):
 
 
 @pytest.mark.parametrize("name", ["penalty_reduced_focal", "focal", "focal_star"])
-def test_several_processes_divide_by_the_average_number_of_centres(name, monkeypatch):
+def test_several_processes_divide_by_the_average_number_of_centers(name, monkeypatch):
     maps, targets = a_batch()
     alone = CenterNetLoss(heatmap_loss=name)([maps], targets)
-    # The other process has no centre: on average there are half as many.
+    # The other process has no center: on average there are half as many.
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda counts: None)
@@ -104,18 +106,38 @@ def test_options_of_the_heatmap_loss():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "expected"),
     [
-        ({"heatmap_loss": "hinge"}, "'hinge': choose penalty_reduced_focal, focal, focal_star, gh"),
-        ({"heatmap_loss": "focal", "heatmap_loss_options": {"alpha": 2}}, "alpha .* got 2"),
+        ({"heatmap_loss": "hinge"}, "heatmap_loss 'hinge'.*penalty_reduced_focal.*ghm"),
+        ({"heatmap_loss": "focal", "heatmap_loss_options": {"alpha": 2}}, "alpha .* 2"),
         ({"heatmap_loss": "focal_star", "heatmap_loss_options": {"gama": 2}}, "gama"),
-        ({"heatmap_loss": "ghm", "heatmap_loss_options": {"schedule": "step"}}, "'step': choose"),
+        ({"heatmap_loss": "ghm", "heatmap_loss_options": {"schedule": "step"}}, "'step'"),
         ({"heatmap_loss_options": {"bins": 3}}, "bins"),
     ],
 )
-def test_unknown_losses_and_options_are_said(given, said):
-    with pytest.raises(InputError, match=said):
-        CenterNetLoss(**given)
+def test_unknown_losses_and_options_are_named(options, expected):
+    with pytest.raises(InputError, match=expected):
+        CenterNetLoss(**options)
+
+
+def squared_error(logits, targets, *, weight, reduction, scale=1.0):
+    assert reduction == "sum" and targets.dtype == torch.bool
+    return (scale * weight * (logits.sigmoid() - targets.float()) ** 2).sum()
+
+
+def test_one_registration_adds_a_loss_to_both_detectors(monkeypatch):
+    monkeypatch.setitem(HEATMAP_LOSSES, "squared", from_binary_loss(squared_error))
+    maps, targets = a_batch()
+    options = {"heatmap_loss": "squared", "heatmap_loss_options": {"scale": 3.0}}
+    found = CenterNetLoss(**options)([maps], targets)["heatmap"]
+    weight = torch.where(targets.heatmap == 1, 1, (1 - targets.heatmap) ** 4) * targets.mask
+    error = (maps["heatmap"].sigmoid() - (targets.heatmap == 1).float()) ** 2
+    assert found.item() == pytest.approx(3 * (weight * error).sum().item() / 2, rel=1e-5)
+    anchors = RetinaNetLoss(**options).classification_loss
+    logits, positive = torch.zeros(1, 4, 2), torch.zeros(1, 4, 2, dtype=torch.bool)
+    mask = torch.ones_like(positive)
+    mask[:, 0] = False
+    assert anchors(logits, positive, mask, normalizer=2).item() == pytest.approx(3 * 6 * 0.25 / 2)
 
 
 def test_the_state_of_another_loss_is_left_alone():

@@ -55,7 +55,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_what_is_no_checkpoint_of_ours_is_refused_in_one_line(tmp_path, kind, recwarn):
+def test_files_of_other_formats_are_refused_in_one_line(tmp_path, kind, recwarn):
     path = tmp_path / "weights.ckpt"
     BAD_FILES[kind](path)
     with pytest.raises(InputError) as error:
@@ -66,13 +66,13 @@ def test_what_is_no_checkpoint_of_ours_is_refused_in_one_line(tmp_path, kind, re
 
 
 @pytest.mark.parametrize("protocol", [None, 0, 2, 4])
-def test_code_in_a_file_is_not_run(tmp_path, protocol):
+def test_code_in_a_file_is_not_executed(tmp_path, protocol):
     path, crater = tmp_path / "weights.ckpt", tmp_path / "crater"
     if protocol is None:
         torch.save(checkpoint() | {"epoch": Bomb(crater)}, path)
     else:
         path.write_bytes(pickle.dumps(Bomb(crater), protocol))
-    with pytest.raises(InputError, match="code, which is not run"):
+    with pytest.raises(InputError, match=r"weights\.ckpt.*\bcode\b"):
         Detector.load(path, device="cpu")
     assert not crater.exists()
     # The same file with trust does it: the test would notice.
@@ -93,7 +93,7 @@ def test_code_in_a_file_is_not_run(tmp_path, protocol):
 )
 def test_a_damaged_description_is_refused(tmp_path, changes):
     torch.save(described(**changes), tmp_path / "w.ckpt")
-    with pytest.raises(InputError, match="no checkpoint of this project"):
+    with pytest.raises(InputError, match=r"w\.ckpt"):
         read_checkpoint(tmp_path / "w.ckpt")
 
 
@@ -108,11 +108,11 @@ def test_a_damaged_description_is_refused(tmp_path, changes):
 def test_weights_that_do_not_fit_the_described_network_are_refused(changes):
     good = checkpoint()
     bad = described(model=good[DESCRIPTION]["model"] | changes)
-    with pytest.raises(InputError, match="do not fit the network it names"):
+    with pytest.raises(InputError, match="weights do not fit"):
         build_network(bad)
 
 
-def test_a_network_comes_back_as_it_was(tmp_path):
+def test_a_network_is_restored(tmp_path):
     saved = checkpoint()
     torch.save(saved, tmp_path / "w.ckpt")
     network = build_network(read_checkpoint(tmp_path / "w.ckpt"))
@@ -121,7 +121,7 @@ def test_a_network_comes_back_as_it_was(tmp_path):
         assert torch.equal(value, saved["state_dict"][f"model.{name}"])
 
 
-def test_only_the_network_is_taken_from_the_state():
+def test_network_state_contains_only_the_network():
     state = {"model.a": torch.zeros(1), "model.model.b": torch.ones(1), "loss.c": torch.zeros(2)}
     assert network_state({"state_dict": state}) == {
         "a": state["model.a"],
@@ -129,7 +129,7 @@ def test_only_the_network_is_taken_from_the_state():
     }
 
 
-def test_a_checkpoint_does_not_make_the_backbone_fetch_weights(monkeypatch):
+def test_a_checkpoint_does_not_download_backbone_weights(monkeypatch):
     import timm
 
     asked = []
@@ -141,13 +141,13 @@ def test_a_checkpoint_does_not_make_the_backbone_fetch_weights(monkeypatch):
     assert asked[-1] is False
 
 
-def test_a_full_disk_is_said(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error(tmp_path, monkeypatch):
     def fail(content, file):
         file.write(b"half")
         raise RuntimeError("unexpected pos 4000832 vs 4000784")
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(InputError, match=r"cannot write .*best\.ckpt, is the disk full"):
+    with pytest.raises(InputError, match=r"best\.ckpt"):
         save_file(checkpoint(), tmp_path / "best.ckpt")
     assert not list(tmp_path.iterdir())
 
@@ -163,7 +163,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
         "",
     ],
 )
-def test_a_backbone_of_a_file_is_a_name_in_timms_registry(tmp_path, backbone, monkeypatch):
+def test_a_backbone_from_a_file_must_be_in_the_registry_of_timm(tmp_path, backbone, monkeypatch):
     def connect(*_, **__):
         raise AssertionError("it reached for the internet")
 
@@ -230,7 +230,7 @@ def test_a_network_larger_than_the_weights_is_not_allocated(changes):
         lambda tensor: None,
     ],
 )
-def test_weights_that_are_no_plain_tensors_are_refused(tmp_path, damage):
+def test_weights_that_are_not_plain_tensors_are_refused(tmp_path, damage):
     bad = checkpoint()
     name = next(n for n, v in bad["state_dict"].items() if v.ndim == 4)
     bad["state_dict"][name] = damage(bad["state_dict"][name])
@@ -240,7 +240,7 @@ def test_weights_that_are_no_plain_tensors_are_refused(tmp_path, damage):
     assert "\n" not in str(error.value)
 
 
-def test_other_keys_of_any_type_do_no_harm(tmp_path):
+def test_other_keys_are_ignored(tmp_path):
     odd = checkpoint() | {7: 1, (1, 2): "x"}
     odd["state_dict"][7] = torch.zeros(1)
     torch.save(odd, tmp_path / "w.ckpt")

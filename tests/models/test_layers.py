@@ -19,7 +19,7 @@ def test_it_starts_as_half_a_plain_convolution():
     assert torch.allclose(layer(x), F.conv2d(x, layer.weight, padding=1) / 2, atol=1e-6)
 
 
-def test_a_whole_offset_reads_the_pixel_there():
+def test_an_integer_offset_reads_that_pixel():
     layer = DeformConv(1, 1)
     torch.nn.init.zeros_(layer.weight)
     layer.weight.data[0, 0, 1, 1] = 1
@@ -33,7 +33,7 @@ def test_a_whole_offset_reads_the_pixel_there():
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(1, 1), (2, 7), (16, 5)])
-def test_it_equals_torchvision_s(size, layout):
+def test_sampling_equals_torchvision(size, layout):
     layer, x = trained_layer(), torch.randn(2, 3, *size, dtype=torch.float64)
     x = x.to(memory_format=layout).requires_grad_()
     offset, mask = layer.offset_mask(x).split([18, 9], 1)
@@ -77,13 +77,13 @@ def test_float32_gradients_equal_float64():
         assert torch.allclose(b.grad.double(), a.grad, rtol=1e-4, atol=1e-4)
 
 
-def test_half_precision_input_is_computed_in_full():
+def test_half_precision_input_is_computed_in_float32():
     layer, x = trained_layer(torch.float32), torch.randn(1, 3, 5, 5).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), layer(x.float())) and layer(x).dtype == torch.float32
 
 
-def test_up_sampling_starts_bilinear_and_keeps_channels_apart():
+def test_upsampling_is_initially_bilinear_and_per_channel():
     kernel = bilinear_kernel(4)
     assert kernel[0].tolist() == pytest.approx([0.0625, 0.1875, 0.1875, 0.0625])
     x = torch.randn(1, 3, 4, 5)

@@ -13,7 +13,7 @@ from centernet.models import official
 OUTPUTS = {"heatmap": "hm", "size": "wh", "offset": "reg"}
 
 
-def normalised_bgr(network, images):
+def normalized_bgr(network, images):
     """What the release's networks are fed, as the RGB images that ours take."""
     return torch.tensor(images)[:, [2, 1, 0]] * network.std + network.mean
 
@@ -33,7 +33,7 @@ def test_outputs_equal_the_release(name, architecture):
     assert network.architecture.items() >= architecture.items() and not network.training
     images = np.random.default_rng(about["input_seed"]).standard_normal(about["input_shape"])
     with torch.inference_mode():
-        stacks = network.forward_stacks(normalised_bgr(network, images.astype(np.float32)))
+        stacks = network.forward_stacks(normalized_bgr(network, images.astype(np.float32)))
     expected = np.load(GOLDEN / f"network_{name}.npz")
     for outputs, suffix in zip(stacks[::-1], ("", "_0"), strict=False):
         for ours, theirs in OUTPUTS.items():
@@ -61,11 +61,11 @@ def pipeline(request, tmp_path_factory):
     return path, np.load(GOLDEN / f"pipeline_{request.param}.npz")
 
 
-def test_maps_of_the_fixed_size_decode_and_return_as_in_the_release(pipeline):
+def test_detections_at_a_fixed_size_equal_the_release(pipeline):
     path, expected = pipeline
     network = official.load(path)
     with torch.inference_mode():
-        (found,) = decode(network(normalised_bgr(network, expected["fix_input"])))
+        (found,) = decode(network(normalized_bgr(network, expected["fix_input"])))
     matrix = geometry.letterbox(expected["image"].shape[:2], (256, 256))
     boxes = geometry.transform_boxes(found["boxes"].numpy(), geometry.invert(matrix))
     assert_same(
@@ -73,14 +73,14 @@ def test_maps_of_the_fixed_size_decode_and_return_as_in_the_release(pipeline):
     )
 
 
-def test_the_canvas_of_the_own_size_is_the_release_s(pipeline):
+def test_the_input_at_the_image_size_equals_the_release(pipeline):
     path, expected = pipeline
     network, image = official.load(path), expected["image"]
     input_size = expected["keep_input"].shape[2:]
-    canvas, _ = geometry.warp_to_input(
-        image, geometry.keep(image.shape[:2], input_size), input_size
+    pixels, _ = geometry.warp_to_input(
+        image, geometry.center_pad(image.shape[:2], input_size), input_size
     )
-    rgb = torch.from_numpy(canvas[..., ::-1].copy()).permute(2, 0, 1)[None]
+    rgb = torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)[None]
     seen = network.normalize(rgb)[:, [2, 1, 0]].numpy()
     assert np.abs(seen - expected["keep_input"]).max() < 1e-5
 
@@ -104,7 +104,7 @@ def test_detections_equal_the_release(pipeline, mode, options, count):
 
 @pytest.mark.parametrize("backbone", ["resnet34", "resnet50", "resnet101", "resnet152"])
 @pytest.mark.parametrize("deformable", [False, True])
-def test_other_depths_widths_and_numbers_of_classes_are_read_off(backbone, deformable):
+def test_depth_widths_and_number_of_classes_are_derived(backbone, deformable):
     options = {"neck_channels": (24, 16, 8), "head_channels": 12, "deformable": deformable}
     network = CenterNet(7, backbone, **options)
     family = "resdcn" if deformable else "res"
@@ -126,14 +126,14 @@ def test_other_depths_widths_and_numbers_of_classes_are_read_off(backbone, defor
         assert name in ("mean", "std") or torch.equal(value, turned[name]), name
 
 
-def test_names_of_the_classes_are_filled_in():
+def test_class_names():
     assert official.convert(released_weights("res_18")).class_names[79] == "toothbrush"
     voc = official.convert(released_weights("res_18", num_classes=20))
     assert voc.class_names[0] == "aeroplane"
     assert official.convert(released_weights("res_18", num_classes=3)).class_names == tuple("012")
 
 
-def test_colours_are_those_of_the_coco_models_unless_told_otherwise(tmp_path):
+def test_mean_and_std_default_to_the_coco_models(tmp_path):
     path = tmp_path / "voc.pth"
     torch.save(released_weights("res_18", num_classes=20), path)
     network = official.load(path)
@@ -143,12 +143,12 @@ def test_colours_are_those_of_the_coco_models_unless_told_otherwise(tmp_path):
     assert network.std.flatten().tolist() == pytest.approx([0.225, 0.224, 0.229])
 
 
-def test_what_the_release_never_uses_may_be_there_and_counters_may_not():
+def test_unused_tensors_are_accepted_and_batch_counters_may_be_missing():
     state = released_weights("dla_34")
     state["base.fc.weight"] = torch.zeros(1000, 512, 1, 1)
     state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-    whole = official.convert(released_weights("dla_34")).state_dict()
-    assert all(torch.equal(v, whole[k]) for k, v in official.convert(state).state_dict().items())
+    complete = official.convert(released_weights("dla_34")).state_dict()
+    assert all(torch.equal(v, complete[k]) for k, v in official.convert(state).state_dict().items())
 
 
 def without(name):
@@ -168,16 +168,16 @@ def with_tensor(name, *shape):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "expected"),
     [
         ("res_18", without("hm.2.bias"), "hm.2.bias is missing"),
         ("res_18", without("hm.2.weight"), "hm.2.weight is missing"),
         ("res_18", without("deconv_layers.3.weight"), "deconv_layers.3.weight is missing"),
         ("res_18", without("layer2.1.conv1.weight"), "layer2.1.conv1.weight is missing"),
-        ("res_18", with_tensor("fc.weight", 1000, 512), "fc.weight belongs to no res detector"),
-        ("res_18", with_tensor("base.fc.weight", 2), "base.fc.weight belongs to no"),
-        ("res_18", with_tensor("layer4.2.conv1.weight", 2), "layer4.2.conv1.weight belongs to no"),
-        ("res_18", with_tensor("layer1.0.conv3.weight", 2), "layer1.0.conv3.weight belongs to no"),
+        ("res_18", with_tensor("fc.weight", 1000, 512), "fc.weight"),
+        ("res_18", with_tensor("base.fc.weight", 2), "base.fc.weight"),
+        ("res_18", with_tensor("layer4.2.conv1.weight", 2), "layer4.2.conv1.weight"),
+        ("res_18", with_tensor("layer1.0.conv3.weight", 2), "layer1.0.conv3.weight"),
         ("res_18", without_layer("layer4."), r"\[2, 2, 2, 0\] blocks"),
         ("res_18", with_tensor("hm.0.weight", 32, 256, 3, 3), r"hm.0.weight has shape \(32, 256"),
         ("res_18", with_tensor("hm.0.bias", 1), "hm.0.bias has shape"),
@@ -187,22 +187,22 @@ def with_tensor(name, *shape):
         ("res_18", with_tensor("hm.2.weight"), r"hm.2.weight has shape \(\)"),
         ("res_18", with_tensor("wh.2.weight", 160, 64, 1, 1), r"wh.2.weight has shape \(160, 64"),
         ("resdcn_18", without("deconv_layers.6.conv_offset_mask.bias"), "offset_mask.bias is mis"),
-        ("resdcn_18", with_tensor("hps.2.weight", 34, 64, 1, 1), "hps.2.weight belongs to no"),
+        ("resdcn_18", with_tensor("hps.2.weight", 34, 64, 1, 1), "hps.2.weight"),
         ("dla_34", without("dla_up.ida_2.proj_3.actf.0.running_var"), "ida_2.proj_3.actf.0.runn"),
         ("dla_34", without("ida_up.up_2.weight"), "ida_up.up_2.weight is missing"),
         ("dla_34", with_tensor("base.level1.0.weight", 32, 16, 5, 5), r"instead of \(32, 16, 3, 3"),
     ],
 )
-def test_a_tensor_that_is_missing_unknown_or_misshapen_is_named(tmp_path, name, change, said):
+def test_a_tensor_that_is_missing_unknown_or_misshapen_is_named(tmp_path, name, change, expected):
     state = released_weights(name)
     change(state)
     torch.save({"epoch": 1, "state_dict": state}, tmp_path / "weights.pth")
     for load in (official.load, lambda path: Detector.load(path, device="cpu")):
-        with pytest.raises(InputError, match=said) as error:
+        with pytest.raises(InputError, match=expected) as error:
             load(tmp_path / "weights.pth")
         assert "weights.pth" in str(error.value) and "\n" not in str(error.value)
-        # One fault, so one tensor is named.
-        assert "(1 in all)" in str(error.value) or "blocks" in str(error.value)
+        # One error, so one tensor is named.
+        assert "(1 in total)" in str(error.value) or "blocks" in str(error.value)
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -220,12 +220,12 @@ class Bomb:
         return print, ("boom",)
 
 
-def test_code_in_a_file_is_not_run(tmp_path, capsys):
+def test_code_in_a_file_is_not_executed(tmp_path, capsys):
     path = tmp_path / "weights.pth"
     for old_format in (False, True):
         state = {"state_dict": released_weights("res_18"), "optimizer": Bomb()}
         torch.save(state, path, _use_new_zipfile_serialization=not old_format)
-        with pytest.raises(InputError, match="holds code, which is not run"):
+        with pytest.raises(InputError, match=r"weights\.pth.*\bcode\b"):
             official.load(path)
     assert "boom" not in capsys.readouterr().out
 
@@ -235,5 +235,5 @@ def test_code_in_a_file_is_not_run(tmp_path, capsys):
 )
 def test_other_content_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(InputError, match="neither a checkpoint of this project nor"):
+    with pytest.raises(InputError, match=r"weights\.pth"):
         official.load(tmp_path / "weights.pth")

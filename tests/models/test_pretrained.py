@@ -16,26 +16,29 @@ def network(*names, **options):
     return made
 
 
-def test_the_same_classes_take_everything():
+def test_the_same_classes_load_all_tensors():
     trained, new = network("cat", "dog"), network("cat", "dog")
-    start = load_pretrained(new, trained)
+    report = load_pretrained(new, trained)
     state = new.state_dict()
     assert all(torch.equal(state[k], v) for k, v in trained.state_dict().items())
-    assert set(start.taken) == set(state) and start.new == () and "anew" not in str(start)
+    assert set(report.loaded) == set(state) and report.reinitialized == ()
+    assert "classification layer" not in str(report)
 
 
 @pytest.mark.parametrize("names", [("dog", "cat"), ("cat",), ("cat", "dog", "cow")])
-def test_other_classes_leave_the_last_layer_new(names):
+def test_other_classes_reinitialize_the_classification_layer(names):
     trained, new = network("cat", "dog"), network(*names)
     before = {k: v.clone() for k, v in new.state_dict().items()}
-    start = load_pretrained(new, trained)
-    assert start.new == ("heads.heatmap.2.weight", "heads.heatmap.2.bias")
+    report = load_pretrained(new, trained)
+    assert report.reinitialized == ("heads.heatmap.2.weight", "heads.heatmap.2.bias")
     for name, value in new.state_dict().items():
-        assert torch.equal(value, (before if name in start.new else trained.state_dict())[name])
-    assert "heads.heatmap 2" in str(start) and "2 other classes (cat, dog)" in str(start)
+        source = before if name in report.reinitialized else trained.state_dict()
+        assert torch.equal(value, source[name])
+    assert "heads.heatmap 2" in str(report) and "2 classes (cat, dog)" in str(report)
+    assert "heads.heatmap.2.bias" in str(report)
 
 
-def test_weights_that_went_to_nan_are_said(tmp_path, caplog):
+def test_weights_that_are_not_finite_cause_a_warning(tmp_path, caplog):
     content = checkpoint()
     torch.save(content, tmp_path / "w.ckpt")
     Detector.load(tmp_path / "w.ckpt", device="cpu")
@@ -43,15 +46,15 @@ def test_weights_that_went_to_nan_are_said(tmp_path, caplog):
     content["state_dict"]["model.heads.size.2.bias"][0] = torch.nan
     torch.save(content, tmp_path / "w.ckpt")
     Detector.load(tmp_path / "w.ckpt", device="cpu")
-    assert f"{tmp_path / 'w.ckpt'} holds weights that are not finite" in caplog.text
+    assert str(tmp_path / "w.ckpt") in caplog.text and "not finite" in caplog.text
 
 
-def test_weights_without_names_are_of_the_data_s_classes_if_there_are_as_many():
-    assert not load_pretrained(network("cat", "dog"), CenterNet(2, **SMALL)).new
-    assert load_pretrained(network("cat"), CenterNet(2, **SMALL)).new
+def test_weights_without_class_names_compare_the_number_of_classes():
+    assert not load_pretrained(network("cat", "dog"), CenterNet(2, **SMALL)).reinitialized
+    assert load_pretrained(network("cat"), CenterNet(2, **SMALL)).reinitialized
 
 
-def test_any_file_of_weights_becomes_a_network(tmp_path):
+def test_both_kinds_of_checkpoints_are_loaded(tmp_path):
     torch.save(checkpoint(image_size=(64, 96)), tmp_path / "ours.ckpt")
     ours, image_size = load_weights(tmp_path / "ours.ckpt")
     assert ours.class_names == ("cat", "dog") and image_size == (64, 96)
@@ -60,7 +63,7 @@ def test_any_file_of_weights_becomes_a_network(tmp_path):
     assert released.class_names[0] == "person" and image_size is None
 
 
-def test_import_writes_a_checkpoint_that_detects_the_same(tmp_path, capsys):
+def test_an_imported_checkpoint_has_the_same_detections(tmp_path, capsys):
     source, target = tmp_path / "ctdet.pth", tmp_path / "new" / "out.ckpt"
     torch.save({"state_dict": released_weights("res_18", num_classes=3)}, source)
     with pytest.raises(SystemExit) as ended:
@@ -73,17 +76,17 @@ def test_import_writes_a_checkpoint_that_detects_the_same(tmp_path, capsys):
     assert [p.name for p in target.parent.iterdir()] == ["out.ckpt"]
 
 
-def test_what_cannot_be_imported_is_said_and_nothing_written(tmp_path):
+def test_a_failed_import_writes_nothing(tmp_path):
     source, target = tmp_path / "ctdet.pth", tmp_path / "out.ckpt"
     torch.save({"state_dict": released_weights("res_18", num_classes=3)}, source)
-    with pytest.raises(InputError, match="3 classes, but 2 names"):
+    with pytest.raises(InputError, match=r"\b3\b.*\b2\b"):
         import_weights(source, target, class_names=("a", "b"))
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match=r"out\.ckpt"):
         import_weights(source, source / "out.ckpt")
     torch.save(checkpoint(), tmp_path / "ours.ckpt")
-    with pytest.raises(InputError, match="of this project already"):
+    with pytest.raises(InputError, match=r"ours\.ckpt"):
         import_weights(tmp_path / "ours.ckpt", target)
     torch.save({"state_dict": released_weights("res_18") | {"x": torch.zeros(1)}}, source)
-    with pytest.raises(InputError, match=r"ctdet.pth: x belongs to no res detector"):
+    with pytest.raises(InputError, match=r"ctdet\.pth: x "):
         import_weights(source, target)
     assert not target.exists()

@@ -1,1 +1,1 @@
-"""RetinaNet, the anchor-based detector to compare with: network, anchors and loss."""
+"""RetinaNet, the anchor-based baseline: network, anchors and loss."""

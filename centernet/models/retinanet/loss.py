@@ -1,7 +1,6 @@
-"""What training a RetinaNet minimises: the anchors' classes, and L1 on the boxes of objects."""
+"""The loss of a RetinaNet: a classification loss on all anchors, L1 on the boxes of positives."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,46 +8,20 @@ from torch import Tensor
 
 from centernet.errors import InputError
 from centernet.losses.detection import DetectionLoss, averaged_counts
-from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss
-from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.heatmap import HEATMAP_LOSSES, make_heatmap_loss
 from centernet.losses.inputs import to_float
 from centernet.models.retinanet.anchors import AnchorTargets
 
-
-def _on_anchors(
-    loss: Callable[..., Tensor],
-    logits: Tensor,
-    target: Tensor,
-    mask: Tensor | None,
-    *,
-    normalizer: Tensor,
-    **options: Any,
-) -> Tensor:
-    """A binary loss, divided by the number of positive anchors."""
-    return loss(logits, target, weight=mask, reduction="sum", **options) / normalizer
-
-
-class HarmonizedAnchorLoss(GHMClassificationLoss):
-    """:class:`GHMClassificationLoss` of the anchors, which needs no number to divide by."""
-
-    def forward(
-        self, logits: Tensor, target: Tensor, mask: Tensor | None, *, normalizer: Tensor
-    ) -> Tensor:
-        """The loss of a batch; the normalizer is for the others."""
-        return super().forward(logits, target, mask)
-
-
-# What makes each loss from its options, as in HEATMAP_LOSSES.
-ANCHOR_LOSSES: dict[str, Callable[..., Callable[..., Tensor]]] = {
-    "focal": partial(partial, _on_anchors, sigmoid_focal_loss),
-    "focal_star": partial(partial, _on_anchors, focal_loss_star),
-    "ghm": HarmonizedAnchorLoss,
-}
+# Eq. 1 of "Objects as Points" is defined on heatmaps; anchors have binary targets.
+HEATMAP_ONLY = ("penalty_reduced_focal",)
 
 
 class RetinaNetLoss(DetectionLoss):
-    """A RetinaNet's loss: a classification loss on all anchors, L1 on the positive ones' boxes."""
+    """The loss of "Focal Loss for Dense Object Detection" (Lin et al., 2017), section 4.
+
+    Both terms are divided by the number of positive anchors, except for ``ghm``, which needs no
+    such number.
+    """
 
     def __init__(
         self,
@@ -56,38 +29,39 @@ class RetinaNetLoss(DetectionLoss):
         heatmap_loss: str = "focal",
         heatmap_loss_options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Choose the loss of the classes.
+        """Choose the classification loss.
 
         Args:
-            weights: by term name where they differ from the paper's classification 1, boxes 1.
-            heatmap_loss: focal (the paper's), focal_star, or ghm, whose scale differs, see
-                :class:`centernet.losses.HarmonizedHeatmapLoss`.
-            heatmap_loss_options: of that loss, where they differ from its defaults.
+            weights: weight by term name; the default is the paper's ``classification`` 1 and
+                ``boxes`` 1.
+            heatmap_loss: name of the classification loss: a key of ``HEATMAP_LOSSES`` that is not
+                in ``HEATMAP_ONLY``. ``focal`` is the paper's. The scale of ``ghm`` differs, see
+                :class:`centernet.losses.GHMHeatmapLoss`.
+            heatmap_loss_options: keyword arguments of that loss that differ from its defaults.
 
         Raises:
-            InputError: there is no such term, loss or option, or the loss needs a heatmap.
+            InputError: a term, the loss or an option is unknown, or the loss needs a heatmap.
         """
         super().__init__({"classification": 1.0, "boxes": 1.0}, weights)
-        if heatmap_loss in HEATMAP_LOSSES.keys() - ANCHOR_LOSSES.keys():
+        losses = {name: make for name, make in HEATMAP_LOSSES.items() if name not in HEATMAP_ONLY}
+        if heatmap_loss in HEATMAP_ONLY:
             raise InputError(
-                f"heatmap_loss {heatmap_loss!r} needs a heatmap, which a RetinaNet does not have: "
-                f"choose {', '.join(ANCHOR_LOSSES)}"
+                f"heatmap_loss {heatmap_loss!r} needs a heatmap, and a RetinaNet has none: "
+                f"choose {', '.join(losses)}"
             )
-        self.classification_loss = make_heatmap_loss(
-            heatmap_loss, heatmap_loss_options, ANCHOR_LOSSES
-        )
+        self.classification_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options, losses)
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: AnchorTargets
     ) -> dict[str, Tensor]:
-        """Terms by name.
+        """Compute the terms of the loss.
 
         Args:
-            stacks: what the forward_stacks method of the network returns.
-            targets: what :func:`~centernet.models.retinanet.anchors.encode_anchors` returns.
+            stacks: one dict, the outputs of :meth:`.RetinaNet.forward`.
+            targets: result of :func:`~centernet.models.retinanet.anchors.encode_anchors`.
 
         Returns:
-            Scalars ``classification`` and ``boxes`` (not weighted), and ``loss``, their weighted
+            Scalars: ``classification`` and ``boxes``, not weighted, and ``loss``, their weighted
             sum.
         """
         (outputs,) = stacks

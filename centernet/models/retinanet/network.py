@@ -1,7 +1,7 @@
-"""RetinaNet, the anchor-based yardstick: torchvision's parts on the backbones of CenterNet."""
+"""RetinaNet, the anchor-based baseline: torchvision's modules on the backbones of CenterNet."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,33 +19,39 @@ from centernet.models.retinanet.anchors import (
     encode_anchors,
 )
 
-# Of the levels P3 to P7; the first three are made of the backbone's features.
+# Strides of the levels P3 to P7; the backbone's features have the first three.
 _STRIDES = (8, 16, 32, 64, 128)
 _CHANNELS = 256
 
 
 class RetinaNet(DetectionModel):
-    """From an image to what each of many anchors shows: of which class it is, and its true box.
+    """RetinaNet: class logits and a box for each of many anchors.
 
     "Focal Loss for Dense Object Detection" (Lin et al., 2017): a feature pyramid P3 to P7, nine
-    anchors for each of its places, and two subnets of four 3x3 convolutions that all levels share.
-    Three things differ from torchvision's ``retinanet_resnet50_fpn``. The backbone is timm's, the
-    same as a CenterNet's, so that a comparison compares the detectors; all of it learns, batch
-    norms too, which is what training from scratch needs. P6 is made of the backbone's last
-    features, as in the paper. And anchors are a whole stride apart on canvases of any size, which
-    is taken as it is: nothing is resized here.
+    anchors per cell, and two subnets of four 3x3 convolutions that all levels share. Three things
+    differ from torchvision's ``retinanet_resnet50_fpn``:
+
+    * The backbone is that of a CenterNet, from timm, so that a comparison compares the detectors.
+      All of its layers are trained, batch norms too, as training from scratch needs.
+    * P6 is computed from the backbone's last features, as in the paper.
+    * Anchors are exactly one stride apart at every input size, and the input is not resized.
     """
 
     def __init__(
-        self, num_classes: int, backbone: str = "resnet18", *, pretrained: bool = False
+        self,
+        num_classes: int,
+        backbone: str = "resnet18",
+        *,
+        pretrained: bool | Literal["auto"] = False,
     ) -> None:
         """Build the network.
 
         Args:
             num_classes: number of classes.
-            backbone: any timm model that offers features at strides 8, 16 and 32 and takes images
-                of any size: ``resnet18`` to ``resnet152``, ...
-            pretrained: start from timm's ImageNet weights (fetched on first use).
+            backbone: a timm model with features at strides 8, 16 and 32 that accepts images of any
+                size, for example ``resnet18`` to ``resnet152``.
+            pretrained: initialize the backbone with timm's ImageNet weights, which are downloaded
+                on first use; ``auto``: only if they can be downloaded.
 
         Raises:
             InputError: the backbone is unknown or lacks these features.
@@ -62,8 +68,8 @@ class RetinaNet(DetectionModel):
             channels = channels_by_stride(self.backbone)
         if not {8, 16, 32} <= channels.keys():
             raise InputError(
-                f"backbone {backbone!r} lacks features of stride 8, 16 and 32, from which a "
-                "RetinaNet is made: choose resnet18, resnet50, ..."
+                f"backbone {backbone!r} lacks features of stride 8, 16 and 32, which a RetinaNet "
+                "needs: choose for example resnet18 or resnet50"
             )
         self._used = [list(channels).index(stride) for stride in (8, 16, 32)]
         self.pyramid = FeaturePyramidNetwork(
@@ -71,16 +77,17 @@ class RetinaNet(DetectionModel):
             _CHANNELS,
             LastLevelP6P7(channels[32], _CHANNELS),
         )
-        # Else backbones that end as wide as the pyramid would be treated differently.
+        # By default torchvision computes P6 from P5 if the backbone's last features have as many
+        # channels as the pyramid.
         self.pyramid.extra_blocks.use_P5 = False
         self._anchors = anchor_generator(_STRIDES)
-        # Every anchor starts as an object with probability 0.01.
+        # Its bias prior gives every anchor the initial probability 0.01.
         self.head = RetinaNetHead(
             _CHANNELS, self._anchors.num_anchors_per_location()[0], num_classes
         )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Predict for every anchor. A anchors, nine for each place of each level.
+        """Predict class logits and boxes for all anchors; A anchors, nine per cell of each level.
 
         Args:
             images: (B, 3, H, W) RGB, uint8, or float where 0 is black and 1 is white. H and W are
@@ -88,20 +95,20 @@ class RetinaNet(DetectionModel):
 
         Returns:
             ``classification`` (B, A, C) logits, ``boxes`` (B, A, 4) relative to the anchors,
-            ``anchors`` (A, 4) xyxy in canvas pixels, and ``level_sizes`` (5,), on the CPU, how many
-            of them there are on each level.
+            ``anchors`` (A, 4) xyxy in input pixels, and ``level_sizes`` (5,), on the CPU, the
+            number of anchors of each level.
 
         Raises:
-            ValueError: H or W is no such multiple.
+            ValueError: H or W is not a multiple of ``size_multiple``.
         """
         features = self.backbone(self.normalize(images))
-        levels = self.pyramid({f"p{i}": features[used] for i, used in enumerate(self._used, 3)})
-        levels = list(levels.values())
-        found = self.head(levels)
+        pyramid = self.pyramid({f"p{i}": features[used] for i, used in enumerate(self._used, 3)})
+        levels = list(pyramid.values())
+        predictions = self.head(levels)
         anchors = self.anchors([tuple(level.shape[-2:]) for level in levels], images.device)
         return {
-            "classification": found["cls_logits"],
-            "boxes": found["bbox_regression"],
+            "classification": predictions["cls_logits"],
+            "boxes": predictions["bbox_regression"],
             "anchors": torch.cat(anchors),
             "level_sizes": torch.tensor([len(level) for level in anchors]),
         }
@@ -109,14 +116,14 @@ class RetinaNet(DetectionModel):
     def anchors(
         self, grid_sizes: Sequence[tuple[int, int]], device: torch.device | str
     ) -> list[Tensor]:
-        """Anchors (A_i, 4) of each level, xyxy in canvas pixels, place by place.
+        """Return the anchors (A_i, 4) of each level, xyxy in input pixels, cell by cell.
 
         Args:
             grid_sizes: (rows, columns) of each level.
-            device: where they are made.
+            device: device of the result.
         """
-        # Not by its forward: that spreads them evenly over the canvas, and so misplaces them where
-        # its size is no multiple of the stride.
+        # AnchorGenerator.forward distributes them evenly over the input, which misplaces them if
+        # the input size is not a multiple of the stride.
         self._anchors.set_cell_anchors(torch.float32, device)
         return self._anchors.grid_anchors(grid_sizes, [(stride, stride) for stride in _STRIDES])
 
@@ -129,10 +136,10 @@ class RetinaNet(DetectionModel):
     def decode(
         self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
     ) -> list[dict[str, Tensor]]:
-        """Detections of each image; see :func:`.decode_anchors`."""
+        """Return the detections of each image; see :func:`.decode_anchors`."""
         anchors = outputs["anchors"].split(outputs["level_sizes"].tolist())
         return decode_anchors(outputs["classification"], outputs["boxes"], anchors, top_k=top_k)
 
     def classifier_parameter_names(self) -> list[str]:
-        """The last layer of the class subnet."""
+        """Return the names of the parameters of the last layer of the class subnet."""
         return [f"head.classification_head.cls_logits.{name}" for name in ("weight", "bias")]
