@@ -21,6 +21,7 @@ from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import region_to_cells
 from centernet.errors import InputError
+from centernet.targets import DEFAULT_STRIDE
 
 
 class DetectionDataset(Dataset):
@@ -52,7 +53,7 @@ class DetectionDataset(Dataset):
         augment: Augment | None = None,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
-        stride: int = 4,
+        stride: int = DEFAULT_STRIDE,
     ) -> None:
         """Read the annotations and see that every image is there.
 

@@ -93,7 +93,7 @@ def _decode_all(
         for replaced in combinations(truth, count):
             mixed = outputs | {name: truth[name] for name in replaced}
             results = network.decode(mixed, top_k=top_k)
-            # In a ground truth heatmap, all that remains has score 1 or no object.
+            # With a ground truth heatmap, a score of 0 is a cell without an object.
             is_exact = any(HEADS[name].is_dense for name in replaced)
             detections[replaced] = drop_zero_scores(results) if is_exact else results
     return detections
@@ -103,6 +103,7 @@ def numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as plain values for JSON, with None for NaN."""
 
     def plain(value: Any) -> Any:
+        """None for NaN, which JSON does not have."""
         return None if value != value else value
 
     return [

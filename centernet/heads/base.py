@@ -14,7 +14,7 @@ from centernet.targets import Targets
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells at which the outputs of a batch are read, K of each image.
+    """The cells at which outputs (B, c, h, w) are read, K per image.
 
     Attributes:
         index: (B, K) int64, y * w + x.
@@ -43,9 +43,9 @@ class LossContext:
     """What the losses of all heads share for one batch.
 
     Attributes:
-        num_peaks: scalar, cells of the target heatmap that are 1; at least 1. Under several
-            processes the average over them.
-        num_objects: scalar, objects; at least 1, and averaged likewise.
+        num_peaks: scalar, number of cells of the target heatmap that are 1, at least 1; the average
+            over the processes if there are several.
+        num_objects: scalar, number of objects, likewise.
         heatmap_loss: called with logits, heatmap, mask or None, and the keyword ``normalizer``.
         box_cells: which cells learn a box, see :func:`centernet.losses.box_samples`.
     """
@@ -59,15 +59,15 @@ class LossContext:
 class Head(ABC):
     """One output of the network, (B, c, h, w).
 
-    The defaults are those of a head that learns c numbers per object by L1 at the object's center,
-    and whose numbers do not change when the image is mirrored.
+    The default methods suit a head that predicts c numbers per object, learns them by L1 at the
+    object's center, and whose numbers stay the same when the image is mirrored.
 
     Attributes:
-        name: key of the output, of its loss term, and in a checkpoint's architecture.
-        channels: their number c; None for one per class.
-        loss_weight: default weight of its loss term.
-        loss_options: the options of :class:`centernet.losses.CenterNetLoss` that it uses.
-        is_dense: whether its target is a map instead of c numbers per object.
+        name: key of the output and of the loss term, and the head's name in checkpoints.
+        channels: the number c; None for one channel per class.
+        loss_weight: default weight of the loss term.
+        loss_options: the options of :class:`centernet.losses.CenterNetLoss` that the head uses.
+        is_dense: whether the target is a map instead of c numbers per object.
     """
 
     name: ClassVar[str]
@@ -77,22 +77,22 @@ class Head(ABC):
     is_dense: ClassVar[bool] = False
 
     def num_channels(self, num_classes: int) -> int:
-        """The number of channels c."""
+        """The number of channels c in a network for ``num_classes`` classes."""
         return num_classes if self.channels is None else self.channels
 
     def init(self, layers: nn.Sequential) -> nn.Sequential:
-        """Initialize its layers, which end in a 1x1 convolution, or append an activation."""
+        """Initialize the layers, which end in a 1x1 convolution; may append an activation."""
         return layers
 
     @abstractmethod
     def encode(self, targets: Targets) -> Tensor:
-        """What it should predict at the cell of each object's center, (N, c).
+        """The values (N, c) to predict at the cells of the objects' centers.
 
-        Of a dense head, the target map (B, c, h, w).
+        A dense head returns its target map (B, c, h, w) instead.
         """
 
     def loss(self, output: Tensor, targets: Targets, context: LossContext) -> Tensor:
-        """Its loss term, a scalar without its weight."""
+        """The loss term, a scalar, before it is weighted."""
         return l1_at_centers(
             output,
             self.encode(targets),
@@ -102,10 +102,10 @@ class Head(ABC):
         )
 
     def decode(self, outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:
-        """The fields (B, K, ...) that it adds to the detections at some cells.
+        """The fields (B, K, ...) that the head adds to the detections at the given cells.
 
-        Lengths are in pixels of the network input. Of several heads that add the same field, the
-        one registered last decides.
+        Lengths are in pixels of the network input. If several heads return the same field, that of
+        the last registered one is used.
         """
         return {}
 
@@ -114,7 +114,7 @@ class Head(ABC):
 
         Args:
             output: (B, c, h, w).
-            mirrored: the other one, its columns already in the order of ``output``.
+            mirrored: (B, c, h, w), its columns already reversed to the order of ``output``.
 
         Returns:
             By default their mean, in float32.
@@ -125,12 +125,12 @@ class Head(ABC):
         """The output of a perfect network, for the oracle analysis.
 
         Args:
-            values: (..., c) what :meth:`encode` returned for an object.
-            away: (..., 2) x and y, in cells, from the object's center cell to the cell that is
-                read; None for the center cell itself, and for a dense head.
+            values: (..., c) from :meth:`encode`, those of one object in each row.
+            away: (..., 2) x and y, in cells, from the cell of the object's center to the cell at
+                which the output is read; None for the cell of the center, and for a dense head.
 
         Returns:
-            (..., c); by default the same in all cells.
+            (..., c); by default ``values``, which are right in all cells.
         """
         return values
 
@@ -141,7 +141,7 @@ HeadClass = TypeVar("HeadClass", bound=type[Head])
 
 
 def register(head: HeadClass) -> HeadClass:
-    """Make a head known by its name, so that checkpoints can refer to it. A class decorator.
+    """Add a head to the registry, so that networks and checkpoints can name it: a class decorator.
 
     Raises:
         ValueError: the name is no identifier, or another head has it.

@@ -1,4 +1,4 @@
-"""The heads of the paper, heatmap, size and offset, and sides as another way to predict boxes."""
+"""The heads of the paper (heatmap, size, offset), and sides, another way to predict boxes."""
 
 import math
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Heatmap(Head):
         return ((output.float().sigmoid() + mirrored.float().sigmoid()) / 2).logit()
 
     def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
-        """The target's logits: infinite at the centers, minus infinite far from all of them."""
+        """Logits of the target: infinity at the centers, minus infinity where no Gaussian is."""
         logits = torch.full_like(values, -torch.inf)
         # Most cells are far from all objects, and the logarithm is slow.
         near = values > 0
@@ -85,13 +85,13 @@ class Offset(Head):
         return targets.offset
 
     def flip(self, output: Tensor, mirrored: Tensor) -> Tensor:
-        """The upright image's alone, as in the release."""
+        """The output for the image that is not mirrored, as in the release."""
         return output
 
     def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
-        """The point of the cell that is nearest to the center: an offset does not leave its cell.
+        """The point of the cell that is nearest to the center: an offset stays in its cell.
 
-        The released code copies the center's offset, which is wrong by a cell in the next cell.
+        The release copies the offset of the center, which in a neighboring cell is wrong by a cell.
         """
         return values if away is None else (values - away).clamp(0, 1)
 
@@ -100,8 +100,7 @@ class Offset(Head):
 class Sides(Head):
     """Distances from the middle of a cell to the box's left, top, right and bottom side, in cells.
 
-    As in "FCOS" (Tian et al., 2019). All cells near an object's center can learn its box, by
-    generalized IoU.
+    As in "FCOS" (Tian et al., 2019). Trained with generalized IoU, at several cells per object.
     """
 
     name = "sides"
@@ -110,7 +109,7 @@ class Sides(Head):
     loss_options = frozenset({"box_cells"})
 
     def init(self, layers: nn.Sequential) -> nn.Sequential:
-        """Predict a box of 4 x 4 cells at first, and only positive distances."""
+        """Start with boxes of 4 x 4 cells; an exponential makes all distances positive."""
         return _with_bias(layers, math.log(_INITIAL_DISTANCE)).append(Exp())
 
     def encode(self, targets: Targets) -> Tensor:
@@ -129,24 +128,24 @@ class Sides(Head):
         return {"boxes": torch.cat([middle - left_top, middle + right_bottom], -1) * cells.stride}
 
     def flip(self, output: Tensor, mirrored: Tensor) -> Tensor:
-        """The mean, after left and right of the mirrored image have changed places."""
+        """The mean, with left and right of the mirrored output swapped."""
         return super().flip(output, mirrored[:, [2, 1, 0, 3]])
 
     def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
-        """The distances to the same box, 0 to a side that the cell lies beyond."""
+        """The distances to the same box; 0 if the cell is outside, beyond that side."""
         return values if away is None else (values + torch.cat([away, -away], -1)).clamp(min=0)
 
 
 class Exp(nn.Module):
-    """Any number to a positive distance, so that equal steps are equal ratios."""
+    """Exponential: maps any number to a positive distance."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Distances of at most 1097 cells."""
+        """Compute distances of at most 1097 cells."""
         return x.clamp(max=_MAX_LOG_DISTANCE).exp()
 
 
 def _with_bias(layers: nn.Sequential, value: float) -> nn.Sequential:
-    """Layers whose last convolution has a bias of one value."""
+    """Set the bias of the last convolution to a value."""
     bias = layers[-1].bias
     assert isinstance(bias, nn.Parameter)
     nn.init.constant_(bias, value)

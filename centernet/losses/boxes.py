@@ -128,6 +128,7 @@ def _sides(targets: Targets, owner: Tensor, cell: Tensor) -> Tensor:
     columns = targets.heatmap.shape[-1]
 
     def corner(index: Tensor) -> Tensor:
+        """(M, 2) x and y of the upper left corners of cells, in cells."""
         return torch.stack([index % columns, torch.div(index, columns, rounding_mode="floor")], 1)
 
     center = (corner(targets.cell_index) + targets.offset)[owner] - (corner(cell) + 0.5)

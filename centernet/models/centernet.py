@@ -80,13 +80,10 @@ class CenterNet(DetectionModel):
         stacks = 1
         if isinstance(self.backbone, Hourglass):
             self.size_multiple, stacks = self.backbone.size_multiple, len(self.backbone.stacks)
-        layers = partial(_head_layers, width, head_channels, num_classes, head_norm)
-        self.heads = nn.ModuleDict({name: layers(head) for name, head in chosen.items()})
-        # Of all stacks but the last: only the loss uses them.
-        self.earlier_heads = nn.ModuleList(
-            nn.ModuleDict({name: layers(head) for name, head in chosen.items()})
-            for _ in range(stacks - 1)
-        )
+        make_heads = partial(_make_heads, chosen, width, head_channels, num_classes, head_norm)
+        self.heads = make_heads()
+        # The heads of all stacks but the last: only the loss uses their outputs.
+        self.earlier_heads = nn.ModuleList(make_heads() for _ in range(stacks - 1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Predict the output maps, with h = H / 4 and w = W / 4.
@@ -148,7 +145,7 @@ class CenterNet(DetectionModel):
     def classifier_parameter_names(self) -> list[str]:
         """The last layer of the heads that have one channel per class, in every stack."""
         names = "|".join(name for name in self.heads if HEADS[name].channels is None)
-        last = 2 + self.architecture["head_norm"]  # see _head_layers
+        last = 2 + self.architecture["head_norm"]  # see _make_heads
         pattern = re.compile(rf"(heads|earlier_heads\.\d+)\.({names})\.{last}\.")
         return [name for name in self.state_dict() if pattern.match(name)]
 
@@ -178,14 +175,17 @@ def _make_neck(
     return neck, neck.out_channels
 
 
-def _head_layers(
-    in_channels: int, hidden: int, num_classes: int, norm: bool, head: Head
-) -> nn.Sequential:
-    """The layers of a head: 3x3 convolution, ReLU, 1x1 convolution."""
-    layers = nn.Sequential(
-        nn.Conv2d(in_channels, hidden, 3, padding=1, bias=not norm),
-        *([nn.BatchNorm2d(hidden)] if norm else []),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(hidden, head.num_channels(num_classes), 1),
-    )
-    return head.init(layers)
+def _make_heads(
+    heads: Mapping[str, Head], in_channels: int, hidden: int, num_classes: int, norm: bool
+) -> nn.ModuleDict:
+    """The layers of each head: 3x3 convolution, batch norm if wanted, ReLU, 1x1 convolution."""
+    modules = nn.ModuleDict()
+    for name, head in heads.items():
+        layers = nn.Sequential(
+            nn.Conv2d(in_channels, hidden, 3, padding=1, bias=not norm),
+            *([nn.BatchNorm2d(hidden)] if norm else []),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, head.num_channels(num_classes), 1),
+        )
+        modules[name] = head.init(layers)
+    return modules

@@ -14,7 +14,7 @@ from torchvision.ops import box_iou
 
 from centernet.decode import DEFAULT_TOP_K
 from centernet.nms import nms_by_class
-from centernet.targets import check_labels
+from centernet.targets import DEFAULT_STRIDE, check_labels
 
 # An anchor is an object's from the first IoU on, and background below the second; in between it is
 # left alone. So that few objects are without, an object's best anchor is one of the object that it
@@ -53,7 +53,7 @@ def anchor_generator(strides: Sequence[int]) -> AnchorGenerator:
 
 
 def encode_anchors(
-    targets: Sequence[Mapping], anchors: Tensor, num_classes: int, *, stride: int = 4
+    targets: Sequence[Mapping], anchors: Tensor, num_classes: int, *, stride: int = DEFAULT_STRIDE
 ) -> AnchorTargets:
     """Match the anchors with the objects of each image.
 
