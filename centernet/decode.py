@@ -1,7 +1,9 @@
-"""Training maps back to boxes: the peaks of the heatmap, with the size and offset read there.
+"""Detections from output maps: the peaks of the heatmap, and what the other heads predict there.
 
 "Objects as Points" (Zhou et al., 2019), section 4. The inverse is
 :func:`centernet.targets.encode_targets`.
+
+Letters in shapes: B images, C classes, K detections of each image, h x w cells.
 """
 
 from collections.abc import Mapping
@@ -10,83 +12,67 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Most detections per image where nothing else is known; as many as COCO's evaluation counts.
+from centernet.heads import HEADS, Cells
+from centernet.targets import DEFAULT_STRIDE
+
+# Detections per image; COCO's evaluation counts 100.
 DEFAULT_TOP_K, MAX_TOP_K = 100, 100_000
 
 
 def decode(
-    outputs: Mapping[str, Tensor], *, stride: int = 4, top_k: int = DEFAULT_TOP_K
+    outputs: Mapping[str, Tensor], *, stride: int = DEFAULT_STRIDE, top_k: int = DEFAULT_TOP_K
 ) -> list[dict[str, Tensor]]:
-    """The best peaks of each image: cells no smaller than their eight neighbours in their class.
+    """The best peaks of each image: cells that none of their eight neighbors exceeds.
 
-    There is no threshold and no box suppression. An image with fewer than K peaks is filled up
-    with boxes of score 0. Boxes are not cut to the canvas.
+    Neither a score threshold nor non-maximum suppression is applied. If an image has fewer than K
+    peaks, detections of score 0 fill the list. Boxes are not clipped to the input.
 
     Args:
-        outputs: ``heatmap`` (B, C, h, w) logits, and of the boxes, in cells, either ``size`` (B, 2,
-            h, w) and ``offset`` (B, 2, h, w), without which a centre is taken to be the middle of
-            its cell, or ``sides`` (B, 4, h, w), the distances from the middle of the cell to the
-            left, top, right and bottom side.
-        stride: canvas pixels per cell.
-        top_k: how many detections per image, over all classes.
+        outputs: ``heatmap`` (B, C, h, w) logits, and the maps (B, c, h, w) of any other heads of
+            :mod:`centernet.heads`. Boxes are read from ``size`` and ``offset`` (without it, centers
+            are the middles of their cells), or from ``sides``.
+        stride: network input pixels per cell.
+        top_k: detections per image, over all classes.
 
     Returns:
-        B dicts, best first, with K = min(top_k, C * h * w): ``boxes`` (K, 4) float32 xyxy in canvas
-        pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64.
+        B dicts, best first, with K = min(top_k, C * h * w): ``boxes`` (K, 4) float32 xyxy in
+        network input pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64, and the
+        fields of any further heads.
     """
     heatmap = outputs["heatmap"].float()
     classes, rows, columns = heatmap.shape[1:]
-    count = min(top_k, classes * rows * columns)
-    eager_cpu = heatmap.device.type == "cpu" and not torch.compiler.is_compiling()
-    find_peaks = _peaks_by_row if eager_cpu else _peaks_everywhere
-    logits, index = find_peaks(heatmap, count)
-
+    logits, index = _find_peaks(heatmap, min(top_k, classes * rows * columns))
     label = torch.div(index, rows * columns, rounding_mode="floor")
-    cell = index % (rows * columns)
-    boxes = boxes_at(cell, columns, outputs) * stride
-    return [
-        {"boxes": b, "scores": s, "labels": c}
-        for b, s, c in zip(boxes, logits.sigmoid(), label, strict=True)
-    ]
+    cells = Cells(index - label * (rows * columns), columns, stride)
+    fields = read_heads(outputs, cells) | {"scores": logits.sigmoid(), "labels": label}
+    return [{name: values[i] for name, values in fields.items()} for i in range(len(heatmap))]
 
 
-def boxes_at(cell: Tensor, columns: int, outputs: Mapping[str, Tensor]) -> Tensor:
-    """The boxes that are read at cells, whether or not these are peaks.
+def read_heads(outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:
+    """The fields (B, K, ...) that all heads predict at some cells, peaks or not.
 
     Args:
-        cell: (B, K), counted row by row.
-        columns: of the maps.
         outputs: as for :func:`decode`.
-
-    Returns:
-        (B, K, 4) float32 xyxy in cells.
+        cells: K of each image.
     """
-    corner = torch.stack([cell % columns, torch.div(cell, columns, rounding_mode="floor")], -1)
-    if "sides" in outputs:
-        before, after = _read(outputs["sides"], cell).split(2, -1)
-        return torch.cat([corner + 0.5 - before, corner + 0.5 + after], -1)
-    center = corner + (_read(outputs["offset"], cell) if "offset" in outputs else 0.5)
-    half = _read(outputs["size"], cell) / 2
-    return torch.cat([center - half, center + half], -1)
-
-
-def _read(values: Tensor, cell: Tensor) -> Tensor:
-    """Values (B, n, h, w) at cells (B, K), as (B, K, n) float32."""
-    index = cell[:, None].expand(-1, values.shape[1], -1)
-    return values.flatten(2).gather(2, index).transpose(1, 2).float()
+    fields: dict[str, Tensor] = {}
+    for name, head in HEADS.items():
+        if name in outputs:
+            fields |= head.decode(outputs, cells)
+    return fields
 
 
 def peaks_above(heatmap: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """All peaks of one image's heatmap that are at least ``floor``, as :func:`decode` finds them.
+    """All peaks of one image's heatmap with at least the logit ``floor``.
 
-    Peaks are found among logits: probabilities near 1 would be equal where logits differ.
+    Logits are compared, as in :func:`decode`: probabilities near 1 are equal where logits differ.
 
     Args:
         heatmap: (C, h, w) logits.
-        floor: least logit.
+        floor: lowest logit.
 
     Returns:
-        Logits (K,), best first, and the indices (K,) of their cells in the flat heatmap.
+        (K,) logits, best first, and (K,) indices in the flat heatmap.
     """
     values, index = _candidates(heatmap.float(), floor)
     kept = (values >= floor) & (values > -torch.inf)
@@ -94,43 +80,59 @@ def peaks_above(heatmap: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     return values, index[kept][order]
 
 
-def _peaks_everywhere(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Logits (-inf where there are too few) and flat indices (B, K) of the best peaks."""
-    peak = heatmap == F.max_pool2d(heatmap, 3, stride=1, padding=1)
-    return heatmap.masked_fill(~peak, -torch.inf).flatten(1).topk(count)
+def _find_peaks(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The best peaks of each image, by the method that is faster on the device.
+
+    Args:
+        heatmap: (B, C, h, w) logits.
+        count: K.
+
+    Returns:
+        (B, K) logits, -inf where there are too few peaks, and (B, K) indices in the image's flat
+        heatmap.
+    """
+    is_eager_cpu = heatmap.device.type == "cpu" and not torch.compiler.is_compiling()
+    return _peaks_by_row(heatmap, count) if is_eager_cpu else _peaks_by_pooling(heatmap, count)
+
+
+def _peaks_by_pooling(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """:func:`_find_peaks`, by comparing all cells with the maximum of their 3 x 3 neighborhood."""
+    is_peak = heatmap == F.max_pool2d(heatmap, 3, stride=1, padding=1)
+    return heatmap.masked_fill(~is_peak, -torch.inf).flatten(1).topk(count)
 
 
 def _peaks_by_row(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The same peaks, from the few rows that can hold one of the best.
-
-    A row whose maximum is no smaller than its neighbor rows' surely holds a peak of that value. So
-    the K-th largest such maximum is a lower bound of the K-th best peak.
-    """
-    found = [_peaks_of_image(image, count) for image in heatmap]
-    return torch.stack([f[0] for f in found]), torch.stack([f[1] for f in found])
+    """:func:`_find_peaks`, by searching only the rows that can hold one of the best K peaks."""
+    logits, index = zip(*[_peaks_of_image(image, count) for image in heatmap], strict=True)
+    return torch.stack(logits), torch.stack(index)
 
 
 def _peaks_of_image(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    highest = heatmap.amax(2)
-    padded = F.pad(highest, (1, 1), value=-torch.inf)
-    sure = (highest >= padded[:, :-2]) & (highest >= padded[:, 2:])
-    bounds = highest[sure]
-    bound = bounds.topk(count).values[-1].item() if len(bounds) >= count else -torch.inf
+    """The best peaks of one image (C, h, w).
+
+    The maximum of a row that neither neighboring row exceeds is a peak. So the K-th largest such
+    maximum is a lower bound of the K-th best peak.
+    """
+    row_max = heatmap.amax(2)  # (C, h)
+    padded = F.pad(row_max, (1, 1), value=-torch.inf)
+    is_peak = (row_max >= padded[:, :-2]) & (row_max >= padded[:, 2:])
+    sure = row_max[is_peak]
+    bound = sure.topk(count).values[-1].item() if len(sure) >= count else -torch.inf
     values, index = _candidates(heatmap, bound)
     values, order = values.topk(count)
     return values, index[order]
 
 
 def _candidates(heatmap: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-    """The cells of all rows of (C, h, w) logits that reach ``bound``.
+    """All cells of those rows of (C, h, w) logits whose maximum reaches ``bound``.
 
     Returns:
         Their logits, -inf where a neighbor is larger, and their indices in the flat heatmap.
     """
     _, rows, columns = heatmap.shape
-    # Not ">=": rows of NaN shall be searched rather than lost.
+    # Not ">=", so that rows of NaN are searched instead of dropped.
     plane, row = (~(heatmap.amax(2) < bound)).nonzero(as_tuple=True)
-    center = heatmap[plane, row]
+    center = heatmap[plane, row]  # (rows found, w)
     around = center
     for step in (-1, 1):
         neighbor = heatmap[plane, (row + step).clamp(0, rows - 1)]

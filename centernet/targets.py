@@ -1,32 +1,43 @@
-"""Boxes to training maps: a Gaussian at every centre, and the size and offset to learn there.
+"""Training targets of a batch: a Gaussian at every object's center, and the object's values there.
 
 "Objects as Points" (Zhou et al., 2019), section 3. The inverse is :func:`centernet.decode.decode`.
+
+Letters in shapes: B images, C classes, N objects of the batch, h x w cells. A cell is a square of
+``stride`` x ``stride`` pixels of the network input; cells of an image are counted row by row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+DEFAULT_STRIDE = 4  # the paper's R: network input pixels per cell
+
+# The largest float32 below 1.
+_LARGEST_OFFSET = 1 - 2**-24
+
 
 @dataclass(frozen=True)
 class Targets:
-    """What the network should say for a batch. N objects; cells are counted row by row.
+    """What the network should predict for a batch.
 
     Attributes:
-        heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the cell of each object's centre.
-        mask: (B, C, h, w) bool, False where the loss must not look; None where it may look
-            everywhere.
+        heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the cell of each object's center.
+        mask: (B, C, h, w) bool, False where the loss ignores the heatmap; None if it ignores
+            nothing.
         batch_index: (N,) image of each object.
         label: (N,) class of each object.
-        cell_index: (N,) y * w + x of the cell that holds the centre.
+        cell_index: (N,) y * w + x of the cell that holds the center.
         size: (N, 2) width and height in cells.
-        offset: (N, 2) x and y of the centre inside its cell, in [0, 1).
-        written: (M,) flat indices of the heatmap's cells that hold some object's Gaussian; of an
-            object's window every cell, also where another's is larger.
-        gaussian_object: (M,) the object, in [0, N).
-        gaussian_value: (M,) its Gaussian there.
+        offset: (N, 2) x and y of the center inside its cell, in [0, 1).
+        gaussian_cell: (M,) flat indices of all heatmap cells that a Gaussian covers. A cell that
+            several Gaussians cover is listed once for each.
+        gaussian_object: (M,) the object whose Gaussian it is, in [0, N).
+        gaussian_value: (M,) the value of that Gaussian in the cell.
+        annotations: the B dicts that were encoded. Heads that learn more than boxes find their
+            annotations there; the N objects are those of the images, one image after the other.
     """
 
     heatmap: Tensor
@@ -36,9 +47,10 @@ class Targets:
     cell_index: Tensor
     size: Tensor
     offset: Tensor
-    written: Tensor
+    gaussian_cell: Tensor
     gaussian_object: Tensor
     gaussian_value: Tensor
+    annotations: Sequence[Mapping[str, Any]]
 
 
 def gaussian_radius(
@@ -48,16 +60,16 @@ def gaussian_radius(
     *,
     corrected: bool = False,
 ) -> Tensor:
-    """How far a centre may move while its box still overlaps the true one by ``min_overlap``.
+    """How far the corners of a box may move so that the IoU stays at least ``min_overlap``.
 
-    The smallest root of the three cases of CornerNet (Law and Deng, 2018): one corner in and one
-    out, both in, both out. The released code of CenterNet takes the larger root and does not divide
-    by the leading coefficient, so its radius is about 2.8 times the true one; models were trained,
-    and numbers published, with that, so it is the default.
+    The smallest root of the three cases of CornerNet (Law and Deng, 2018): one corner moves inwards
+    and one outwards, both inwards, both outwards. The released code of CenterNet takes the larger
+    root and does not divide by the leading coefficient, so its radius is about 2.8 times the
+    correct one. Published models were trained with it, so it is the default.
 
     Args:
-        height: heights in cells.
-        width: widths in cells.
+        height: heights of boxes in cells.
+        width: widths of boxes in cells.
         min_overlap: IoU that must remain.
         corrected: the textbook roots instead of the released ones.
 
@@ -78,86 +90,81 @@ def gaussian_radius(
 
 
 def target_radius(size: Tensor) -> Tensor:
-    """Radius (N,) int64 of the Gaussians in a target heatmap, in cells.
-
-    :func:`gaussian_radius` of the boxes in whole cells, truncated.
+    """Radius of the Gaussians in a target heatmap: :func:`gaussian_radius`, truncated.
 
     Args:
-        size: (N, 2) width and height of the boxes in cells.
+        size: (N, 2) width and height of the boxes in cells, here rounded up to full cells.
+
+    Returns:
+        (N,) int64 radii in cells.
     """
     width, height = size.ceil().unbind(1)
     return gaussian_radius(height, width).long().clamp_(min=0)
 
 
 def encode_targets(
-    targets: Sequence[dict],
+    targets: Sequence[Mapping[str, Any]],
     shape: tuple[int, int, int, int],
     *,
-    stride: int = 4,
+    stride: int = DEFAULT_STRIDE,
     out: Targets | None = None,
     device: torch.device | str | None = None,
 ) -> Targets:
-    """Turn the boxes of a batch into training maps, in one vectorised pass.
+    """Encode the boxes of a batch, in one vectorized pass.
 
-    Centre cells are found by truncation; the Gaussian's radius r is :func:`target_radius`, its
-    standard deviation (2 r + 1) / 6; where Gaussians of a class meet, the larger value stays. A
-    cell is ignored for a class when its centre, canvas pixel (stride * x + stride / 2,
-    stride * y + stride / 2), lies in an ignore region of that class, unless it holds a real centre
-    of that class.
+    The cell of a center is found by truncation. Its Gaussian has the radius r of
+    :func:`target_radius` and the standard deviation (2 r + 1) / 6; where Gaussians of a class
+    overlap, the maximum is kept. The mask is False for a class in the cells whose middle lies in an
+    ignore region of that class, except in the cells that hold a center of that class.
 
     Args:
-        targets: B dicts with ``boxes`` (n, 4) float xyxy in canvas pixels, cut to the canvas and
-            not empty, ``labels`` (n,) int64, and optionally ``ignore``, a list of (label or None
-            for all classes, bool mask (h, w)).
+        targets: B dicts with ``boxes`` (n, 4) float xyxy in network input pixels, clipped to the
+            input and not empty, ``labels`` (n,) int64, and optionally ``ignore``, a list of (label,
+            or None for all classes; bool mask (h, w)).
         shape: (B, C, h, w) of the heatmap.
-        stride: canvas pixels per cell.
-        out: earlier targets of the same shape whose heatmap is cleared and used again, instead of a
-            new one.
-        device: where the maps are made; by default where ``out`` or the boxes are.
-
-    Returns:
-        The maps and the objects.
+        stride: network input pixels per cell.
+        out: earlier targets of the same shape. Their heatmap is cleared and reused.
+        device: of the result; by default that of ``out`` or of the boxes.
 
     Raises:
-        ValueError: a label that is not one of the C classes, or ``out`` of another shape.
+        ValueError: a label is not one of the C classes, there are not B targets, or ``out`` has
+            another shape.
     """
     batch, classes, rows, columns = shape
     if len(targets) != batch:
-        raise ValueError(f"shape says {batch} images, but there are {len(targets)} targets")
+        raise ValueError(f"shape is for {batch} images, but there are {len(targets)} targets")
     if device is None:
         device = out.heatmap.device if out else targets[0]["boxes"].device
-    # The few numbers per object are worked out on the CPU and sent in one piece each.
-    boxes = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride
+    # The few numbers of the objects are computed on the CPU and copied to the device once.
+    boxes = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride  # (N, 4) cells
     label = torch.cat([t["labels"] for t in targets]).cpu()
     check_labels(label, classes)
     counts = torch.tensor([len(t["boxes"]) for t in targets])
     batch_index = torch.repeat_interleave(torch.arange(batch), counts)
     size = boxes[:, 2:] - boxes[:, :2]
-    center = (boxes[:, :2] + boxes[:, 2:]) / 2
-    # A box that ends at the last cell's border may have its centre rounded onto that border.
-    cell = center.long().clamp_(max=torch.tensor([columns - 1, rows - 1]))
-    radius = target_radius(size)
-    plane = batch_index * classes + label
-
-    heatmap = _cleared(out, shape, device)
-    written, gaussian_object, gaussian_value = _draw_gaussians(heatmap, plane, cell, radius)
+    cell, offset = _locate((boxes[:, :2] + boxes[:, 2:]) / 2, rows, columns)
     cell_index = cell[:, 1] * columns + cell[:, 0]
+    plane = batch_index * classes + label  # the (h, w) map of the object's image and class
+
+    heatmap = _blank_heatmap(out, shape, device)
+    covered, owner, value = _draw_gaussians(heatmap, plane, cell, target_radius(size))
     return Targets(
         heatmap=heatmap,
-        mask=_ignore_mask(targets, shape, plane * (rows * columns) + cell_index, device),
+        mask=_loss_mask(targets, shape, plane * (rows * columns) + cell_index, device),
         batch_index=batch_index.to(device),
         label=label.to(device),
         cell_index=cell_index.to(device),
         size=size.to(device),
-        offset=(center - cell).clamp_(0, 1 - 2**-24).to(device),
-        written=written,
-        gaussian_object=gaussian_object,
-        gaussian_value=gaussian_value,
+        offset=offset.to(device),
+        gaussian_cell=covered,
+        gaussian_object=owner,
+        gaussian_value=value,
+        annotations=targets,
     )
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Raise ValueError if a label is not one of the classes."""
+    """Raise ValueError if a label is not in 0 .. num_classes - 1."""
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(
             f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
@@ -165,46 +172,61 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 
 
 def render_heatmap(
-    boxes: Tensor, labels: Tensor, shape: tuple[int, int, int], *, stride: int = 4
+    boxes: Tensor, labels: Tensor, shape: tuple[int, int, int], *, stride: int = DEFAULT_STRIDE
 ) -> Tensor:
-    """Heatmap (C, h, w) of one image's boxes (n, 4), canvas pixels; see :func:`encode_targets`."""
-    return encode_targets([{"boxes": boxes, "labels": labels}], (1, *shape), stride=stride).heatmap[
-        0
-    ]
+    """Target heatmap (C, h, w) of one image; arguments as for :func:`encode_targets`."""
+    target = {"boxes": boxes, "labels": labels}
+    return encode_targets([target], (1, *shape), stride=stride).heatmap[0]
 
 
-def _cleared(out: Targets | None, shape: tuple[int, ...], device: torch.device | str) -> Tensor:
+def _locate(center: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """Split centers (N, 2), in cells, into the cell's x and y, int64, and the offset inside it."""
+    # Rounding may put the center of a box that touches the far border of the input onto it.
+    cell = center.long().clamp_(max=torch.tensor([columns - 1, rows - 1]))
+    return cell, (center - cell).clamp_(0, _LARGEST_OFFSET)
+
+
+def _blank_heatmap(
+    out: Targets | None, shape: tuple[int, ...], device: torch.device | str
+) -> Tensor:
+    """Zeros of a shape; with ``out`` its heatmap, cleared where Gaussians were drawn."""
     if out is None:
         return torch.zeros(shape, device=device)
     if out.heatmap.shape != torch.Size(shape):
         raise ValueError(
             f"out has a heatmap of shape {tuple(out.heatmap.shape)}, not {tuple(shape)}"
         )
-    out.heatmap.view(-1)[out.written] = 0
+    out.heatmap.view(-1)[out.gaussian_cell] = 0
     return out.heatmap
 
 
 def _draw_gaussians(
     heatmap: Tensor, plane: Tensor, cell: Tensor, radius: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Write every object's Gaussian into its plane of the heatmap.
+    """Draw every object's Gaussian into its plane of the heatmap.
 
-    The windows of all objects are laid end to end: one row per cell of a window.
+    The square windows of all Gaussians, clipped to the map, are concatenated to M cells, so that
+    one scatter operation draws them all.
+
+    Args:
+        heatmap: (B, C, h, w), changed in place.
+        plane: (N,) image * C + class.
+        cell: (N, 2) x and y of the center.
+        radius: (N,) half the width of the window, without its center.
 
     Returns:
-        Of each such row the flat cell of the heatmap, the object, and its value there.
+        (M,) flat index in the heatmap, object, and value of each window cell.
     """
     rows, columns = heatmap.shape[-2:]
     first, last = (cell - radius[:, None]).clamp_(min=0), cell + radius[:, None] + 1
     extent = torch.minimum(last, torch.tensor([columns, rows])) - first
-    count = extent.prod(1)
+    count = extent.prod(1)  # cells of each window
     total = int(count.sum())
-    start = count.cumsum(0) - count
+    start = count.cumsum(0) - count  # of each window among the M cells
     table = torch.stack(
         [start, extent[:, 0], *(first - cell).T, radius, plane * (rows * columns), *cell.T]
-    )
-    table = table.to(heatmap.device)
-    owner = torch.repeat_interleave(count.to(heatmap.device), output_size=total)
+    ).to(heatmap.device)
+    owner = torch.repeat_interleave(count.to(heatmap.device), output_size=total)  # (M,)
     start, width, left, top, radius, base, x, y = table[:, owner].unbind()
     inside = torch.arange(total, device=heatmap.device) - start
     dy = torch.div(inside, width, rounding_mode="floor")
@@ -217,15 +239,19 @@ def _draw_gaussians(
     return index, owner, value
 
 
-def _ignore_mask(
-    targets: Sequence[dict], shape: tuple[int, ...], peaks: Tensor, device: torch.device | str
+def _loss_mask(
+    targets: Sequence[Mapping[str, Any]],
+    shape: tuple[int, ...],
+    peaks: Tensor,
+    device: torch.device | str,
 ) -> Tensor | None:
+    """Mask (B, C, h, w), False in the ignore regions but at ``peaks`` (flat indices)."""
     regions = [(i, *region) for i, t in enumerate(targets) for region in t.get("ignore") or ()]
     if not regions:
         return None
     mask = torch.ones(shape, dtype=torch.bool, device=device)
     for image, label, region in regions:
-        where = slice(None) if label is None else label
-        mask[image, where] &= ~region.to(device)
+        classes = slice(None) if label is None else label
+        mask[image, classes] &= ~region.to(device)
     mask.view(-1)[peaks.to(device)] = True
     return mask

@@ -59,7 +59,7 @@ def test_both_ways_to_find_peaks_agree(shape, top_k):
     heatmap = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape) + top_k))
     count = min(top_k, heatmap[0].numel())
     by_row = module._peaks_by_row(heatmap, count)
-    everywhere = module._peaks_everywhere(heatmap, count)
+    everywhere = module._peaks_by_pooling(heatmap, count)
     assert torch.equal(by_row[0], everywhere[0])
     real = by_row[0] > -torch.inf
     assert torch.equal(by_row[1][real], everywhere[1][real])

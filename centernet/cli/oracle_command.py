@@ -11,7 +11,7 @@ from centernet.cli.image_size import input_size
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError, require_at_least
-from centernet.evaluation.oracle import Row, analyse, numbers
+from centernet.evaluation.oracle import Row, analyze, numbers
 from centernet.files import atomic_write
 from centernet.inference.detector import choose_device
 from centernet.models.base import DetectionModel
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
             f"the network of these weights takes multiples of {network.size_multiple}, "
             f"not {size[0]}x{size[1]}: give --image-size"
         )
-    rows = analyse(
+    rows = analyze(
         network,
         dataset,
         device=choose_device(options.device),
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows in columns: what was replaced, AP, AP50, AP75, and AP of few classes."""
-    names = rows[-1].true
+    names = rows[-1].replaced
     classes = [str(row["class"]) for row in rows[0].evaluation.per_class]
     classes = classes if 1 < len(classes) <= _MOST_COLUMNS else []
     lines = [[*names, "AP", "AP50", "AP75", *(f"AP {name}" for name in classes)]]
@@ -77,7 +77,7 @@ def table(rows: Sequence[Row]) -> str:
         values += [entry["AP"] for entry in own] if classes else []
         lines.append(
             [
-                *("true" if name in row.true else "." for name in names),
+                *("true" if name in row.replaced else "." for name in names),
                 *("-" if np.isnan(value) else f"{value:.3f}" for value in values),
             ]
         )
@@ -90,7 +90,11 @@ def table(rows: Sequence[Row]) -> str:
 
 def _advice(rows: Sequence[Row]) -> str:
     base = rows[0].evaluation.metrics["AP"]
-    alone = {row.true[0]: row.evaluation.metrics["AP"] - base for row in rows if len(row.true) == 1}
+    alone = {
+        row.replaced[0]: row.evaluation.metrics["AP"] - base
+        for row in rows
+        if len(row.replaced) == 1
+    }
     name = max(alone, key=alone.__getitem__)
     if not alone[name] > 0:
         return "no output alone, however perfect, would raise the AP"

@@ -22,6 +22,7 @@ from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import region_to_cells
 from centernet.errors import InputError
+from centernet.targets import DEFAULT_STRIDE
 
 _MAX_UNREADABLE = 10  # images in a row, in training
 
@@ -69,7 +70,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         augment: Augment | None = None,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
-        stride: int = 4,
+        stride: int = DEFAULT_STRIDE,
     ) -> None:
         """Read the annotations, and check that all images exist.
 

@@ -1,1 +1,1 @@
-"""Average precision, and what it could be: COCO's metrics and the oracle analysis."""
+"""Evaluation of detections: COCO metrics and the oracle analysis."""

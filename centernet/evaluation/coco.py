@@ -1,4 +1,4 @@
-"""COCO's average precision, by faster-coco-eval."""
+"""Average precision with COCO's metrics, computed by faster-coco-eval."""
 
 import csv
 import json
@@ -20,16 +20,16 @@ _AREAS = ("small", "medium", "large")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good detections are.
+    """COCO metrics of a set of detections.
 
     Attributes:
-        metrics: COCO's twelve numbers by name, in [0, 1]; NaN where there is no such object. See
+        metrics: the twelve COCO metrics by name, in [0, 1]; NaN where no object counts. See
             :func:`metric_names`.
         per_class: one row per class with ``class``, ``objects`` (in the evaluated images, without
             crowds), ``AP``, ``AP50``, ``AP75``, and the average recall at ``max_detections``.
-        max_detections: detections per image and class that were evaluated.
-        precision: (101, C) at IoU 0.5 by recall (0, 0.01, ..., 1) and class, in the order of
-            ``per_class``; -1 for a class without objects.
+        max_detections: number of detections per image and class that were evaluated.
+        precision: (101, C) precision at IoU 0.5, by recall (0, 0.01, ..., 1) and class, in the
+            order of ``per_class``; -1 for a class without objects.
     """
 
     metrics: dict[str, float]
@@ -39,7 +39,7 @@ class Evaluation:
 
     @property
     def summary(self) -> str:
-        """The twelve numbers as the table that COCO's tools print."""
+        """The twelve metrics in the table format of pycocotools."""
         lines = zip(self.metrics.items(), _conditions(self.max_detections), strict=True)
         return "\n".join(
             f" {'Average Precision' if name.startswith('AP') else 'Average Recall':<18} "
@@ -61,22 +61,22 @@ class Evaluation:
 
 
 class GroundTruth:
-    """The annotations of a split, indexed once for any number of evaluations.
+    """The annotations of a split, indexed once for several evaluations.
 
-    Image ids may be any mix of numbers and strings.
+    Image ids are numbers or strings, or both.
 
     Attributes:
-        categories: of the annotation file, by ascending id.
-        annotations: of the annotation file.
+        categories: the categories of the annotation file, by ascending id.
+        annotations: the annotations of the file.
     """
 
     def __init__(self, coco: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Index what :func:`centernet.data.annotations.read_coco` returned."""
+        """Index a result of :func:`centernet.data.annotations.read_coco`."""
         self.categories, self.annotations = coco["categories"], coco["annotations"]
         ids = [image["id"] for image in coco["images"]]
         self._image = {image_id: i for i, image_id in enumerate(sorted(ids, key=image_order))}
         self._category = {category["id"]: i for i, category in enumerate(self.categories)}
-        self._index = self._indexed(self.annotations)
+        self._index = self._index_boxes(self.annotations)
 
     def average_precision(
         self,
@@ -85,15 +85,17 @@ class GroundTruth:
         limits: Sequence[int],
         areas: bool = True,
     ) -> COCOeval_faster:
-        """Match detections with the annotations.
+        """Match detections with annotations, and accumulate precision and recall.
 
         Args:
             results: detections in COCO's result format.
-            image_ids: the images to look at; None for all.
-            limits: numbers of detections per image and class to evaluate, ascending.
-            areas: also by COCO's three ranges of area.
+            image_ids: the images to evaluate; None for all.
+            limits: ascending numbers of detections per image and class to evaluate at.
+            areas: whether to evaluate COCO's three area ranges too.
         """
-        found = self._indexed([{"iscrowd": 0, "area": _area(r["bbox"])} | r for r in results])
+        found = self._index_boxes(
+            [{"iscrowd": 0, "area": _area(r["bbox"])} | dict(r) for r in results]
+        )
         coco = COCOeval_faster(self._index, found, "bbox", print_function=_silent)
         if image_ids is not None:
             coco.params.imgIds = sorted(self._image[image_id] for image_id in image_ids)
@@ -105,7 +107,7 @@ class GroundTruth:
         return coco
 
     def counts(self, image_ids: Sequence[Any] | None) -> NDArray[np.int64]:
-        """Objects by category, in some images or all; crowds are not counted."""
+        """Number of objects by category, without crowds; None counts those of all images."""
         wanted = self._image if image_ids is None else set(image_ids)
         labels = [
             self._category[a["category_id"]]
@@ -114,7 +116,8 @@ class GroundTruth:
         ]
         return np.bincount(labels, minlength=len(self.categories))
 
-    def _indexed(self, annotations: Sequence[Mapping[str, Any]]) -> COCO:
+    def _index_boxes(self, annotations: Sequence[Mapping[str, Any]]) -> COCO:
+        """An index of annotations or detections, in which all ids are numbers from 0 or 1."""
         coco = COCO()
         coco.dataset = {
             "images": [{"id": i} for i in self._image.values()],
@@ -136,13 +139,13 @@ class GroundTruth:
 def image_order(image_id: int | str) -> tuple[bool, int | str]:
     """Sort key of image ids: numbers by value, then strings.
 
-    The order decides between equal scores of different images.
+    The order ranks detections of equal score in different images.
     """
     return isinstance(image_id, str), image_id
 
 
 def metric_names(max_detections: int = DEFAULT_TOP_K) -> tuple[str, ...]:
-    """Names of COCO's twelve numbers; the average recall at the limit is named by the limit."""
+    """Names of the twelve COCO metrics; one is the average recall at ``max_detections``."""
     return (
         "AP", "AP50", "AP75", *(f"AP_{area}" for area in _AREAS),
         "AR_1", "AR_10", f"AR_{max_detections}", *(f"AR_{area}" for area in _AREAS),
@@ -150,11 +153,11 @@ def metric_names(max_detections: int = DEFAULT_TOP_K) -> tuple[str, ...]:
 
 
 def _conditions(limit: int) -> list[tuple[str, str, int]]:
-    """IoU, area and detections per image of each of the twelve numbers."""
-    usual = "0.50:0.95"
-    by_area = [(usual, area, limit) for area in _AREAS]
-    precision = [(iou, "all", limit) for iou in (usual, "0.50", "0.75")]
-    recall = [(usual, "all", count) for count in (1, 10, limit)]
+    """IoU, area and detections per image of each of the twelve metrics."""
+    all_ious = "0.50:0.95"
+    by_area = [(all_ious, area, limit) for area in _AREAS]
+    precision = [(iou, "all", limit) for iou in (all_ious, "0.50", "0.75")]
+    recall = [(all_ious, "all", count) for count in (1, 10, limit)]
     return [*precision, *by_area, *recall, *by_area]
 
 
@@ -165,15 +168,15 @@ def coco_results(
     labels: NDArray,
     category_ids: Sequence[int | None],
 ) -> list[dict[str, Any]]:
-    """Detections of one image in COCO's result format.
+    """Convert the detections of one image to COCO's result format.
 
     Args:
-        image_id: of the annotation file.
+        image_id: the id in the annotation file.
         boxes: (K, 4) xyxy in image pixels.
         scores: (K,).
         labels: (K,).
-        category_ids: by label; detections of a class that the file does not have (None) are left
-            out.
+        category_ids: category id by label; None for a class that the annotation file does not have,
+            whose detections are dropped.
     """
     return [
         {
@@ -199,17 +202,17 @@ def evaluate(
     *,
     top_k: int = DEFAULT_TOP_K,
 ) -> Evaluation:
-    """Compare detections with annotations, as COCO does.
+    """Compute the COCO metrics of detections.
 
-    Crowd and ignore regions are neither missed nor false. Nothing is rounded.
+    Detections in crowd and ignore regions are no false positives. Boxes and scores are not rounded.
 
     Args:
-        annotations: COCO JSON, a split of a dataset of another format, or either read already,
-            indexed or not.
+        annotations: a COCO JSON file, a split of a dataset in another format, the content of
+            either, or its index.
         results: detections in COCO's result format (see :func:`coco_results`).
-        image_ids: the images to look at; all by default.
-        top_k: most detections per image that the detector gives. COCO counts 100 per image and
-            class; where the detector gives more, as many are counted.
+        image_ids: the images to evaluate; all by default.
+        top_k: the detector's limit of detections per image. COCO evaluates 100 per image and class,
+            here max(100, top_k).
     """
     truth = _ground_truth(annotations)
     limit = max(DEFAULT_TOP_K, top_k)
@@ -248,11 +251,11 @@ def average_precision(
     *,
     top_k: int = DEFAULT_TOP_K,
 ) -> dict[str, Any]:
-    """AP, AP50 and AP75 of :func:`evaluate` alone, faster.
+    """Compute only AP, AP50 and AP75 of :func:`evaluate`, which is faster.
 
     Returns:
-        The three by name, and ``per_class``, a list of AP by ascending category id; NaN where there
-        is no object.
+        The three by name, and ``per_class``, a list of AP by ascending category id; NaN for a class
+        without objects.
     """
     limits = (max(DEFAULT_TOP_K, top_k),)
     coco = _ground_truth(annotations).average_precision(results, None, limits, areas=False)
@@ -276,7 +279,7 @@ def _area(box: Sequence[float]) -> float:
 
 
 def _mean(values: NDArray) -> float:
-    """Over the classes that have an object; COCO marks the others with -1."""
+    """The mean over all classes with objects; COCO marks the others with -1."""
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 

@@ -1,45 +1,86 @@
-"""What a network without fault would say: the ground truth in the place of its outputs.
+"""Ground truth in the form of network outputs, for the oracle analysis.
 
-The truth of size and offset is known at the cells of objects' centres alone. Of several objects in
-one cell only the largest's values fit in. Every other cell goes by the nearest centre, as in the
-error analysis of "Objects as Points" (Zhou et al., 2019). The released code copies the nearest
-centre's offset too, which is wrong by a cell in the cell beside; here it is what is right there.
+The ground truth of a head is known at the cells of the objects' centers. If a cell holds several
+centers, it is that of the largest object. In every other cell it is that of the nearest center, as
+in the error analysis of "Objects as Points" (Zhou et al., 2019), as it is read from that cell (see
+:meth:`centernet.heads.Head.truth`).
+
+B images, N objects, h x w cells, c channels of a head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from centernet.heads import HEADS, Head
 from centernet.targets import Targets
 
-# Objects whose distances to all cells are held at a time.
-_TOGETHER = 32
+# Objects whose distances to all cells are in memory at the same time.
+_CHUNK = 32
 
 
-def ideal_heatmap(targets: Targets) -> Tensor:
-    """Logits (B, C, h, w) of the heatmap: infinite at the centres, minus infinity far from any."""
-    logits = torch.full_like(targets.heatmap, -torch.inf)
-    # Most cells are far from any object, and the logarithm of nothing takes its time.
-    near = targets.heatmap > 0
-    logits[near] = targets.heatmap[near].logit()
-    return logits
+def ground_truth_outputs(outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+    """The ground truth of every output of a registered head.
 
-
-def truth(name: str, targets: Targets) -> Tensor | None:
-    """What an output should be at the cells of the N centres, (N, c); None for an unknown output.
-
-    Sides are the distances from the cell's middle to the box's left, top, right and bottom.
+    Args:
+        outputs: of a network for a batch. Images without objects keep them, except for the heatmap.
+        targets: the encoded objects of the batch.
     """
-    if name == "sides":
-        half, center = targets.size / 2, targets.offset - 0.5
-        return torch.cat([half - center, half + center], 1)
-    return getattr(targets, name) if name in ("size", "offset") else None
+    return {
+        name: dense_map(HEADS[name], targets)
+        if HEADS[name].is_dense
+        else nearest_center_map(HEADS[name], targets, predicted)
+        for name, predicted in outputs.items()
+        if name in HEADS
+    }
 
 
-def at_centers(values: Tensor, targets: Targets) -> Tensor:
-    """Values (N, c) of the objects as a map (B, c, h, w) that is zero but at their centres."""
+def center_outputs(heads: Iterable[Head], targets: Targets) -> dict[str, Tensor]:
+    """The ground truth of heads at the cells of centers alone: enough to decode, and fast."""
+    return {
+        head.name: dense_map(head, targets)
+        if head.is_dense
+        else scatter_to_centers(head.encode(targets), targets)
+        for head in heads
+    }
+
+
+def dense_map(head: Head, targets: Targets) -> Tensor:
+    """The ground truth (B, c, h, w) of a dense head, such as the heatmap's logits."""
+    return head.truth(head.encode(targets))
+
+
+def nearest_center_map(head: Head, targets: Targets, predicted: Tensor) -> Tensor:
+    """The ground truth of a head as a map: in each cell that of the object with the nearest center.
+
+    Of two equally near centers, the larger object's is taken.
+
+    Args:
+        head: not a dense one.
+        targets: the encoded objects of the batch.
+        predicted: (B, c, h, w), kept in images without objects.
+
+    Returns:
+        (B, c, h, w).
+    """
+    values = head.encode(targets)  # (N, c)
+    maps = predicted.to(values.dtype, copy=True)
+    rows, columns = predicted.shape[-2:]
+    kept = largest_in_cell(targets)
+    for image in targets.batch_index.unique().tolist():
+        own = kept[targets.batch_index[kept] == image]
+        nearest, away = _nearest(targets.cell_index[own], rows, columns)
+        there = values[own][nearest]  # (h, w, c)
+        is_center = (away == 0).all(-1, keepdim=True)
+        seen = torch.where(is_center, head.truth(there), head.truth(there, away.to(values.dtype)))
+        maps[image] = seen.permute(2, 0, 1)
+    return maps
+
+
+def scatter_to_centers(values: Tensor, targets: Targets) -> Tensor:
+    """Values (N, c) of the objects as a map (B, c, h, w), zero in all cells without a center."""
     batch, _, rows, columns = targets.heatmap.shape
     kept = largest_in_cell(targets)
     maps = values.new_zeros(batch, rows * columns, values.shape[1])
@@ -47,71 +88,19 @@ def at_centers(values: Tensor, targets: Targets) -> Tensor:
     return maps.transpose(1, 2).unflatten(2, (rows, columns))
 
 
-def spread(name: str, targets: Targets, predicted: Tensor) -> Tensor:
-    """The ground truth of an output as a map (B, c, h, w): in each cell that of the nearest centre.
-
-    A size is the same wherever it is read. An offset is the point of the cell that is nearest to
-    the centre, for an offset does not leave its cell. Sides are the distances to the same box. Of
-    two centres as near, it is the larger object's; an image without objects keeps what was
-    ``predicted``.
-
-    Args:
-        name: of the output.
-        targets: the ground truth.
-        predicted: (B, c, h, w), what the network said.
-    """
-    values = truth(name, targets)
-    maps = predicted.to(values.dtype, copy=True)
-    kept = largest_in_cell(targets)
-    for image in targets.batch_index.unique().tolist():
-        own = kept[targets.batch_index[kept] == image]
-        nearest, away = _nearest(targets.cell_index[own], tuple(maps.shape[-2:]))
-        there = values[own][nearest]
-        maps[image] = _seen_from(name, there, away.to(values.dtype)).permute(2, 0, 1)
-    return maps
-
-
-def _seen_from(name: str, values: Tensor, away: Tensor) -> Tensor:
-    """Values (h, w, c) of an output as they are ``away`` (h, w, 2) cells, x and y, from home."""
-    if name == "offset":
-        moved = (values - away).clamp(0, 1)
-    elif name == "sides":  # to left, top, right, bottom
-        moved = (values + torch.cat([away, -away], -1)).clamp(min=0)
-    else:
-        return values
-    # At the centre itself nothing is cut.
-    return torch.where((away == 0).all(-1, keepdim=True), values, moved)
-
-
 def largest_in_cell(targets: Targets) -> Tensor:
-    """Indices of the objects whose values their cell holds, of each image the largest first."""
+    """Indices of the objects that are the largest with a center in their cell, largest first."""
     rows, columns = targets.heatmap.shape[-2:]
-    place = (targets.batch_index * rows * columns + targets.cell_index).cpu().numpy()
+    cell = (targets.batch_index * rows * columns + targets.cell_index).cpu().numpy()
     order = np.argsort(-targets.size.prod(1).cpu().numpy(), kind="stable")
-    _, first = np.unique(place[order], return_index=True)
+    _, first = np.unique(cell[order], return_index=True)
     return torch.from_numpy(order[np.sort(first)]).to(targets.size.device)
 
 
-def replaced(
-    outputs: Mapping[str, Tensor], targets: Targets, names: Sequence[str]
-) -> dict[str, Tensor]:
-    """The ground truth of each of the outputs named; what is no heatmap goes by the nearest centre.
-
-    Args:
-        outputs: of a network for a batch.
-        targets: what they should be.
-        names: of the outputs.
-    """
-    return {
-        name: ideal_heatmap(targets) if name == "heatmap" else spread(name, targets, outputs[name])
-        for name in names
-    }
-
-
 def drop_zero_scores(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Decoded detections less those of score 0, with which decoding fills up to its top K.
+    """Remove detections of score 0, with which decoding fills up to its top K.
 
-    Of a true heatmap they are cells that hold no object, and so no detections.
+    In a ground truth heatmap they are cells without an object.
     """
     return [
         {name: values[result["scores"] > 0] for name, values in result.items()}
@@ -119,23 +108,22 @@ def drop_zero_scores(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, 
     ]
 
 
-def _nearest(cells: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """For every cell of a grid, which of ``cells`` (n,), y * w + x, is nearest, and how far away.
+def _nearest(cells: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """For every cell of a grid, which of ``cells`` (n,), y * w + x, is the nearest.
 
     Returns:
-        Positions (h, w) in ``cells``, and (h, w, 2) how many cells further right and down it is.
+        (h, w) positions in ``cells``, and (h, w, 2) x and y from the nearest to the cell.
     """
-    columns = shape[1]
-    rows = torch.div(cells, columns, rounding_mode="floor")
-    y, x = (torch.arange(n, device=cells.device) for n in shape)
-    # Squared distance and, behind it, the position in the list: no two are equal.
-    best = torch.full(shape, torch.iinfo(torch.long).max, device=cells.device)
-    for start in range(0, len(cells), _TOGETHER):
-        some = slice(start, start + _TOGETHER)
-        dy, dx = y[:, None] - rows[some], x[:, None] - cells[some] % columns
-        position = torch.arange(len(cells), device=cells.device)[some]
-        distance = (dy[:, None] ** 2 + dx[None] ** 2) * len(cells) + position
+    cell_y, cell_x = torch.div(cells, columns, rounding_mode="floor"), cells % columns
+    y, x = (torch.arange(n, device=cells.device) for n in (rows, columns))
+    # Squared distance and, in the lower digits, the position in the list: no two are equal.
+    best = torch.full((rows, columns), torch.iinfo(torch.long).max, device=cells.device)
+    for start in range(0, len(cells), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        dy, dx = y[:, None] - cell_y[chunk], x[:, None] - cell_x[chunk]
+        position = torch.arange(len(cells), device=cells.device)[chunk]
+        distance = (dy[:, None] ** 2 + dx[None] ** 2) * len(cells) + position  # (h, w, chunk)
         best = torch.minimum(best, distance.amin(2))
     nearest = best % len(cells)
-    away = torch.stack([x - cells[nearest] % columns, y[:, None] - rows[nearest]], -1)
+    away = torch.stack([x - cell_x[nearest], y[:, None] - cell_y[nearest]], -1)
     return nearest, away

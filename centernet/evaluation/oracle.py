@@ -1,6 +1,9 @@
-"""Average precision of a network with some of its outputs replaced by the ground truth."""
+"""Oracle analysis: average precision with some outputs replaced by the ground truth.
 
-from collections.abc import Sequence
+The error analysis of "Objects as Points" (Zhou et al., 2019), section 5.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -13,26 +16,27 @@ from tqdm import tqdm
 from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
-from centernet.evaluation.ground_truth_maps import drop_zero_scores, replaced, truth
+from centernet.evaluation.ground_truth_maps import drop_zero_scores, ground_truth_outputs
 from centernet.evaluation.results import CocoResults, in_image_pixels
+from centernet.heads import HEADS
 from centernet.models.base import DetectionModel
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the analysis.
+    """One row of the analysis.
 
     Attributes:
-        true: names of the outputs that were the ground truth's.
-        evaluation: how good detections then are.
+        replaced: names of the outputs that were replaced.
+        evaluation: of the detections that result.
     """
 
-    true: tuple[str, ...]
+    replaced: tuple[str, ...]
     evaluation: Evaluation
 
 
 @torch.inference_mode()
-def analyse(
+def analyze(
     network: DetectionModel,
     dataset: DetectionDataset,
     *,
@@ -41,65 +45,70 @@ def analyse(
     top_k: int | None = None,
     progress: bool = False,
 ) -> list[Row]:
-    """Evaluate with every choice of outputs replaced, from none to all.
+    """Evaluate a network with every combination of outputs replaced, from none to all.
 
     Args:
-        network: trained, with heatmaps.
-        dataset: without augmentation.
+        network: a trained network with heatmaps.
+        dataset: images with annotations, not augmented.
         device: where the network runs.
-        batch_size: images at a time.
-        top_k: most detections per image; by default as the network was trained.
-        progress: show a bar.
+        batch_size: images per batch.
+        top_k: detections per image; by default as many as in training.
+        progress: show a progress bar.
 
     Raises:
-        InputError: the network has no heatmaps.
+        InputError: the network has no heatmaps, or the dataset no annotations.
     """
     if not network.has_heatmaps:
         raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
+    if dataset.annotations is None:
+        raise InputError("oracle needs a dataset with annotations")
     network = network.eval().to(device)
     top_k = top_k or network.top_k
     loader = DataLoader(dataset, batch_size, collate_fn=collate)
     collected: dict[tuple[str, ...], CocoResults] = {}
     for images, targets in tqdm(loader, "images", disable=not progress, leave=False):
         outputs = network(images.to(device))
-        for true, results in _decoded(network, outputs, targets, top_k).items():
-            found = in_image_pixels(results, targets)
-            kept = collected.setdefault(true, CocoResults())
-            for target, values in zip(targets, found, strict=True):
-                kept.add(target["image_id"], values, dataset.category_ids)
+        for replaced, results in _decode_all(network, outputs, targets, top_k).items():
+            kept = collected.setdefault(replaced, CocoResults())
+            detections = in_image_pixels(results, targets)
+            for target, found in zip(targets, detections, strict=True):
+                kept.add(target["image_id"], found, dataset.category_ids)
     annotations = GroundTruth(dataset.annotations)
     return [
-        Row(true, evaluate(annotations, kept.results, kept.image_ids, top_k=top_k))
-        for true, kept in collected.items()
+        Row(replaced, evaluate(annotations, kept.results, kept.image_ids, top_k=top_k))
+        for replaced, kept in collected.items()
     ]
 
 
-def _decoded(
-    network: DetectionModel, outputs: dict[str, Tensor], targets: Sequence[dict], top_k: int
+def _decode_all(
+    network: DetectionModel,
+    outputs: dict[str, Tensor],
+    targets: Sequence[Mapping[str, Any]],
+    top_k: int,
 ) -> dict[tuple[str, ...], list[dict[str, Tensor]]]:
-    """The detections of a batch by what was replaced."""
-    encoded = network.encode(targets, outputs)
-    # A further head that has no ground truth plays no part in the boxes.
-    names = [name for name in outputs if name == "heatmap" or truth(name, encoded) is not None]
-    true_outputs = replaced(outputs, encoded, names)
-    found = {}
-    for count in range(len(names) + 1):
-        for true in combinations(names, count):
-            mixed = outputs | {name: true_outputs[name] for name in true}
+    """The detections of a batch for every combination of replaced outputs."""
+    truth = ground_truth_outputs(outputs, network.encode(targets, outputs))
+    detections = {}
+    for count in range(len(truth) + 1):
+        for replaced in combinations(truth, count):
+            mixed = outputs | {name: truth[name] for name in replaced}
             results = network.decode(mixed, top_k=top_k)
-            found[true] = drop_zero_scores(results) if "heatmap" in true else results
-    return found
+            # With a ground truth heatmap, a score of 0 is a cell without an object.
+            is_exact = any(HEADS[name].is_dense for name in replaced)
+            detections[replaced] = drop_zero_scores(results) if is_exact else results
+    return detections
 
 
 def numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as plain values, for JSON; NaN is None."""
+    """The rows as plain values for JSON, with None for NaN."""
 
     def plain(value: Any) -> Any:
+        """None for NaN, which JSON does not have."""
         return None if value != value else value
 
     return [
         {
-            "replaced": list(row.true),
+            "replaced": list(row.replaced),
             "metrics": {k: plain(v) for k, v in row.evaluation.metrics.items()},
             "per_class": [
                 {k: plain(v) for k, v in c.items()} for c in row.evaluation.per_class

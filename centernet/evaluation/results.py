@@ -1,4 +1,4 @@
-"""The detections of one validation, brought together from all processes."""
+"""Accumulate the detections of a validation epoch and gather them from all processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,33 +10,36 @@ from torch import Tensor
 from centernet.evaluation.coco import coco_results
 from centernet.inference.tta import clip_to_image, to_image
 
-# Of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,).
+# Detections of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,), and others.
 DetectionArrays = Mapping[str, NDArray]
 
 
 def in_image_pixels(
     results: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
 ) -> Iterator[DetectionArrays]:
-    """Decoded detections of a batch, in pixels of their images and cut to them, best first.
+    """Transform decoded detections of a batch to pixels of their images, and clip them.
 
     Args:
         results: B dicts with ``boxes`` (K, 4) in input pixels, ``scores``, ``labels``.
-        targets: B dicts with ``matrix`` (2, 3) from image to input, and ``image_size``.
+        targets: B dicts with ``matrix`` (2, 3) from image to input pixels, and ``image_size``.
+
+    Yields:
+        The detections of each image, best first.
     """
     for result, target in zip(results, targets, strict=True):
         yield clip_to_image(to_image(result, target["matrix"]), target["image_size"])
 
 
 class CocoResults:
-    """Detections, and the images that were looked at.
+    """The detections of a set of images.
 
     Attributes:
-        results: in COCO's result format.
-        image_ids: also of images where nothing was found.
+        results: detections in COCO's result format.
+        image_ids: the images, also those without detections.
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without images."""
         self.results: list[dict[str, Any]] = []
         self.image_ids: list[Any] = []
 
@@ -46,12 +49,12 @@ class CocoResults:
         found: DetectionArrays,
         category_ids: Sequence[int | None],
     ) -> None:
-        """Add what was found in an image; see :func:`centernet.evaluation.coco.coco_results`.
+        """Add the detections of an image; see :func:`centernet.evaluation.coco.coco_results`.
 
         Args:
-            image_id: of the annotation file.
+            image_id: the id in the annotation file.
             found: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), ``labels`` (K,).
-            category_ids: by label.
+            category_ids: category id by label, None for classes that the file does not have.
         """
         self.image_ids.append(image_id)
         self.results += coco_results(
@@ -59,18 +62,21 @@ class CocoResults:
         )
 
     def gather(self) -> None:
-        """Bring together on the first process what all have; the others keep their own.
+        """Collect the detections of all processes on the first one; the others keep their own.
 
-        Images that were repeated, so that each process has as many, count once.
+        Distributed samplers repeat images so that every process has equally many: they count once.
         """
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return
-        world_size, first = torch.distributed.get_world_size(), torch.distributed.get_rank() == 0
-        gathered: list[Any] | None = [None] * world_size if first else None
-        torch.distributed.gather_object((self.results, self.image_ids), gathered)
-        if not first:
+        world_size, is_first = torch.distributed.get_world_size(), torch.distributed.get_rank() == 0
+        gathered: list[Any] = [None] * world_size
+        torch.distributed.gather_object(
+            (self.results, self.image_ids), gathered if is_first else None
+        )
+        if not is_first:
             return
-        self.results, seen = [], {}
+        self.results = []
+        seen: dict[Any, None] = {}  # an ordered set
         for results, image_ids in gathered:
             self.results += [result for result in results if result["image_id"] not in seen]
             seen |= dict.fromkeys(image_ids)

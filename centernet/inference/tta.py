@@ -11,6 +11,7 @@ from torch import Tensor
 
 from centernet import geometry
 from centernet.errors import InputError
+from centernet.heads import HEADS
 from centernet.nms import nms
 
 
@@ -68,26 +69,23 @@ class InferenceConfig:
 
 
 def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str, Tensor]:
-    """The network's maps, with ``flip`` averaged with those of the mirrored images.
+    """Compute the outputs of a network; with ``flip`` combined with those of the mirrored images.
 
-    As in the original, heatmaps are averaged as probabilities, sizes as they are, and all else, as
-    the offset, is of the upright images alone. Of ``sides``, left and right change places.
+    Each head decides how the two are combined, see :meth:`centernet.heads.Head.flip`.
+
+    Args:
+        network: with heads of :mod:`centernet.heads`.
+        images: (B, 3, H, W).
+        flip: also run the network on the mirrored images.
     """
     if not flip:
         return network(images)
-    both = network(torch.cat([images, images.flip(-1)]))
-    outputs = {name: values.chunk(2)[0] for name, values in both.items()}
-    mirrored = {name: values.chunk(2)[1].flip(-1) for name, values in both.items()}
-    if "sides" in mirrored:
-        mirrored["sides"] = mirrored["sides"][:, [2, 1, 0, 3]]
-    # In float32 also under autocast, where probabilities near 1 would become equal.
-    probability = (outputs["heatmap"].float().sigmoid() + mirrored["heatmap"].float().sigmoid()) / 2
-    averaged = {
-        name: (outputs[name].float() + mirrored[name].float()) / 2
-        for name in ("size", "sides")
-        if name in outputs
-    }
-    return outputs | averaged | {"heatmap": probability.logit()}
+    both = network(torch.cat([images, images.flip(-1)]))  # 2 B of each output
+    outputs = {}
+    for name, values in both.items():
+        upright, mirrored = values.chunk(2)
+        outputs[name] = HEADS[name].flip(upright, mirrored.flip(-1))
+    return outputs
 
 
 def join(
@@ -96,7 +94,8 @@ def join(
     """The detections of all views of one image, boxes in image pixels, as one list, best first."""
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
     if modes.suppression:
-        left, scores = nms(**found, method=modes.suppression)
+        boxes, scores, labels = (found[name] for name in ("boxes", "scores", "labels"))
+        left, scores = nms(boxes, scores, labels, modes.suppression)
         found = {name: values[left] for name, values in found.items()} | {"scores": scores}
     best = np.argsort(-found["scores"], kind="stable")[:top_k]
     return {name: values[best] for name, values in found.items()}

@@ -5,14 +5,16 @@ float16, and sum in at least float32. In the equations, x is a logit, p = sigmoi
 probability, Y the target heatmap and N a count.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from centernet.losses.boxes import (
     BOX_CELLS,
+    DEFAULT_BOX_CELLS,
     BoxSamples,
     box_samples,
     giou_loss_at_cells,
     l1_at_centers,
 )
-from centernet.losses.detection import CenterNetLoss, DetectionLoss
 from centernet.losses.focal import focal_loss_star, sigmoid_focal_loss, softmax_focal_loss
 from centernet.losses.ghm import (
     GHMClassificationLoss,
@@ -22,8 +24,12 @@ from centernet.losses.ghm import (
 from centernet.losses.heatmap import HEATMAP_LOSSES, GHMHeatmapLoss
 from centernet.losses.penalty_reduced import penalty_reduced_focal_loss
 
+if TYPE_CHECKING:
+    from centernet.losses.detection import CenterNetLoss, DetectionLoss
+
 __all__ = [
     "BOX_CELLS",
+    "DEFAULT_BOX_CELLS",
     "HEATMAP_LOSSES",
     "BoxSamples",
     "CenterNetLoss",
@@ -40,3 +46,12 @@ __all__ = [
     "sigmoid_focal_loss",
     "softmax_focal_loss",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the losses of networks when asked for: they use the heads, which use this package."""
+    if name not in ("CenterNetLoss", "DetectionLoss"):
+        raise AttributeError(f"module 'centernet.losses' has no attribute {name!r}")
+    from centernet.losses import detection
+
+    return getattr(detection, name)

@@ -1,4 +1,7 @@
-"""What the boxes cost: L1 at the centres, or generalised IoU at some cells of every object."""
+"""Losses of the boxes: L1 at the centers, or generalized IoU at several cells of every object.
+
+B images, N objects, M cells that learn a box, h x w cells per image.
+"""
 
 from dataclasses import dataclass
 
@@ -10,10 +13,11 @@ from centernet.losses.inputs import to_float
 from centernet.targets import Targets
 
 BOX_CELLS = ("gaussian", "center")
+DEFAULT_BOX_CELLS = "gaussian"
 
-# Cells: a box smaller than a cell may lie beside the middle of its cell, where distances to its
-# sides would be negative.
-_LEAST_DISTANCE = 0.01
+# Cells. A box smaller than a cell may lie beside the middle of its cell, where the distance to one
+# of its sides would be negative.
+_MIN_DISTANCE = 0.01
 
 
 def l1_at_centers(
@@ -24,35 +28,36 @@ def l1_at_centers(
     *,
     normalizer: Tensor | float | None = None,
 ) -> Tensor:
-    """Mean absolute error of a map, read only at the objects' centre cells.
+    """Mean absolute error of a map, read only at the cells of the objects' centers.
 
-    The sum is divided by 2 max(1, N): the paper's Eq. 2 and 3 divide by N, the released code, whose
-    weights 0.1 and 1 are used here, by N times the two numbers of an object.
+    The sum is divided by c max(1, N), as in the released code, whose weights 0.1 and 1 are the
+    defaults here. The paper's Eq. 2 and 3 divide by N.
 
     Args:
-        prediction: (B, 2, h, w).
-        target: (N, 2).
+        prediction: (B, c, h, w).
+        target: (N, c).
         batch_index: (N,) image of each object.
         cell_index: (N,) y * w + x of its cell.
-        normalizer: used for N instead of the number of objects.
+        normalizer: replaces max(1, N).
 
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.
     """
-    found = to_float(prediction.flatten(2)[batch_index, :, cell_index])
+    found = to_float(prediction.flatten(2)[batch_index, :, cell_index])  # (N, c)
     count = max(1, len(target)) if normalizer is None else normalizer
-    return (found - target).abs().sum() / (2 * count)
+    return (found - target).abs().sum() / (prediction.shape[1] * count)
 
 
 @dataclass(frozen=True)
 class BoxSamples:
-    """Cells that learn a box. M of them.
+    """The cells that learn a box.
 
     Attributes:
-        batch_index: (M,) image of each.
+        batch_index: (M,) image of each cell.
         cell_index: (M,) y * w + x.
-        sides: (M, 4) distances in cells from its middle to the box's left, top, right and bottom.
-        weight: (M,) how much it counts; of an object together 1.
+        sides: (M, 4) distances in cells from the middle of the cell to the box's left, top, right
+            and bottom side.
+        weight: (M,) weight of the cell; those of one object sum to 1.
     """
 
     batch_index: Tensor
@@ -61,56 +66,70 @@ class BoxSamples:
     weight: Tensor
 
 
-def box_samples(targets: Targets, cells: str = "gaussian") -> BoxSamples:
+def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
     """Choose the cells that learn the objects' boxes.
 
     Args:
         targets: of a batch.
-        cells: ``center``, an object's centre cell, or ``gaussian``, the cells whose middle is in
-            its box and where no other object's Gaussian is larger, each weighed by the Gaussian as
-            in "Training-Time-Friendly Network" (Liu et al., 2020). A centre cell always counts.
+        cells: ``center`` for the cell of each object's center, or ``gaussian`` for the cells whose
+            middle is inside the box and where no Gaussian of another object is larger, weighted by
+            the Gaussian as in "Training-Time-Friendly Network" (Liu et al., 2020). The cell of the
+            center is always one of them.
     """
-    cells_of_image = targets.heatmap[0, 0].numel()
     if cells == "center":
         owner = torch.arange(len(targets.label), device=targets.label.device)
-        cell, weight = targets.cell_index, torch.ones_like(targets.offset[:, 0])
-        return BoxSamples(targets.batch_index, cell, _sides(targets, owner, cell), weight)
+        sides = _sides(targets, owner, targets.cell_index)
+        weight = torch.ones_like(sides[:, 0])
+        return BoxSamples(targets.batch_index, targets.cell_index, sides, weight)
     owner, value = targets.gaussian_object, targets.gaussian_value
-    cell, batch_index = targets.written % cells_of_image, targets.batch_index[owner]
+    batch_index = targets.batch_index[owner]
+    cell = targets.gaussian_cell % targets.heatmap[0, 0].numel()
     sides = _sides(targets, owner, cell)
-    largest = targets.heatmap.amax(1).flatten(1)[batch_index, cell]
-    taken = (value == 1) | ((value == largest) & (sides > _LEAST_DISTANCE).all(1))
-    owner, weight = owner[taken], value[taken]
-    total = torch.zeros_like(targets.offset[:, 0]).index_add_(0, owner, weight)
-    return BoxSamples(batch_index[taken], cell[taken], sides[taken], weight / total[owner])
+    largest = targets.heatmap.amax(1).flatten(1)[batch_index, cell]  # over the classes
+    is_inside = (sides > _MIN_DISTANCE).all(1)
+    chosen = (value == 1) | ((value == largest) & is_inside)
+    owner, weight = owner[chosen], value[chosen]
+    total = torch.zeros_like(targets.offset[:, 0]).index_add_(0, owner, weight)  # (N,)
+    return BoxSamples(batch_index[chosen], cell[chosen], sides[chosen], weight / total[owner])
 
 
-def _sides(targets: Targets, owner: Tensor, cell: Tensor) -> Tensor:
-    """From the middles of cells (M,) to the sides of their owners' boxes, as (M, 4)."""
-    columns = targets.heatmap.shape[-1]
+def distances_to_sides(size: Tensor, center: Tensor) -> Tensor:
+    """Distances (N, 4) from a point to the left, top, right and bottom side of boxes.
 
-    def place(index: Tensor) -> Tensor:
-        return torch.stack([index % columns, torch.div(index, columns, rounding_mode="floor")], 1)
-
-    center = (place(targets.cell_index) + targets.offset)[owner] - (place(cell) + 0.5)
-    half = targets.size[owner] / 2
-    return torch.cat([half - center, half + center], 1).clamp(min=_LEAST_DISTANCE)
+    Args:
+        size: (N, 2) width and height.
+        center: (N, 2) x and y of the box's center, relative to the point.
+    """
+    half = size / 2
+    return torch.cat([half - center, half + center], 1)
 
 
 def giou_loss_at_cells(
     prediction: Tensor, samples: BoxSamples, *, normalizer: Tensor | float
 ) -> Tensor:
-    """Generalised IoU loss ("Generalized Intersection over Union", Rezatofighi et al., 2019).
+    """Generalized IoU loss ("Generalized Intersection over Union", Rezatofighi et al., 2019).
 
     Args:
-        prediction: (B, 4, h, w) distances in cells to left, top, right and bottom, positive.
-        samples: where they are read, and what they should be.
-        normalizer: what the weighted sum of 1 - GIoU is divided by: the number of objects.
+        prediction: (B, 4, h, w) positive distances in cells to the left, top, right and bottom.
+        samples: the cells that are read, and their targets.
+        normalizer: the weighted sum of 1 - GIoU is divided by it; the number of objects.
 
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.
     """
-    found = to_float(prediction.flatten(2)[samples.batch_index, :, samples.cell_index])
-    outwards = found.new_tensor([-1, -1, 1, 1])
+    found = to_float(prediction.flatten(2)[samples.batch_index, :, samples.cell_index])  # (M, 4)
+    outwards = found.new_tensor([-1, -1, 1, 1])  # distances to xyxy around the cell's middle
     loss = generalized_box_iou_loss(found * outwards, samples.sides.to(found) * outwards)
     return (loss * samples.weight).sum() / normalizer
+
+
+def _sides(targets: Targets, owner: Tensor, cell: Tensor) -> Tensor:
+    """Distances (M, 4) from the middles of cells (M,) to the sides of the boxes of objects (M,)."""
+    columns = targets.heatmap.shape[-1]
+
+    def corner(index: Tensor) -> Tensor:
+        """(M, 2) x and y of the upper left corners of cells, in cells."""
+        return torch.stack([index % columns, torch.div(index, columns, rounding_mode="floor")], 1)
+
+    center = (corner(targets.cell_index) + targets.offset)[owner] - (corner(cell) + 0.5)
+    return distances_to_sides(targets.size[owner], center).clamp(min=_MIN_DISTANCE)

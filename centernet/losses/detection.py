@@ -1,7 +1,7 @@
-"""What training minimises: the heatmap's loss, and that of the boxes at the objects' cells."""
+"""Losses of networks: named terms and their weighted sum."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -9,36 +9,35 @@ import torch.distributed
 from torch import Tensor, nn
 
 from centernet.errors import InputError
-from centernet.losses.boxes import BOX_CELLS, box_samples, giou_loss_at_cells, l1_at_centers
+from centernet.heads import DEFAULT_BOX_HEAD, LossContext, select_heads
+from centernet.losses.boxes import BOX_CELLS, DEFAULT_BOX_CELLS
 from centernet.losses.ghm import GHMClassificationLoss
 from centernet.losses.heatmap import make_heatmap_loss
 from centernet.targets import Targets
 
-# Of the terms that say what a box is, by the network's head.
-_BOX_WEIGHTS = {"size": {"size": 0.1, "offset": 1.0}, "sides": {"sides": 2.0}}
-
 
 class DetectionLoss(nn.Module):
-    """Named terms of a loss, and their weighted sum.
+    """Base class: named terms, and their weighted sum.
 
-    Under several processes every term is divided by the average over the processes of its count, so
-    that the averaged gradient is that of the whole batch in one process.
+    Under several processes a subclass divides each term by its count averaged over the processes,
+    see :func:`averaged_counts`, so that the averaged gradient is that of the full batch in one
+    process.
 
     Attributes:
-        weights: of the terms.
+        weights: weight of each term.
     """
 
     def __init__(
         self, defaults: Mapping[str, float], weights: Mapping[str, float] | None = None
     ) -> None:
-        """Weigh the terms.
+        """Set the weights of the terms.
 
         Args:
-            defaults: weight by name of every term.
-            weights: where they differ.
+            defaults: weight of every term, by name.
+            weights: those that differ from the defaults.
 
         Raises:
-            InputError: there is no such term.
+            InputError: ``weights`` has a name that is no term.
         """
         super().__init__()
         unknown = set(weights or ()) - defaults.keys()
@@ -47,104 +46,81 @@ class DetectionLoss(nn.Module):
                 f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(defaults)}"
             )
         self.weights = dict(defaults) | dict(weights or {})
+        self.register_load_state_dict_pre_hook(_keep_own_state)
 
     def with_sum(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms, and ``loss``, their weighted sum."""
-        return dict(terms) | {"loss": sum(self.weights[name] * terms[name] for name in terms)}
+        weighted = [self.weights[name] * term for name, term in terms.items()]
+        return dict(terms) | {"loss": reduce(torch.add, weighted)}
 
     def end_epoch(self) -> None:
-        """Tell the parts that keep count of epochs that one of training has ended."""
+        """Tell the parts that count epochs that a training epoch has ended."""
         for part in self.modules():
             if isinstance(part, GHMClassificationLoss):
                 part.end_epoch()
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        """Take a state of the same loss; what another one has counted is of no use to this one."""
-        own = self.state_dict(prefix=prefix)
-        for name in [n for n in state_dict if n.startswith(prefix)]:
-            if name not in own or state_dict[name].shape != own[name].shape:
-                del state_dict[name]
-        for name, value in own.items():
-            state_dict.setdefault(name, value)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
 
 class CenterNetLoss(DetectionLoss):
-    """A CenterNet's loss: the terms are averaged over the network's stacks."""
+    """Loss of a CenterNet: one term per head, averaged over the network's stacks.
+
+    "Objects as Points" (Zhou et al., 2019), Eq. 4, with other heads and losses to choose from.
+    """
 
     def __init__(
         self,
         weights: Mapping[str, float] | None = None,
         heatmap_loss: str = "penalty_reduced_focal",
         heatmap_loss_options: Mapping[str, Any] | None = None,
-        box_head: str = "size",
-        box_cells: str = "gaussian",
+        box_head: str = DEFAULT_BOX_HEAD,
+        box_cells: str = DEFAULT_BOX_CELLS,
+        heads: Iterable[str] | None = None,
     ) -> None:
         """Choose the losses of the heatmap and of the boxes.
 
-        All of the heatmap have the centre cells as positives, and weigh the negatives by (1 - Y)^4,
-        so that only the classification loss differs.
+        All heatmap losses have the cells of the centers as positives and weight the negatives by
+        (1 - Y)^4: they differ in the classification loss alone.
 
         Args:
-            weights: by term name where they differ from the paper's heatmap 1, size 0.1, offset 1,
-                or from heatmap 1, sides 2.
+            weights: of the terms that differ from the ``loss_weight`` of their head.
             heatmap_loss: penalty_reduced_focal, focal, focal_star, or ghm, whose scale differs, see
                 :class:`centernet.losses.GHMHeatmapLoss`.
-            heatmap_loss_options: of that loss, where they differ from its defaults.
-            box_head: the network's: ``size``, which with ``offset`` learns by L1 at the centre
-                cells, or ``sides``, which learns by generalised IoU.
-            box_cells: of ``sides``, which cells learn an object's box, see
-                :func:`centernet.losses.box_samples`.
+            heatmap_loss_options: options of that loss that differ from its defaults.
+            box_head: of the network: ``size``, which learns by L1 at the cells of the centers, or
+                ``sides``, which learns by generalized IoU.
+            box_cells: which cells learn ``sides``, see :func:`centernet.losses.box_samples`.
+            heads: names of the network's further heads.
 
         Raises:
-            InputError: there is no such term, loss, option or kind of cells.
+            InputError: there is no such term, loss, option, head or kind of cells.
         """
-        super().__init__({"heatmap": 1.0} | _BOX_WEIGHTS[box_head], weights)
-        self.heatmap_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options)
+        chosen = select_heads(box_head, heads)
+        super().__init__({name: head.loss_weight for name, head in chosen.items()}, weights)
         if box_cells not in BOX_CELLS:
             raise InputError(f"unknown box_cells {box_cells!r}: choose {' or '.join(BOX_CELLS)}")
-        self.box_head, self.box_cells = box_head, box_cells
+        self.heads, self.box_cells = chosen, box_cells
+        self.heatmap_loss = make_heatmap_loss(heatmap_loss, heatmap_loss_options)
 
     def forward(
         self, stacks: Sequence[Mapping[str, Tensor]], targets: Targets
     ) -> dict[str, Tensor]:
-        """Terms by name.
+        """Compute the terms.
 
         Args:
             stacks: what :meth:`centernet.CenterNet.forward_stacks` returns.
             targets: what :func:`centernet.targets.encode_targets` returns.
 
         Returns:
-            Scalars ``heatmap``, and ``size`` and ``offset`` or ``sides`` (not weighted), and
-            ``loss``, their weighted sum.
+            A scalar per head by its name, not weighted, and ``loss``, their weighted sum.
         """
-        peaks, objects = averaged_counts(
-            (targets.heatmap == 1).sum(),
-            torch.tensor(len(targets.label), device=targets.heatmap.device),
-        )
-        of_boxes = self._sides(targets) if self.box_head == "sides" else self._size(targets)
-        terms = {name: 0.0 for name in self.weights}
-        for outputs in stacks:
-            heatmap = self.heatmap_loss(
-                outputs["heatmap"], targets.heatmap, targets.mask, normalizer=peaks
-            )
-            terms["heatmap"] += heatmap / len(stacks)
-            for name, loss in of_boxes.items():
-                terms[name] += loss(outputs[name], normalizer=objects) / len(stacks)
+        peaks = (targets.heatmap == 1).sum()
+        objects = torch.tensor(len(targets.label), device=peaks.device)
+        num_peaks, num_objects = averaged_counts(peaks, objects)
+        context = LossContext(num_peaks, num_objects, self.heatmap_loss, self.box_cells)
+        terms = {}
+        for name, head in self.heads.items():
+            losses = [head.loss(outputs[name], targets, context) for outputs in stacks]
+            terms[name] = torch.stack(losses).mean()
         return self.with_sum(terms)
-
-    def _size(self, targets: Targets) -> dict[str, Callable[..., Tensor]]:
-        where = {"batch_index": targets.batch_index, "cell_index": targets.cell_index}
-        return {
-            name: partial(l1_at_centers, target=getattr(targets, name), **where)
-            for name in ("size", "offset")
-        }
-
-    def _sides(self, targets: Targets) -> dict[str, Callable[..., Tensor]]:
-        samples = box_samples(targets, self.box_cells)
-        return {"sides": partial(giou_loss_at_cells, samples=samples)}
 
 
 def averaged_counts(*counts: Tensor) -> list[Tensor]:
@@ -154,3 +130,13 @@ def averaged_counts(*counts: Tensor) -> list[Tensor]:
         torch.distributed.all_reduce(averaged)
         averaged /= torch.distributed.get_world_size()
     return list(averaged.clamp(min=1))
+
+
+def _keep_own_state(loss: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Drop what another kind of loss has counted from a checkpoint, and fill in what is missing."""
+    own = loss.state_dict(prefix=prefix)
+    for name in [n for n in state_dict if n.startswith(prefix)]:
+        if name not in own or state_dict[name].shape != own[name].shape:
+            del state_dict[name]
+    for name, value in own.items():
+        state_dict.setdefault(name, value)

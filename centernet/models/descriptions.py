@@ -9,7 +9,7 @@ from torch import Tensor
 from centernet.data.entries import is_integer, is_text, short
 from centernet.decode import MAX_TOP_K
 from centernet.errors import InputError
-from centernet.models.centernet import BOX_HEADS
+from centernet.heads import HEADS
 
 _MAX_WIDTH = 65_536  # channels
 _MAX_CLASSES, _MAX_HEADS = 100_000, 100
@@ -44,7 +44,7 @@ def check_description(description: Mapping[str, Any]) -> None:
         ("neck_channels", widths := model.get("neck_channels", [1, 1, 1]), _are_widths(widths),
          f"three integers from 1 to {_MAX_WIDTH}"),
         ("heads", heads := model.get("heads"), heads is None or _are_heads(heads, len(names)),
-         "channels by name, and for the standard heads their own number"),
+         f"names of registered heads ({', '.join(HEADS)})"),
     ]  # fmt: skip
     for key, value, is_valid, expected in checks:
         if not is_valid:
@@ -94,12 +94,12 @@ def _are_widths(values: Any) -> bool:
 
 
 def _are_heads(heads: Any, num_classes: int) -> bool:
-    if not isinstance(heads, dict) or len(heads) > _MAX_HEADS:
+    """Whether these are names of heads; earlier versions also stored their channels."""
+    if not isinstance(heads, list | tuple | dict) or len(heads) > _MAX_HEADS:
         return False
-    standard = {"heatmap": num_classes}
-    for channels in BOX_HEADS.values():
-        standard |= channels
-    return all(
-        isinstance(name, str) and name.isidentifier() and _is_count(count, _MAX_WIDTH)
+    if not all(isinstance(name, str) and name in HEADS for name in heads):
+        return False
+    return not isinstance(heads, dict) or all(
+        is_integer(count) and count == HEADS[name].num_channels(num_classes)
         for name, count in heads.items()
-    ) and all(count == standard.get(name, count) for name, count in heads.items())
+    )

@@ -188,4 +188,8 @@ def _channels_from_stride_4(in_channels: Mapping[int, int]) -> list[int]:
     return [channels for stride, channels in sorted(in_channels.items()) if stride >= 4]
 
 
-NECKS = {"deconv": DeconvNeck, "dla": DLANeck, "fpn": FPNNeck}
+NECKS: dict[str, type[DeconvNeck | DLANeck | FPNNeck]] = {
+    "deconv": DeconvNeck,
+    "dla": DLANeck,
+    "fpn": FPNNeck,
+}

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 
 from centernet.errors import InputError
+from centernet.heads import DEFAULT_BOX_HEAD, HEADS, select_heads
 from centernet.losses import CenterNetLoss, DetectionLoss
 from centernet.models.backbones import HOURGLASS
 from centernet.models.base import DetectionModel
@@ -73,8 +74,8 @@ def make_loss(
     losses = [loss for _, loss in DETECTORS.values()]
     if heatmap_loss:
         options["heatmap_loss"] = heatmap_loss
-    if "box_head" in network.architecture:
-        options["box_head"] = network.architecture["box_head"]
+    chosen = {name: network.architecture.get(name) for name in ("box_head", "heads")}
+    options |= {name: value for name, value in chosen.items() if value}
     return _construct(DETECTORS[detector_name(network.architecture)][1], options, losses)
 
 
@@ -95,9 +96,18 @@ def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
     if architecture.get("backbone") == HOURGLASS:
         neck = ("neck", "neck_channels", "deformable")
         unused |= dict.fromkeys(neck, f"backbone {HOURGLASS} has no neck")
-    if architecture.get("box_head") == "size":
-        unused["box_cells"] = "box_head size is trained at the center cell only"
+    if name == _DEFAULT:
+        unused |= _unused_by_heads(architecture)
     return unused
+
+
+def _unused_by_heads(architecture: Mapping[str, Any]) -> dict[str, str]:
+    """The loss options that none of a CenterNet's heads uses."""
+    box_head = architecture.get("box_head", DEFAULT_BOX_HEAD)
+    heads = select_heads(box_head, architecture.get("heads"))
+    used = {option for head in heads.values() for option in head.loss_options}
+    known = {option for head in HEADS.values() for option in head.loss_options}
+    return {option: f"box_head {box_head} does not use it" for option in known - used}
 
 
 def _construct(cls: type[_T], arguments: Mapping[str, Any], classes: Sequence[type]) -> _T:

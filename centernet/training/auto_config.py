@@ -11,6 +11,7 @@ from typing import Any
 
 from centernet.data.entries import image_sides
 from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
+from centernet.targets import DEFAULT_STRIDE
 
 # Cells that the typical object of the smallest class shall be wide.
 _CELLS = 6
@@ -24,7 +25,10 @@ _LEAST_EPOCHS = 12
 
 
 def input_size_for(
-    coco: Mapping[str, Sequence[Mapping[str, Any]]], *, stride: int = 4, multiple: int = 32
+    coco: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    stride: int = DEFAULT_STRIDE,
+    multiple: int = 32,
 ) -> tuple[tuple[int, int], str]:
     """The canvas on which the objects of a dataset are large enough to be found.
 

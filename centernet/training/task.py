@@ -17,8 +17,10 @@ from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
 from centernet.evaluation.results import CocoResults, DetectionArrays, in_image_pixels
+from centernet.heads import DEFAULT_BOX_HEAD
 from centernet.inference.detector import Detector
 from centernet.inference.tta import InferenceConfig
+from centernet.losses import DEFAULT_BOX_CELLS
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
@@ -55,14 +57,15 @@ class DetectionTask(LightningModule):
         deformable: bool = False,
         head_channels: int = 64,
         head_norm: bool = False,
-        box_head: str = "size",
+        box_head: str = DEFAULT_BOX_HEAD,
+        heads: list[str] | None = None,
         pretrained: bool | Literal["auto"] = False,
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
         loss_weights: dict[str, float] | None = None,
         heatmap_loss: str | None = None,
         heatmap_loss_options: dict[str, Any] | None = None,
-        box_cells: str = "gaussian",
+        box_cells: str = DEFAULT_BOX_CELLS,
         optimizer: str = "adamw",
         learning_rate: float = 1e-3,
         reference_batch_size: int = 16,
@@ -91,6 +94,7 @@ class DetectionTask(LightningModule):
             head_norm: batch norm in the heads' hidden layer; the paper has none.
             box_head: size (and the centre's offset, the paper's, learned by L1 at the centre cell)
                 or sides (distances to the four sides, learned by generalised IoU).
+            heads: names of further heads of centernet.heads.
             pretrained: start the backbone from timm's ImageNet weights, fetched on first use; auto
                 goes on without where they cannot be fetched.
             weights: file to start from: a checkpoint of fit, or one of the original release. It
@@ -134,6 +138,7 @@ class DetectionTask(LightningModule):
             "head_channels": head_channels,
             "head_norm": head_norm,
             "box_head": box_head,
+            "heads": heads,
             "pretrained": pretrained,
         }
         trained = load_weights(weights)[0] if weights else None

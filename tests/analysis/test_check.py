@@ -23,7 +23,7 @@ from centernet.data.annotations import DatasetSplit
 from centernet.data.dataset import DetectionDataset
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.evaluation.oracle import analyse
+from centernet.evaluation.oracle import analyze
 from centernet.models.pretrained import load_weights
 from centernet.targets import encode_targets
 
@@ -134,8 +134,8 @@ def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
         content, grid = laid_out(split, size)
         best = ceiling(content, grid)
         dataset = DetectionDataset(tmp_path, split, input_size=size)
-        true = analyse(network, dataset, batch_size=4)[-1]
-        assert true.true == ("heatmap", "size", "offset")
+        true = analyze(network, dataset, batch_size=4)[-1]
+        assert true.replaced == ("heatmap", "size", "offset")
         metrics = true.evaluation.metrics
         names = ("AP", "AP50", "AP75")
         # Means of the same numbers, added up in another order.

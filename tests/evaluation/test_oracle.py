@@ -12,14 +12,15 @@ from centernet.data.shapes import make_shapes
 from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.evaluation.ground_truth_maps import (
-    at_centers,
+    dense_map,
     drop_zero_scores,
-    ideal_heatmap,
+    ground_truth_outputs,
     largest_in_cell,
-    replaced,
-    spread,
+    nearest_center_map,
+    scatter_to_centers,
 )
 from centernet.evaluation.oracle import Row
+from centernet.heads import HEADS
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION
 from centernet.models.pretrained import load_weights
@@ -43,7 +44,7 @@ TWO = [[5.0, 6.0, 13.0, 12.0], [16.0, 16.0, 29.0, 26.0]]
 
 def decoded(targets):
     outputs = {"size": predicted(), "offset": predicted(), "heatmap": predicted()}
-    outputs |= replaced(outputs, targets, list(outputs))
+    outputs |= ground_truth_outputs(outputs, targets)
     return drop_zero_scores(decode(outputs, top_k=100))[0]
 
 
@@ -58,7 +59,7 @@ def test_decoding_the_truth_gives_the_boxes_back():
 def test_an_image_without_objects_gives_nothing_and_keeps_what_was_predicted():
     targets = encoded([])
     assert len(decoded(targets)["boxes"]) == 0
-    assert (spread("size", targets, predicted()) == -9).all()
+    assert (nearest_center_map(HEADS["size"], targets, predicted()) == -9).all()
 
 
 def test_of_two_objects_in_a_cell_the_larger_is_found():
@@ -71,7 +72,7 @@ def test_of_two_objects_in_a_cell_the_larger_is_found():
 
 def test_sizes_are_those_of_the_nearest_centre():
     targets = encoded(TWO)
-    size = spread("size", targets, predicted())[0]
+    size = nearest_center_map(HEADS["size"], targets, predicted())[0]
     assert size[:, 2, 2].tolist() == size[:, 0, 0].tolist() == [2.0, 1.5]
     assert size[:, 5, 5].tolist() == size[:, 7, 4].tolist() == [3.25, 2.5]
     # (3, 4) in x and y is as near to both: sqrt(1 + 4).
@@ -79,7 +80,7 @@ def test_sizes_are_those_of_the_nearest_centre():
 
 
 def test_an_offset_is_the_point_of_the_cell_nearest_to_the_centre():
-    offset = spread("offset", encoded(TWO), predicted())[0]
+    offset = nearest_center_map(HEADS["offset"], encoded(TWO), predicted())[0]
     assert offset[:, 2, 2].tolist() == [0.25, 0.25]
     assert offset[:, 2, 1].tolist() == [1.0, 0.25]
     assert offset[:, 3, 3].tolist() == [0.0, 0.0]
@@ -88,7 +89,7 @@ def test_an_offset_is_the_point_of_the_cell_nearest_to_the_centre():
 
 def test_sides_lead_from_every_cell_to_the_same_box():
     # In cells the box is 1.25, 1.5 to 3.25, 3; the middle of its centre's cell is 2.5, 2.5.
-    sides = spread("sides", encoded(TWO[:1]), predicted(channels=4))[0]
+    sides = nearest_center_map(HEADS["sides"], encoded(TWO[:1]), predicted(channels=4))[0]
     assert sides[:, 2, 2].tolist() == [1.25, 1.0, 0.75, 0.5]
     assert sides[:, 2, 1].tolist() == [0.25, 1.0, 1.75, 0.5]
     assert sides[:, 3, 3].tolist() == [2.25, 2.0, 0.0, 0.0]
@@ -97,13 +98,13 @@ def test_sides_lead_from_every_cell_to_the_same_box():
 def test_true_sides_are_decoded_to_the_boxes():
     targets = encoded(TWO, [0, 1])
     outputs = {"heatmap": predicted(), "sides": predicted(channels=4)}
-    outputs |= replaced(outputs, targets, list(outputs))
+    outputs |= ground_truth_outputs(outputs, targets)
     found = drop_zero_scores(decode(outputs))[0]
     assert sorted(found["boxes"].tolist()) == TWO
 
 
 def test_truth_at_centres_alone_is_zero_elsewhere():
-    size = at_centers(encoded(TWO).size, encoded(TWO))
+    size = scatter_to_centers(encoded(TWO).size, encoded(TWO))
     assert size[0, :, 2, 2].tolist() == [2.0, 1.5] and size.count_nonzero() == 4
 
 
@@ -112,7 +113,7 @@ def test_the_nearest_of_many_is_the_nearest():
     corners = rng.uniform(0, 200, (90, 2))
     targets = encoded(np.hstack([corners, corners + rng.uniform(4, 50, (90, 2))]).tolist(),
                       shape=(1, 2, 64, 64))  # fmt: skip
-    size = spread("size", targets, torch.zeros(1, 2, 64, 64))[0]
+    size = nearest_center_map(HEADS["size"], targets, torch.zeros(1, 2, 64, 64))[0]
     kept = largest_in_cell(targets)
     at = torch.stack([targets.cell_index % 64, targets.cell_index // 64], -1)[kept]
     for y, x in rng.integers(0, 64, (50, 2)):
@@ -121,7 +122,7 @@ def test_the_nearest_of_many_is_the_nearest():
 
 
 def test_the_true_heatmap_has_a_peak_at_each_centre_and_no_other():
-    probability = ideal_heatmap(encoded(TWO, [0, 1])).sigmoid()[0]
+    probability = dense_map(HEADS["heatmap"], encoded(TWO, [0, 1])).sigmoid()[0]
     assert (probability == 1).nonzero().tolist() == [[0, 2, 2], [1, 5, 5]]
 
 
@@ -260,10 +261,10 @@ def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
 
 
 def test_a_detector_without_heatmaps_is_refused():
-    from centernet.evaluation.oracle import analyse
+    from centernet.evaluation.oracle import analyze
 
     with pytest.raises(InputError, match="heatmaps"):
-        analyse(RetinaNet(2, "test_resnet"), None)
+        analyze(RetinaNet(2, "test_resnet"), None)
 
 
 def test_a_split_says_where_it_is_from(tmp_path):

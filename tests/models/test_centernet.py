@@ -73,11 +73,6 @@ def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(head_norm
     )
 
 
-def test_further_heads():
-    outputs = CenterNet(1, heads={"depth": 1}).eval()(torch.zeros(1, 3, 32, 32))
-    assert outputs["depth"].shape == (1, 1, 8, 8)
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -107,7 +102,6 @@ def test_the_architecture_makes_the_same_network_again():
         head_channels=8,
         head_norm=True,
         box_head="sides",
-        heads={"depth": 1},
     )
     again = CenterNet(**network.architecture)
     assert again.architecture == network.architecture

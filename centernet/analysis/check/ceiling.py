@@ -18,7 +18,8 @@ from centernet.analysis.check.grid import MAX_OBJECTS, Grid
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order
-from centernet.evaluation.ground_truth_maps import at_centers, drop_zero_scores, ideal_heatmap
+from centernet.evaluation.ground_truth_maps import center_outputs, drop_zero_scores
+from centernet.heads import select_heads
 from centernet.inference.tta import clip_to_image
 from centernet.targets import encode_targets
 
@@ -104,11 +105,7 @@ def _decoded(
         "labels": torch.from_numpy(np.searchsorted(present, label)),
     }
     targets = encode_targets([target], (1, len(present), *cells), stride=grid.stride)
-    outputs = {
-        "heatmap": ideal_heatmap(targets),
-        "size": at_centers(targets.size, targets),
-        "offset": at_centers(targets.offset, targets),
-    }
+    outputs = center_outputs(select_heads().values(), targets)
     found = drop_zero_scores(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
     boxes, scores, labels = (found[name].numpy() for name in ("boxes", "scores", "labels"))
     return boxes, scores, present[labels]

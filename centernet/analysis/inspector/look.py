@@ -14,7 +14,8 @@ from centernet import geometry
 from centernet.analysis.inspector.reasons import Objects, Peaks, Reason, Regions, Verdict, explain
 from centernet.data.dataset import DetectionDataset
 from centernet.data.preprocess import InputView
-from centernet.decode import boxes_at
+from centernet.decode import read_heads
+from centernet.heads import Cells
 from centernet.inference.detector import Detector
 from centernet.inference.heatmaps import peak_cells
 from centernet.inference.tta import clip_to_image, to_image
@@ -159,7 +160,7 @@ def _peaks(
     columns = logits.shape[2]
     cell = torch.from_numpy(row * columns + column)[None].to(outputs["heatmap"].device)
     return {
-        "boxes": boxes_at(cell, columns, outputs)[0] * network.stride,
+        "boxes": read_heads(outputs, Cells(cell, columns, network.stride))["boxes"][0],
         "labels": torch.from_numpy(label),
         "scores": torch.from_numpy(scores),
         "cells": torch.from_numpy(np.column_stack([column, row])),

@@ -18,7 +18,7 @@ from torchvision.ops import box_iou
 
 from centernet.decode import DEFAULT_TOP_K
 from centernet.nms import nms_by_class
-from centernet.targets import check_labels
+from centernet.targets import DEFAULT_STRIDE, check_labels
 
 # An anchor is positive from the first IoU on and background below the second; the loss ignores
 # anchors in between.
@@ -60,7 +60,11 @@ def anchor_generator(strides: Sequence[int]) -> AnchorGenerator:
 
 
 def encode_anchors(
-    targets: Sequence[Mapping[str, Any]], anchors: Tensor, num_classes: int, *, stride: int = 4
+    targets: Sequence[Mapping[str, Any]],
+    anchors: Tensor,
+    num_classes: int,
+    *,
+    stride: int = DEFAULT_STRIDE,
 ) -> AnchorTargets:
     """Match the anchors with the objects of each image.
 
