@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 
 def soft_nms(
@@ -42,6 +41,8 @@ def soft_nms(
 
 def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
     """Indices of the boxes (n, 4) of which no better one of the class is nearer than an IoU."""
+    from torchvision.ops import batched_nms  # here, because torchvision takes seconds to import
+
     # torchvision keeps classes apart by shifting their boxes, which must not be negative for that.
     return batched_nms(boxes - boxes.amin() if len(boxes) else boxes, scores, labels, iou)
 

@@ -289,8 +289,8 @@ def test_losses_that_a_retinanet_does_not_have(options, said):
 def test_flip_and_heatmaps_are_refused():
     network = RetinaNet(2, SMALL)
     with pytest.raises(InputError, match="flip needs heatmaps"):
-        Detector(network, ("a", "b"), device="cpu", flip=True)
-    detector = Detector(network, ("a", "b"), device="cpu", image_size=(64, 64))
+        Detector.from_network(network, ("a", "b"), device="cpu", flip=True)
+    detector = Detector.from_network(network, ("a", "b"), device="cpu", image_size=(64, 64))
     image = torch.zeros(64, 64, 3, dtype=torch.uint8).numpy()
     assert detector.predict(image).heatmaps is None
     with pytest.raises(InputError, match="needs heatmaps"):
