@@ -223,6 +223,6 @@ def choose_device(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"device {str(name)!r} is not available ({reason}): choose auto, cpu, cuda or mps"
+            f"device {str(name)!r} cannot be used ({reason}): choose auto, cpu, cuda or mps"
         ) from None
     return device

@@ -1,3 +1,4 @@
+import csv
 import itertools
 import json
 import os
@@ -119,6 +120,77 @@ def test_a_folder_with_everything(run, folder, capsys):
     assert second == {
         "source": str(folder / "b.png"), "width": 500, "height": 40, "detections": []
     }  # fmt: skip
+
+
+def table(folder: Path) -> list[list[str]]:
+    with (folder / "detections.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_csv_has_a_row_for_each_detection(run, folder):
+    detector_names = ("a,b", 'say "c"', "d")
+    _, output = run(folder, "csv", "json", class_names=detector_names)
+    header, *rows = table(output)
+    assert header == ["image", "class", "score", "x1", "y1", "x2", "y2"]
+    found = [(line["source"], one) for line in lines(output) for one in line["detections"]]
+    assert len(rows) == len(found) == 2
+    for row, (source, one) in zip(rows, found, strict=True):
+        assert row[:2] == [source, one["class"]]
+        assert [float(value) for value in row[2:]] == [one["score"], *one["box"]]
+    assert {row[1] for row in rows} == set(detector_names[:2])
+
+
+def test_csv_without_detections_has_a_header(run, folder):
+    _, output = run(folder / "b.png", "csv")
+    assert table(output) == [["image", "class", "score", "x1", "y1", "x2", "y2"]]
+
+
+def test_csv_of_a_video_has_the_number_of_the_frame(run, tmp_path):
+    clip = write_video(tmp_path / "clip.avi", moving_spot(3))
+    _, output = run(clip, "csv", threshold=0.9)
+    header, *rows = table(output)
+    assert header == ["image", "frame", "class", "score", "x1", "y1", "x2", "y2"]
+    assert {(row[0], row[1]) for row in rows} == {(str(clip), str(i)) for i in range(3)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
+def test_batches_change_nothing(run, folder, batch_size, capsys):
+    save(folder / "aa.png", SPOTS[::-1])
+    save(folder / "c.png", SPOTS)
+    (folder / "ab.jpg").write_bytes(b"no image")
+    expected = run(folder, "json", "csv", "heatmaps", output=folder.parent / "one")[1]
+    status, output = run(folder, "json", "csv", "heatmaps", batch_size=batch_size)
+    assert status == 1 and names(output) == names(expected) and len(lines(output)) == 4
+    for name in ("detections.csv", "detections.jsonl", "aa.png", "c.heatmap.jpg"):
+        assert (output / name).read_bytes() == (expected / name).read_bytes()
+    assert "5/5" in capsys.readouterr().err  # the bar counts the skipped one
+
+
+def test_batches_go_through_the_network_together(run, folder, monkeypatch):
+    for name in ("c", "d", "e"):
+        save(folder / f"{name}.png", SPOTS)
+    detector, sizes = spot_detector(), []
+    detector.network.register_forward_hook(lambda module, images, _: sizes.append(len(images[0])))
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: detector)
+    run(folder)
+    assert sizes == [1] * 5  # on a CPU
+    sizes.clear()
+    run(folder, batch_size=3)
+    assert sorted(sizes) == [1, 2, 2] or sorted(sizes) == [2, 3]
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+        run(folder, batch_size=0)
+
+
+def test_a_batch_of_frames_is_written_in_order(run, tmp_path):
+    clip = write_video(tmp_path / "clip.avi", moving_spot(5))
+    _, output = run(clip, "json", batch_size=2)
+    assert [line["frame"] for line in lines(output)] == [0, 1, 2, 3, 4]
+    assert len(read_video(output / "clip.mp4")[1]) == 5
+
+
+def test_an_unknown_output_is_named(run, folder):
+    with pytest.raises(InputError, match=r"json, csv.*got 'xml'"):
+        run(folder, "xml")
 
 
 def test_saved_numbers_are_of_the_image_and_not_of_the_enlarged_picture(run, folder):

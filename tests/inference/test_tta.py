@@ -1,9 +1,12 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from fakes import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
+from centernet.inference.config import option_help
 from centernet.inference.tta import InferenceConfig, clip_to_image, forward, merge_views
 
 
@@ -24,6 +27,14 @@ from centernet.inference.tta import InferenceConfig, clip_to_image, forward, mer
 def test_a_wrong_mode_is_named(wrong, said):
     with pytest.raises(InputError, match=said):
         InferenceConfig(**wrong)
+
+
+@pytest.mark.parametrize("field", fields(InferenceConfig))
+def test_every_option_has_a_help_text(field):
+    text = option_help(field.name)
+    assert len(text) > 20 and "\n" not in text and "`" not in text
+    others = {other.name for other in fields(InferenceConfig)} - {field.name}
+    assert not any(f"{other}:" in text for other in others) and "Raises" not in text
 
 
 def test_several_scales_are_suppressed_softly_unless_told_otherwise():
