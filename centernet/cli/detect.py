@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--batch-size",
         type=int,
-        help="images or frames per batch (8 on a GPU; 1 on a CPU, for cameras and with --show)",
+        help="images or frames per batch (8; 1 for cameras, with --show, and for inputs of the "
+        "images' own size)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     _add_inference_options(parser)
