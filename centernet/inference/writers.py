@@ -1,6 +1,8 @@
 """Write files: images, videos, lines of text. An unfinished file never replaces a finished one."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
@@ -94,12 +96,9 @@ class GrowingFile:
     def discard(self) -> None:
         """Remove what was written."""
         if self._started:
-            try:
+            with suppress(Exception):  # the error that led here matters more
                 self._finish()
-            except OSError:
-                pass  # the error that led here matters more
-            finally:
-                self._remove()
+            self._remove()
 
     def _remove(self) -> None:
         self._started = False
@@ -170,14 +169,15 @@ class VideoFile(GrowingFile):
         import av
 
         try:
-            if not self._started:
-                self._start(picture)
-            picture = _resized(picture, self._size)
-            # 4:2:0 needs even sides.
-            bottom, right = self._size[1] % 2, self._size[0] % 2
-            padded = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-            frame = av.VideoFrame.from_ndarray(padded.astype(np.uint8, copy=False), "rgb24")
-            self._container.mux(self._stream.encode(frame))
+            with _ffmpeg_errors():
+                if not self._started:
+                    self._start(picture)
+                picture = _resized(picture, self._size)
+                # 4:2:0 needs even sides.
+                bottom, right = self._size[1] % 2, self._size[0] % 2
+                padded = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+                frame = av.VideoFrame.from_ndarray(padded.astype(np.uint8, copy=False), "rgb24")
+                self._container.mux(self._stream.encode(frame))
         except OSError as error:
             raise self._error(error) from None
 
@@ -198,10 +198,22 @@ class VideoFile(GrowingFile):
         self._container.start_encoding()  # opens the file
 
     def _finish(self) -> None:
-        try:
-            self._container.mux(self._stream.encode())
-        finally:
-            self._container.close()
+        with _ffmpeg_errors():
+            try:
+                self._container.mux(self._stream.encode())
+            finally:
+                self._container.close()
+
+
+@contextmanager
+def _ffmpeg_errors() -> Iterator[None]:
+    """Turn FFmpeg's errors into OSError, which some of them are not."""
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error
 
 
 def _allowed_size(path: Path, picture: NDArray[np.uint8]) -> tuple[int, int]:

@@ -22,7 +22,7 @@ SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs ``detect`` with a detector of coloured spots; returns the status and the folder."""
+    """Runs ``detect`` with a detector of colored spots; returns the status and the folder."""
 
     def load(weights, *, device, **modes):
         assert (weights, device) == ("w.ckpt", "cpu")

@@ -11,7 +11,7 @@ from centernet.errors import InputError
 from centernet.inference.detector import Detector
 from centernet.models.checkpoints import build_network
 
-# A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its centre.
+# A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its center.
 SPOT, BOX = ("red", 40, 64), [34, 62, 50, 70]
 
 
@@ -56,18 +56,18 @@ def test_an_image_may_come_in_many_forms(detector, tmp_path, kind):
 @pytest.mark.parametrize(
     "convert",
     [
-        lambda grey: grey,
-        lambda grey: grey[..., None],
-        lambda grey: grey > 0,
-        lambda grey: grey.astype(np.uint16) * 257,
+        lambda gray: gray,
+        lambda gray: gray[..., None],
+        lambda gray: gray > 0,
+        lambda gray: gray.astype(np.uint16) * 257,
         Image.fromarray,
-        lambda grey: Image.fromarray(grey.astype(np.uint16) * 257),
+        lambda gray: Image.fromarray(gray.astype(np.uint16) * 257),
     ],
-    ids=["grey", "one channel", "bool", "uint16", "PIL L", "PIL I;16"],
+    ids=["gray", "one channel", "bool", "uint16", "PIL L", "PIL I;16"],
 )
-def test_a_grey_image_is_as_good(detector, convert):
-    grey = picture(("white", 40, 64))[..., 0]
-    assert_finds(detector(convert(grey)), boxes=BOX, names=["white"])
+def test_a_gray_image_is_as_good(detector, convert):
+    gray = picture(("white", 40, 64))[..., 0]
+    assert_finds(detector(convert(gray)), boxes=BOX, names=["white"])
 
 
 def test_the_order_of_channels_is_rgb_unless_said_otherwise(detector):

@@ -92,6 +92,6 @@ def test_a_name_of_several_lines_is_drawn_in_one():
     np.testing.assert_array_equal(legend(400, "a\nb", 12), legend(400, "a b", 12))
 
 
-def test_a_legend_shows_the_colours_where_there_is_room():
+def test_a_legend_shows_the_colors_where_there_is_room():
     assert legend(400, "", 12).max(axis=(0, 1)).min() > 150
     assert legend(100, "", 12).max() == 20  # nothing but the ground

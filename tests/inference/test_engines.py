@@ -100,6 +100,15 @@ def test_weights_are_loaded_into_an_engine_by_name(tmp_path):
         Detector.load(tmp_path / "w.ckpt", device="cpu", engine="tensor")
 
 
+def test_the_package_offers_its_main_parts():
+    from centernet import CenterNet, Detector, official
+
+    assert (CenterNet.__name__, Detector.__name__) == ("CenterNet", "Detector")
+    assert callable(official.load) and callable(official.convert)
+    with pytest.raises(AttributeError, match=r"'centernet'.*'Retina'"):
+        _ = centernet.Retina
+
+
 def test_importing_the_detector_imports_no_slow_libraries():
     program = (
         "import sys\nfrom centernet import Detector\n"

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -96,6 +97,20 @@ def test_the_last_odd_row_and_column_are_kept(tmp_path):
     assert (
         frame[32:, :30].min() > 150 and frame[:30, 34:].min() > 150 and frame[:28, :28].max() < 80
     )
+
+
+def test_an_error_of_the_encoder_is_told_in_one_line(tmp_path):
+    def encode(*_):
+        raise av.error.ExternalError(-542398533, "Generic error in an external library")
+
+    with (
+        pytest.raises(InputError, match=r"a\.mp4: Generic error"),
+        VideoFile(tmp_path / "a.mp4", fps=25) as video,
+    ):
+        video.write(RED)
+        video._stream = SimpleNamespace(encode=encode)
+        video.write(RED)
+    assert os.listdir(tmp_path) == []
 
 
 def test_pictures_of_another_size_are_scaled(tmp_path):
