@@ -2,6 +2,8 @@ import csv
 import itertools
 import json
 import os
+import re
+import time
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from centernet.inference import outputs as outputs_module
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
 from centernet.inference.prediction import upscale_for_drawing
+from centernet.inference.writers import VideoFile
 
 SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
 
@@ -482,6 +485,30 @@ def test_an_error_leaves_what_an_earlier_run_wrote(run, tmp_path, monkeypatch):
         run("0", "heatmaps", "json")
     assert {name: (tmp_path / "out" / name).read_text() for name in before} == before
     assert names(tmp_path / "out") == sorted(before)
+
+
+def test_a_video_that_cannot_be_finished_leaves_earlier_detections(run, tmp_path, monkeypatch):
+    def fail(self):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(VideoFile, "_finish", fail)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "detections.jsonl").write_text("{}\n")
+    clip = write_video(tmp_path / "clip.avi", moving_spot(2))
+    with pytest.raises(InputError, match=r"clip\.mp4: No space left"):
+        run(clip, "json")
+    assert lines(tmp_path / "out") == [{}] and names(tmp_path / "out") == ["detections.jsonl"]
+
+
+def test_the_time_to_read_counts_as_loading(run, folder, monkeypatch, capsys):
+    def read_slowly(path):
+        time.sleep(0.1)
+        return read_image(path)
+
+    monkeypatch.setattr(pictures, "read_image", read_slowly)
+    run(folder)
+    milliseconds = float(re.search(r"load ([\d.]+)", capsys.readouterr().out)[1])
+    assert 100 <= milliseconds < 1000
 
 
 @pytest.mark.parametrize("content", [b"no image", None])
