@@ -1,4 +1,4 @@
-"""Find objects in images, videos or camera pictures, and draw them.
+"""Detect objects in images, videos or camera pictures, and draw them.
 
 python demo.py photo.jpg --weights runs/custom/best.ckpt
 python demo.py folder/ --weights runs/custom/best.ckpt --heatmaps --output out

@@ -1,4 +1,4 @@
-"""CenterNet, objects as points: an object detector whose heatmaps you can look at."""
+"""CenterNet, "Objects as Points": an object detector that predicts a heatmap for each class."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -7,15 +7,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from centernet.inference.detector import Detector
+    from centernet.models import official
     from centernet.models.centernet import CenterNet
 
-__all__ = ["CenterNet", "Detector"]
+__all__ = ["CenterNet", "Detector", "official"]
 
-_HOME = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.inference.detector"}
+_CLASSES = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.inference.detector"}
+_MODULES = {"official": "centernet.models.official"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the large parts when first asked for, so that the command line answers at once."""
-    if name not in _HOME:
+    """Import on first use, so that the command line starts quickly."""
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name not in _CLASSES:
         raise AttributeError(f"module 'centernet' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(_CLASSES[name]), name)

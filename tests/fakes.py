@@ -68,9 +68,11 @@ class SpotNetwork(nn.Module):
         }
 
 
-def spot_detector(**options) -> Detector:
+def spot_detector(class_names=tuple(COLORS), *, thresholds=None, **options) -> Detector:
     options = {"device": "cpu", "image_size": (128, 128)} | options
-    return Detector(SpotNetwork(), tuple(COLORS), **options)
+    network = SpotNetwork()
+    network.thresholds = thresholds
+    return Detector.from_network(network, class_names, **options)
 
 
 def picture(*spots: tuple[str, int, int], size: tuple[int, int] = (128, 128)) -> np.ndarray:

@@ -1,27 +1,38 @@
 """``centernet detect``."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from centernet.cli.options import add_threshold
+from centernet.inference.config import InferenceConfig, option_help
 
-HELP = "find objects in images, videos and camera pictures"
+HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
-Find objects in images, videos or camera pictures, and draw them.
+Detect objects in images, videos or camera pictures, and draw them.
 
   centernet detect photo.jpg --weights runs/custom/best.ckpt
   centernet detect 'photos/**/*.jpg' --weights runs/custom/best.ckpt --heatmaps --output out
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
+  centernet detect photos/ --weights runs/custom/best.ckpt --csv
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
 """
 EPILOG = """\
-saved in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
-NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class that was seen, and NAME.npz
+files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
+NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
+and NAME.npz; detections.jsonl with --json, detections.csv with --csv
 
-exit status: 0, 1 if an image failed, a video is truncated, or the input is wrong, 2 for a wrong
-option, 130 after Ctrl-C, which keeps the results so far
+exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
+option; 130 after Ctrl-C, which keeps the results so far
 """
+# Options that are names of outputs, see centernet.inference.outputs.OUTPUTS.
+_EXTRAS = {
+    "heatmaps": "save overlays of the heatmaps, and of images NAME.npz with the numbers",
+    "json": "save detections.jsonl, one JSON object per image or frame",
+    "csv": "save detections.csv, one row per detection",
+    "show": "show each picture in a window: any key continues with the next image, q ends",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,61 +42,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         metavar="SOURCE",
         help="an image, a folder, a glob in quotes, a video, a camera number, or the URL of an "
-        "image, video or stream; an existing file or folder wins over a camera number (write 00 "
-        "for camera 0 then)",
+        "image, video or stream; an existing file or folder has precedence over a camera number "
+        "(write 00 for camera 0 then)",
     )
     add(
         "--weights",
         required=True,
         help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth)",
     )
-    add("--output", type=Path, default="runs/detect", help="folder for what is saved (%(default)s)")
-    add_threshold(parser, "least score of a detection")
+    add("--output", type=Path, default="runs/detect", help="folder of the results (%(default)s)")
+    add_threshold(parser, "minimum score of a detection")
+    for name, text in _EXTRAS.items():
+        add(f"--{name}", dest="extras", action="append_const", const=name, help=text)
     add(
-        "--heatmaps",
-        action="store_true",
-        help="also save overlays of the heatmaps, and of images NAME.npz with the numbers",
-    )
-    add("--json", action="store_true", help="also save detections.jsonl, one line per picture")
-    add(
-        "--show",
-        action="store_true",
-        help="show each picture in a window: any key goes on to the next image, q ends",
+        "--batch-size",
+        type=int,
+        help="images or frames per batch (8; 1 for cameras, with --show, and for inputs of the "
+        "images' own size)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
-    add(
+    _add_inference_options(parser)
+
+
+def _add_inference_options(parser: argparse.ArgumentParser) -> None:
+    defaults = InferenceConfig()
+    parser.add_argument(
         "--resolution",
-        default="auto",
-        help="longest side in pixels, auto (as trained), or keep (the image's own) (%(default)s)",
+        default=defaults.resolution,
+        help=f"{option_help('resolution')} (%(default)s)",
     )
-    add(
-        "--flip", action="store_true", help="look at the mirrored picture too: better, half as fast"
+    parser.add_argument("--flip", action="store_true", help=option_help("flip"))
+    parser.add_argument(
+        "--scales", type=float, nargs="+", default=defaults.scales, help=option_help("scales")
     )
-    add(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        help="look at the picture at several scales, as 0.75 1 1.25: better still, slower",
+    parser.add_argument(
+        "--top-k",
+        type=_word_or(int, "auto"),
+        default=defaults.top_k,
+        help=f"{option_help('top_k')} (%(default)s)",
     )
-    add("--top-k", type=int, help="most detections per picture; by default as in training")
-    add(
-        "--nms",
-        type=_nms,
-        help="soft, or the IoU above which the weaker of two boxes of a class is dropped "
-        "(soft for several scales, else none)",
-    )
+    parser.add_argument("--nms", type=_word_or(float, "soft"), help=option_help("nms"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Detect, and draw."""
-    from centernet.inference.detect import run
+    """Detect objects; returns the exit status."""
+    from centernet.inference.detect import detect
 
-    return run(options)
+    return detect(
+        options.source,
+        options.weights,
+        output=options.output,
+        threshold=options.threshold,
+        extras=options.extras or (),
+        batch_size=options.batch_size,
+        device=options.device,
+        resolution=options.resolution,
+        flip=options.flip,
+        scales=options.scales,
+        top_k=options.top_k,
+        nms=options.nms,
+    )
 
 
-def _nms(text: str) -> str | float:
-    try:
-        return text if text == "soft" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"soft or an IoU, got {text!r}") from None
+def _word_or(number: type[int] | type[float], word: str) -> Callable[[str], str | float]:
+    """A parser of option values that are a number or one word."""
+
+    def parse(text: str) -> str | float:
+        try:
+            return text if text == word else number(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word} or a number, got {text!r}") from None
+
+    return parse

@@ -5,10 +5,12 @@ import argparse
 
 def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
     """Add it to a parser; ``what`` it is."""
+    from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD
+
     parser.add_argument(
         "--threshold",
         type=_threshold,
-        default=0.3,
+        default=DEFAULT_SCORE_THRESHOLD,
         help=f"{what}, or best: each class's own, from its training's report (%(default)s)",
     )
 

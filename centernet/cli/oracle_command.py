@@ -13,7 +13,7 @@ from centernet.data.formats import read_dataset
 from centernet.errors import InputError, require_at_least
 from centernet.evaluation.oracle import Row, analyze, numbers
 from centernet.files import atomic_write
-from centernet.inference.detector import choose_device
+from centernet.inference.engines import choose_device
 from centernet.models.base import DetectionModel
 from centernet.models.pretrained import has_class_names, load_weights
 

@@ -1,1 +1,1 @@
-"""Trained networks at work: detections and heatmaps of images, videos and cameras."""
+"""Run trained networks: detections and heatmaps of images, videos and cameras."""

@@ -1,4 +1,4 @@
-"""Heatmaps to look at and to take along: overlays on the image, peaks, and a file of both."""
+"""Heatmaps of an image: overlays, peaks, and a file of both."""
 
 import math
 from dataclasses import dataclass
@@ -17,23 +17,24 @@ from centernet.decode import peaks_above
 from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
-from centernet.inference.thresholds import USUAL, Threshold, per_class_thresholds
+from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 
 if TYPE_CHECKING:
     from centernet.data.images import ImageLike
 
-# RGB, told apart by everyone; the inspector's page has the same.
-_TOO_MUCH, _TOO_LITTLE = np.float32([255, 150, 30]), np.float32([70, 150, 255])
+# RGB, distinguishable with color blindness; the inspector's page has the same.
+_TOO_MUCH = np.array([255, 150, 30], np.float32)
+_TOO_LITTLE = np.array([70, 150, 255], np.float32)
 PEAK = np.dtype([("x", np.float32), ("y", np.float32), ("score", np.float32), ("label", np.int64)])
 
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """What the network believes about each cell of one image.
+    """The heatmap of each class for one image.
 
     Attributes:
         logits: (C, h, w) float32.
-        matrix: (2, 3) from cells to image pixels; the centre of the cell in column i and row j is
+        matrix: (2, 3) from cells to image pixels; the center of the cell in column i and row j is
             (i + 0.5, j + 0.5).
         class_names: by channel.
     """
@@ -42,21 +43,39 @@ class Heatmaps:
     matrix: geometry.Matrix
     class_names: tuple[str, ...]
 
+    @classmethod
+    def of_input(
+        cls,
+        logits: NDArray[np.float32],
+        matrix: geometry.Matrix,
+        stride: int,
+        class_names: tuple[str, ...],
+    ) -> "Heatmaps":
+        """The heatmaps of a network input.
+
+        Args:
+            logits: (C, h, w).
+            matrix: (2, 3) from image to network input.
+            stride: input pixels per cell.
+            class_names: by channel.
+        """
+        return cls(logits, geometry.invert(matrix) * np.array([stride, stride, 1]), class_names)
+
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """(C, h, w) in [0, 1]."""
         return torch.from_numpy(self.logits).sigmoid().numpy()
 
-    def peaks(self, threshold: Threshold = USUAL) -> NDArray:
-        """Cells no smaller than their eight neighbors and at least ``threshold``, best first.
+    def peaks(self, threshold: Threshold = DEFAULT_SCORE_THRESHOLD) -> NDArray:
+        """Local maxima in 3x3 cells that reach the threshold, best first.
 
-        These are the cells at which detection reads its boxes.
+        These are the cells that detections are decoded at.
 
         Args:
-            threshold: least score; one number, one per class, or a dict by class name.
+            threshold: minimum score; one number, one per class, or a dict by class name.
 
         Returns:
-            A structured array with ``x``, ``y`` (the cell's centre in image pixels), ``score`` and
+            A structured array with ``x``, ``y`` (the cell's center in image pixels), ``score`` and
             ``label``.
         """
         thresholds = per_class_thresholds(threshold, None, self.class_names)
@@ -68,11 +87,11 @@ class Heatmaps:
         return peaks
 
     def overlay(self, image: "ImageLike", label: int | None = None) -> NDArray[np.uint8]:
-        """The image with the heatmap over it and a legend below.
+        """Draw a heatmap over the image, with a legend below.
 
         Args:
-            image: the image the heatmaps belong to: a path, a PIL image, or an RGB array.
-            label: the class to show; by default, at every cell, the most probable one.
+            image: the image of these heatmaps: a path, a PIL image, or an RGB array.
+            label: the class to show; by default the maximum over all classes.
 
         Returns:
             (H + legend, W, 3) uint8 RGB.
@@ -82,20 +101,28 @@ class Heatmaps:
         """
         if label is not None and not 0 <= label < len(self.class_names):
             raise InputError(f"label must be from 0 to {len(self.class_names) - 1}, got {label}")
-        image = load_image(image)
+        pixels = load_image(image)
         cells = self.probabilities.max(0) if label is None else self.probabilities[label]
-        # OpenCV counts from pixel centres, the matrix from pixel corners.
+        # OpenCV's coordinates are 0 at a pixel's center, the matrix's at its corner.
         matrix = self.matrix.copy()
         matrix[:, 2] += np.diag(matrix) / 2 - 0.5
-        size = image.shape[1], image.shape[0]
+        size = pixels.shape[1], pixels.shape[0]
         heat = cv2.warpAffine(
             cells, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        ).astype(np.float32, copy=False)
         title = "all classes" if label is None else self.class_names[label]
-        return np.vstack([blend(image, heat), legend(size[0], title, letter_size(*size))])
+        return np.vstack([blend(pixels, heat), legend(size[0], title, letter_size(*size))])
 
-    def save(self, path: str | Path, *, threshold: Threshold = USUAL) -> None:
-        """Write ``probabilities`` (float16), ``class_names``, ``matrix``, ``peaks`` as ``.npz``."""
+    def save(self, path: str | Path, *, threshold: Threshold = DEFAULT_SCORE_THRESHOLD) -> None:
+        """Write ``probabilities`` (float16), ``class_names``, ``matrix`` and ``peaks`` as NPZ.
+
+        Args:
+            path: of the ``.npz`` file.
+            threshold: minimum score of a peak.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         with atomic_write(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -109,16 +136,16 @@ class Heatmaps:
 def peak_cells(
     logits: NDArray[np.float32], threshold: ArrayLike
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Label, row, column and score of the peaks in maps (C, h, w), best first.
+    """Label, row, column and score of each peak, best first.
 
     Args:
         logits: (C, h, w).
-        threshold: least score; one number, or one per class.
+        threshold: minimum score; one number, or one per class.
     """
     thresholds = np.broadcast_to(np.asarray(threshold, np.float64), len(logits))
-    least = float(thresholds.min())
-    # A little lower, so that rounding decides nothing: scores are compared below.
-    floor = math.log(least / (1 - least)) - 1e-3 if 0 < least < 1 else -math.inf
+    lowest = float(thresholds.min())
+    # A little lower because of rounding: the scores are compared with the thresholds below.
+    floor = math.log(lowest / (1 - lowest)) - 1e-3 if 0 < lowest < 1 else -math.inf
     values, index = peaks_above(torch.from_numpy(logits), floor)
     scores = values.sigmoid().numpy()
     label, row, column = np.unravel_index(index.numpy(), logits.shape)
@@ -129,7 +156,7 @@ def peak_cells(
 def blend_difference(
     image: NDArray[np.uint8], difference: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Colour an image by prediction minus target: orange for too much heat, blue for too little.
+    """Color an image by prediction minus target: orange above 0, blue below.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -137,13 +164,19 @@ def blend_difference(
     """
     size = np.abs(difference, dtype=np.float32).clip(0, 1)
     colors = np.where(difference[..., None] > 0, _TOO_MUCH, _TOO_LITTLE) * size[..., None]
-    weight = 0.35 + 0.5 * np.sqrt(size)
-    return cv2.blendLinear(image, colors.astype(np.uint8), 1 - weight, weight)
+    return _mix(image, colors.astype(np.uint8), size)
 
 
 def blend(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Colour an image by a heatmap of its size: dimmed where that is 0, glowing where it is 1."""
+    """Color an image (H, W, 3) by a heatmap (H, W): dimmed where it is 0, bright where it is 1."""
     heat = heat.astype(np.float32).clip(0, 1)
     colors = HEAT_COLORS[(heat * 255).astype(np.uint8)]
-    weight = 0.35 + 0.5 * np.sqrt(heat)
-    return cv2.blendLinear(image, colors, 1 - weight, weight)
+    return _mix(image, colors, heat)
+
+
+def _mix(
+    image: NDArray[np.uint8], colors: NDArray[np.uint8], strength: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Mix an image and colors (H, W, 3); the weight of the colors grows with a strength (H, W)."""
+    weight = (0.35 + 0.5 * np.sqrt(strength)).astype(np.float32)
+    return cv2.blendLinear(image, colors, 1 - weight, weight).astype(np.uint8, copy=False)

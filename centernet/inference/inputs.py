@@ -1,4 +1,4 @@
-"""Where pictures come from: image files, videos, cameras and streams."""
+"""Find and read inputs: image files, videos, cameras and streams."""
 
 import glob
 import os
@@ -25,39 +25,39 @@ VIDEO_SUFFIXES = frozenset(
     | {".m2ts", ".flv", ".3gp", ".ogv", ".mjpeg", ".mjpg"}
 )
 
-# Seconds to wait before each attempt to open a lost camera or stream again.
+# Seconds to wait before each attempt to reconnect to a camera or stream.
 _RETRY_AFTER = (1, 2, 4)
-# So many frames in a row may be damaged; a video file that gives no more is at its end.
-_DAMAGED_FRAMES = 30
-# Frames per second if the source gives no number, or an absurd one.
-_USUAL_FPS, _LEAST_FPS, _MOST_FPS = 25.0, 0.01, 240.0
+# After this number of damaged frames in a row, a video file is at its end.
+_MAX_DAMAGED_FRAMES = 30
+# The default applies if the source reports no frame rate, or one outside of the range.
+_DEFAULT_FPS, _MIN_FPS, _MAX_FPS = 25.0, 0.01, 240.0
 # A video file that ends before this fraction of its length is truncated; lengths are estimates.
 _COMPLETE = 0.95
 
 
 def is_camera(source: str) -> bool:
-    """Whether a source is the number of a camera; an existing path of that name is not."""
+    """Whether a source is the number of a camera, and no path of that name exists."""
     return re.fullmatch("[0-9]{1,9}", source) is not None and not os.path.exists(source)
 
 
 def is_url(source: str) -> bool:
-    """Whether a source is a URL; an existing path of that name is not."""
+    """Whether a source is a URL, and no path of that name exists."""
     return "://" in source and not os.path.exists(source)
 
 
 def url_name(url: str) -> str:
-    """A URL as it may be shown: without password and query."""
+    """A URL without password and query, which may be secret."""
     return re.sub(r"//[^/]*@", "//", url.split("?")[0])
 
 
 def find_images(source: str) -> list[Path] | None:
-    """The image files that a source names (file, folder or glob), in order.
+    """The image files of a file, folder or glob, sorted.
 
     Returns:
         None for a video, a camera or a URL.
 
     Raises:
-        InputError: there is no such file, or no image in the folder or behind the glob.
+        InputError: the file does not exist, or the folder or glob has no image.
     """
     if source.startswith("file://"):
         source = url2pathname(urlsplit(source).path)
@@ -85,7 +85,7 @@ def find_images(source: str) -> list[Path] | None:
     if not images:
         raise InputError(
             f"no image is in {source} ({', '.join(sorted(SUFFIXES))}): "
-            "folders in folders want a glob, as 'photos/**/*.jpg', videos come one at a time"
+            "use a glob for nested folders, as 'photos/**/*.jpg', and give videos one at a time"
         )
     return images
 
@@ -102,10 +102,10 @@ class Video:
 
     Attributes:
         kind: camera, stream (a URL) or video (a file).
-        name: the source as it may be shown: a URL without password and query.
-        live: whether it is a camera or a stream, which may come back after it was lost.
-        fps: frames per second; 25 where the source does not say.
-        length: number of frames, or None if it is not known.
+        name: the source; of a URL without password and query.
+        live: whether it is a camera or an endless stream, which is reopened when it is lost.
+        fps: frames per second; a default if the source does not report it.
+        length: number of frames; None if it is not known.
         frames: number of frames read so far.
     """
 
@@ -136,12 +136,12 @@ class Video:
             hint = f" No file or folder is named {source}." if self.kind == "camera" else ""
             raise InputError(
                 f"{self.kind} {self.name} cannot be opened: "
-                f"is it there, complete, and not in use by another program?{hint}"
+                f"is it available, complete, and not in use by another program?{hint}"
             )
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if _LEAST_FPS <= fps <= _MOST_FPS else _USUAL_FPS
+        self.fps = fps if _MIN_FPS <= fps <= _MAX_FPS else _DEFAULT_FPS
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        # A file behind a URL knows its length; opening it again would only repeat it.
+        # A file at a URL reports its length; it is not reopened, which would repeat it.
         endless = count <= 0 and (self.kind == "stream" or Path(source).is_char_device())
         self.live = self.kind == "camera" or endless
         self.length = count if count > 0 and not self.live else None
@@ -149,15 +149,15 @@ class Video:
 
     @property
     def truncated(self) -> bool:
-        """Whether a file has ended well before its length, in frames and in time."""
+        """Whether a file ended well before its reported length, in frames and in time."""
         if self.length is None or self.frames >= _COMPLETE * self.length:
             return False
-        # The length in frames is the duration times a mean rate, which may vary.
+        # The reported number of frames is the duration times a mean rate, and the rate may vary.
         seconds = self._position / 1000 + 1 / self.fps
         return seconds < _COMPLETE * self.length / self.fps
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Frames (H, W, 3) uint8 BGR until the end; a lost camera or stream is tried again."""
+        """Frames (H, W, 3) uint8 BGR until the end; a lost camera or stream is reopened."""
         try:
             while (frame := self._read()) is not None:
                 self.frames += 1
@@ -167,26 +167,26 @@ class Video:
             self._capture.release()
 
     def _read(self) -> NDArray[np.uint8] | None:
-        """The next frame, be it after damaged ones or after an interruption; None at the end."""
-        for _ in range(1 if self.live else 1 + _DAMAGED_FRAMES):
-            whole, frame = self._capture.read()
-            if whole:
-                return frame
+        """The next frame, also after damaged frames or an interruption; None at the end."""
+        for _ in range(1 if self.live else 1 + _MAX_DAMAGED_FRAMES):
+            complete, frame = self._capture.read()
+            if complete:
+                return frame.astype(np.uint8, copy=False)
         for seconds in _RETRY_AFTER if self.live else ():
             tqdm.write(f"{self.name} gives no frames, trying again in {seconds} s", file=sys.stderr)
             self._capture.release()
             self._wait(seconds)
             self._capture = self._open_capture(self._source)
-            whole, frame = self._capture.read()
-            if whole:
-                return frame
+            complete, frame = self._capture.read()
+            if complete:
+                return frame.astype(np.uint8, copy=False)
         if self.live:
             tqdm.write(f"{self.name} is lost: ending", file=sys.stderr)
         return None
 
 
 def for_opencv(path: str | Path) -> str | bytes:
-    """A path for OpenCV's videos, which crash on a str with bytes that are not UTF-8."""
+    """A path for OpenCV's video reader, which crashes on a str that is not valid UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -195,6 +195,6 @@ def for_opencv(path: str | Path) -> str | bytes:
 
 
 def _quiet_opencv() -> None:
-    """Keep OpenCV and FFmpeg from writing pages about what one line of ours says."""
+    """Suppress the messages of OpenCV and FFmpeg; this module reports errors in one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -1,215 +1,289 @@
-"""Write results: image files, videos, lines of text, a window."""
+"""What detect writes: pictures, heatmaps, JSON lines, CSV, videos, a window.
 
-import os
-import subprocess
-import sys
+Each is an :class:`Output`. A new one is a class and an entry in ``OUTPUTS`` here, and an option in
+:mod:`centernet.cli.detect`.
+"""
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError
-from centernet.files import atomic_write
-from centernet.inference.inputs import for_opencv
-
-_WINDOW = "centernet"
-_ESCAPE = 27
-
-
-# The most pixels that a side may have, by the suffix; of MPEG-4 with an even number of them.
-_MOST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".png": 1_000_000, ".mp4": 8190}
+from centernet.inference.engines import EngineInfo
+from centernet.inference.heatmaps import Heatmaps
+from centernet.inference.output_paths import ResultName, class_word
+from centernet.inference.prediction import Prediction
+from centernet.inference.window import show
+from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
 
 
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write a picture (H, W, 3) uint8 RGB; the suffix says the format.
+class Output(ABC):
+    """Receives the predictions of a run, one after another.
 
-    A picture that is larger than the format allows is scaled down, with a line on stderr. An
-    interrupted write leaves no half picture, and never writes through a link.
-
-    Raises:
-        InputError: the picture cannot be encoded, or the folder cannot be written to.
-    """
-    size = _allowed_size(path, picture)
-    if size != picture.shape[1::-1]:
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    try:
-        encoded, data = cv2.imencode(path.suffix, _bgr(picture))
-    except cv2.error:
-        encoded = False
-    if not encoded:
-        raise InputError(f"cannot write {path}: OpenCV cannot encode {size[0]}x{size[1]} pixels")
-    with atomic_write(path) as unfinished:
-        unfinished.write_bytes(data.tobytes())
-
-
-class _GrowingFile:
-    """A file that a run adds to, opened by the first addition.
-
-    It is written beside its final place and moved there when it is closed, also after Ctrl-C. After
-    an error it is removed, and a file that was there before stays.
+    As a context manager it is closed at the end.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._unfinished = path.with_name(f"{path.stem}.tmp{path.suffix}")
-        self._started = False
+    @abstractmethod
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Write one prediction.
+
+        Args:
+            prediction: of an image or a video frame.
+            name: of the image or frame, and of the files for it.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most outputs have nothing to finish
+        """Finish what was written."""
 
     def __enter__(self) -> Self:
-        if self.path.is_dir():
-            raise InputError(f"cannot write {self.path}: it is a folder, remove it")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self._started:
-            return
-        try:
-            self._close()
-            if kind is None or issubclass(kind, KeyboardInterrupt):
-                self._check()
-                self._unfinished.replace(self.path)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from None
-        finally:
-            self._unfinished.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        raise NotImplementedError
-
-    def _check(self) -> None:
-        """Raise InputError if the closed file is incomplete."""
+        self.close()
 
 
-class LinesFile(_GrowingFile):
-    """A text file of lines in UTF-8; an interrupted process leaves complete lines only."""
+@dataclass(frozen=True)
+class OutputContext:
+    """What an output may need to know about a run.
 
-    def write(self, line: str) -> None:
-        """Append a line, which ends in a line feed.
+    Attributes:
+        folder: where the files go.
+        stem: beginning of the paths of a video's files; None for images.
+        fps: frames per second of a video; None for images.
+        info: the properties of the network.
+        thresholds: (C,) the score threshold of each class.
+        summary: of the run.
+    """
 
-        Raises:
-            InputError: the file cannot be written.
-        """
-        try:
-            if not self._started:
-                # What is not UTF-8 in a file name becomes the JSON escape of a lone surrogate.
-                self._file = self._unfinished.open(
-                    "w", buffering=1, encoding="utf-8", errors="backslashreplace"
-                )
-                self._started = True
-            self._file.write(line)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from None
+    folder: Path
+    stem: Path | None
+    fps: float | None
+    info: EngineInfo
+    thresholds: NDArray[np.float64]
+    summary: "RunSummary"
 
-    def _close(self) -> None:
+
+class PictureFiles(Output):
+    """An image file for each prediction, with its boxes and labels."""
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Write ``name.picture``."""
+        write_picture(name.picture, prediction.drawn)
+
+
+class HeatmapFiles(Output):
+    """For each image the overlays of its heatmaps, and an NPZ file with the numbers."""
+
+    def __init__(self, thresholds: NDArray[np.float64]) -> None:
+        """Write a class's overlay if one of its peaks reaches its threshold (C,)."""
+        self._thresholds = thresholds
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Write STEM.heatmap.jpg, STEM.heatmap-CLASS.jpg and STEM.npz."""
+        shown, maps = prediction.upscaled, _heatmaps(prediction)
+        large = _heatmaps(shown)
+        write_picture(Path(f"{name.stem}.heatmap.jpg"), _overlay(prediction))
+        for label in np.unique(maps.peaks(self._thresholds)["label"]).tolist():
+            word = class_word(maps.class_names, label)
+            path = Path(f"{name.stem}.heatmap-{word}.jpg")
+            write_picture(path, large.overlay(shown.image, label))
+        maps.save(f"{name.stem}.npz", threshold=self._thresholds)
+
+
+class _FileOutput(Output):
+    """An output to one file, which is discarded after an error."""
+
+    def __init__(self, file: GrowingFile) -> None:
+        self._file = file
+
+    def close(self) -> None:
+        """Finish the file."""
         self._file.close()
 
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        self._file.__exit__(kind, *details)
 
-class VideoFile(_GrowingFile):
-    """An mp4 of pictures.
 
-    >>> with VideoFile(Path("out.mp4"), fps=25.0) as video:  # doctest: +SKIP
-    ...     video.write(picture)
+class Video(_FileOutput):
+    """A video of a picture of each prediction."""
+
+    def __init__(
+        self, path: Path, fps: float, picture: Callable[[Prediction], NDArray[np.uint8]]
+    ) -> None:
+        """Write an MP4 file.
+
+        Args:
+            path: of the file.
+            fps: frames per second.
+            picture: the frame (H, W, 3) uint8 RGB for a prediction.
+        """
+        self._video, self._picture = VideoFile(path, fps), picture
+        super().__init__(self._video)
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Append a frame."""
+        self._video.write(self._picture(prediction))
+
+
+class JsonLines(_FileOutput):
+    """``detections.jsonl``: a JSON object with all detections for each image or frame."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into a folder."""
+        self._lines = LinesFile(folder / "detections.jsonl")
+        super().__init__(self._lines)
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Append a line."""
+        height, width = prediction.image.shape[:2]
+        line: dict[str, Any] = {"source": name.source}
+        if name.frame is not None:
+            line["frame"] = name.frame
+        objects = [
+            {"class": one.class_name, "label": one.label, "score": one.score, "box": one.box}
+            for one in prediction.objects
+        ]
+        line |= {"width": width, "height": height, "detections": objects}
+        self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+class CsvTable(_FileOutput):
+    """``detections.csv``: a row for each detection, boxes in image pixels."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into a folder."""
+        lines = LinesFile(folder / "detections.csv")
+        super().__init__(lines)
+        self._rows = csv.writer(lines, lineterminator="\n")
+        self._has_header = False
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Append the rows of an image or frame."""
+        frame = {} if name.frame is None else {"frame": name.frame}
+        if not self._has_header:
+            self._rows.writerow(["image", *frame, "class", "score", "x1", "y1", "x2", "y2"])
+            self._has_header = True
+        for one in prediction.objects:
+            self._rows.writerow([name.source, *frame.values(), one.class_name, one.score, *one.box])
+
+
+class RunSummary(Output):
+    """Counts pictures, detections and time, and prints the detections in each of a few images.
+
+    Attributes:
+        pictures: number of pictures.
+        failed: number of pictures that failed, and of truncated videos.
+        found: number of detections by class name.
+        seconds: total time by step.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
-        """Write to ``path`` at ``fps`` frames per second."""
-        super().__init__(path)
-        self.fps, self._frames = fps, 0
+    def __init__(self, *, printed: bool = False) -> None:
+        """Start from zero; ``printed``: print a line for each picture."""
+        self.pictures = self.failed = 0
+        self.found: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self._printed = printed
 
-    def write(self, picture: NDArray[np.uint8]) -> None:
-        """Append a picture (H, W, 3) uint8 RGB; one of another size is scaled to the first's.
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Count one picture."""
+        names = Counter(one.class_name for one in prediction.objects)
+        self.pictures += 1
+        self.found += names
+        self.seconds.update(prediction.seconds)
+        if self._printed:
+            tqdm.write(f"{Path(name.source).name}: {_counts(names)}")
+
+    def text(self) -> str:
+        """The number of pictures and detections, and the milliseconds per picture by step."""
+        steps = {name: 1000 * seconds / self.pictures for name, seconds in self.seconds.items()}
+        each = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in steps.items())
+        return (
+            f"{self.pictures} picture{'s' * (self.pictures != 1)}: {_counts(self.found)}\n"
+            f"{sum(steps.values()):.1f} ms per picture: {each}"
+        )
+
+
+class WindowClosed(Exception):
+    """The user has closed the preview window, or pressed q or Escape in it."""
+
+
+class Window(Output):
+    """A preview window."""
+
+    def __init__(self, *, still: bool) -> None:
+        """Wait for a key after each picture if it is ``still``."""
+        self._still = still
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Show a picture.
 
         Raises:
-            InputError: the file cannot be written.
+            WindowClosed: the user wants to end.
         """
-        if not self._started:
-            self._open(picture)
-        if picture.shape[1::-1] != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-        # The format has even sizes only; OpenCV would cut the last row and column off.
-        bottom, right = self._size[1] % 2, self._size[0] % 2
-        self._writer.write(
-            cv2.copyMakeBorder(_bgr(picture), 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-        )
-        self._frames += 1
-
-    def _open(self, picture: NDArray[np.uint8]) -> None:
-        width, height = self._size = _allowed_size(self.path, picture)
-        self._writer = cv2.VideoWriter(
-            for_opencv(self._unfinished),
-            cv2.VideoWriter.fourcc(*"mp4v"),
-            self.fps,
-            (width + width % 2, height + height % 2),
-        )
-        self._started = True
-        if not self._writer.isOpened():
-            raise InputError(f"cannot write video {self.path}: is there room, and may you write?")
-
-    def _close(self) -> None:
-        self._writer.release()
-
-    def _check(self) -> None:
-        """OpenCV reports no errors of writing, such as a full disk: read the file."""
-        capture = cv2.VideoCapture(for_opencv(self._unfinished))
-        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.read()[0] else 0
-        capture.release()
-        if frames < self._frames:
-            raise InputError(
-                f"video {self.path} is incomplete, {frames} of {self._frames} frames can be read: "
-                "is the disk full?"
-            )
+        if not show(prediction.drawn, still=self._still):
+            raise WindowClosed
 
 
-def _allowed_size(path: Path, picture: NDArray[np.uint8]) -> tuple[int, int]:
-    """Width and height to write a picture in; its own unless a side is too long for the format."""
-    height, width = picture.shape[:2]
-    most = _MOST_SIDE.get(path.suffix.lower(), max(width, height))
-    scale = min(1, most / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    if scale < 1:
-        tqdm.write(
-            f"{path} is scaled from {width}x{height} to {size[0]}x{size[1]} pixels: "
-            f"{path.suffix} has at most {most} a side",
-            file=sys.stderr,
-        )
-    return size
+def _counts(names: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in names.most_common()) or "nothing"
 
 
-def require_screen() -> None:
-    """Make sure that a window can be opened.
-
-    Raises:
-        InputError: there is no screen, or this OpenCV has no windows.
-    """
-    # Qt has much to say about fonts that it does not need here.
-    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-    # Where there is no screen, Qt ends the process without a word to Python: let another one try.
-    probe = [sys.executable, "-c", f"import cv2; cv2.namedWindow({_WINDOW!r})"]
-    if subprocess.run(probe, capture_output=True).returncode:
-        raise InputError("--show needs a screen: leave it out, the pictures are saved anyway")
+def _heatmaps(prediction: Prediction) -> Heatmaps:
+    assert prediction.heatmaps is not None  # the run asks for them
+    return prediction.heatmaps
 
 
-def show(picture: NDArray[np.uint8], *, still: bool) -> bool:
-    """Show a picture in the window.
+def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
+    return _heatmaps(prediction.upscaled).overlay(prediction.upscaled.image)
+
+
+def _pictures(context: OutputContext) -> Output:
+    if context.stem is None or context.fps is None:
+        return PictureFiles()
+    return Video(Path(f"{context.stem}.mp4"), context.fps, lambda prediction: prediction.drawn)
+
+
+def _heatmap_pictures(context: OutputContext) -> Output:
+    context.info.require_heatmaps("--heatmaps")
+    if context.stem is None or context.fps is None:
+        return HeatmapFiles(context.thresholds)
+    return Video(Path(f"{context.stem}.heatmap.mp4"), context.fps, _overlay)
+
+
+# In the order of writing.
+OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
+    "pictures": _pictures,
+    "heatmaps": _heatmap_pictures,
+    "json": lambda context: JsonLines(context.folder),
+    "csv": lambda context: CsvTable(context.folder),
+    "summary": lambda context: context.summary,
+    "show": lambda context: Window(still=context.stem is None),
+}
+
+
+def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
+    """The pictures, the summary, and further outputs.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
-        still: wait for a key.
+        context: of the run.
+        extras: names of further outputs.
 
-    Returns:
-        False when the person wants to end: q, Escape, or the window is closed.
+    Raises:
+        InputError: an output is unknown, or it needs what the network lacks.
     """
-    cv2.imshow(_WINDOW, _bgr(picture))
-    while True:
-        key = cv2.waitKey(30 if still else 1) & 0xFF
-        closed = cv2.getWindowProperty(_WINDOW, cv2.WND_PROP_VISIBLE) < 1
-        if closed or key in (ord("q"), _ESCAPE):
-            return False
-        if not still or key != 0xFF:
-            return True
-
-
-def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(picture[..., ::-1])
+    if unknown := set(extras) - set(OUTPUTS):
+        raise InputError(f"outputs must be of {', '.join(OUTPUTS)}, got {min(unknown)!r}")
+    chosen = {"pictures", "summary", *extras}
+    return [make(context) for name, make in OUTPUTS.items() if name in chosen]

@@ -15,8 +15,8 @@ from centernet.errors import InputError
 from centernet.inference.inputs import VIDEO_SUFFIXES, is_url, url_name
 
 _TIMEOUT = 15.0  # seconds without a byte
-_MOST_BYTES = 100 * 10**6
-# What of a URL's path and query stays as it is.
+_MAX_BYTES = 100 * 10**6
+# Characters of a URL's path and query that are not quoted.
 _SAFE = "/%:@!$&'()*+,;=~?"
 
 
@@ -36,8 +36,8 @@ class RemoteImage:
 def fetch_image(source: str) -> RemoteImage | None:
     """Download the image at a URL.
 
-    The suffix of the URL's path tells images from videos; the content type of the response decides
-    if the suffix is unknown.
+    The suffix of the URL's path distinguishes images from videos; if it is unknown, the content
+    type of the response does.
 
     Returns:
         None if the source is not an http(s) URL, or is the URL of a video or stream.
@@ -59,23 +59,23 @@ def fetch_image(source: str) -> RemoteImage | None:
             content = response.headers.get_content_maintype()
             # Cameras serve streams under names like video.jpg.
             is_image = content == "image" or (is_image and content not in ("multipart", "video"))
-            data = response.read(_MOST_BYTES + 1) if is_image else b""
+            data = response.read(_MAX_BYTES + 1) if is_image else b""
     except (OSError, http.client.HTTPException, ValueError) as error:
         if not is_image:
             return None
         raise InputError(f"cannot download image {name}: {network_error(error)}") from None
     if not is_image:
         return None
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise InputError(
-            f"image {name} is larger than {_MOST_BYTES // 10**6} MB: "
+            f"image {name} is larger than {_MAX_BYTES // 10**6} MB: "
             "download it and give the file instead"
         )
     return RemoteImage(name, decode_image(data, name))
 
 
 def _open(parts: urllib.parse.SplitResult) -> http.client.HTTPResponse:
-    """Send a request, with the user name and password of the URL if it has any."""
+    """Send a request, with the user name and password of the URL, if any."""
     host = parts.netloc.rpartition("@")[2]
     path, query = (urllib.parse.quote(part, safe=_SAFE) for part in (parts.path, parts.query))
     url = urllib.parse.urlunsplit((parts.scheme, host, path, query, ""))

@@ -1,4 +1,4 @@
-"""The score threshold of each class: one number, one per class, by name, or the best ones."""
+"""Score thresholds: one number, one per class, by class name, or each class's best."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -12,10 +12,11 @@ from centernet.errors import InputError
 # One number, one per class, a dict by class name, or ``best``.
 Threshold = ArrayLike | Mapping[str, float]
 
-# As a threshold: each class's own, which the report of a training found (F1 is highest there).
+# As a threshold: for each class the one with the highest F1 score in validation, which the report
+# of a training run stores in the weights.
 BEST = "best"
-# Of a class whose best threshold is not known, and where none is given.
-USUAL = 0.3
+# Also of classes that a dict does not name, and of classes without a best threshold.
+DEFAULT_SCORE_THRESHOLD = 0.3
 
 
 def per_class_thresholds(
@@ -24,25 +25,25 @@ def per_class_thresholds(
     """The threshold of each class.
 
     Args:
-        threshold: one number, one per class, a dict from class names to numbers (0.3 for classes
-            that it does not name), or ``best``.
-        best: the best thresholds by label, if the weights hold them; None for a class without one.
+        threshold: one number, one per class, a dict from class names to numbers
+            (:data:`DEFAULT_SCORE_THRESHOLD` for the other classes), or ``best``.
+        best: the best threshold of each class, None for a class without one; None if the weights
+            store none.
         class_names: by label.
 
     Returns:
         (C,) float64.
 
     Raises:
-        InputError: ``best`` is not known, a class name is unknown, or a value is not a number from
-            0 to 1.
+        InputError: the weights store no best thresholds, a class name is unknown, or a value is
+            not a number from 0 to 1.
     """
+    values: Any = threshold
     if isinstance(threshold, str):
         values = _best(threshold, best)
     elif isinstance(threshold, Mapping):
         values = _by_name(threshold, class_names)
-    else:
-        values = threshold
-    return np.broadcast_to(_checked(values, len(class_names)), (len(class_names),))
+    return np.broadcast_to(_validated(values, len(class_names)), (len(class_names),))
 
 
 def _best(word: str, best: Sequence[float | None] | None) -> list[float]:
@@ -50,10 +51,10 @@ def _best(word: str, best: Sequence[float | None] | None) -> list[float]:
         raise InputError(f"threshold must be a number or best, got {word!r}")
     if best is None:
         raise InputError(
-            "these weights do not know their best thresholds: give a number, or run "
-            "`centernet report RUN`, which finds them and writes them into RUN/best.ckpt"
+            "threshold best: these weights store no best thresholds; give a number, or run "
+            "`centernet report RUN`, which writes them into RUN/best.ckpt"
         )
-    return [USUAL if value is None else value for value in best]
+    return [DEFAULT_SCORE_THRESHOLD if value is None else value for value in best]
 
 
 def _by_name(threshold: Mapping[str, Any], class_names: Sequence[str]) -> list[Any]:
@@ -63,11 +64,11 @@ def _by_name(threshold: Mapping[str, Any], class_names: Sequence[str]) -> list[A
             f"threshold names the unknown class {unknown[0]!r}: "
             f"the classes are {', '.join(class_names)}"
         )
-    return [threshold.get(name, USUAL) for name in class_names]
+    return [threshold.get(name, DEFAULT_SCORE_THRESHOLD) for name in class_names]
 
 
-def _checked(threshold: Any, classes: int) -> NDArray[np.float64]:
-    """One number, or one per class, from 0 to 1."""
+def _validated(threshold: Any, classes: int) -> NDArray[np.float64]:
+    """The thresholds as float64, () or (C,), each from 0 to 1."""
     try:
         values = np.asarray(threshold, dtype=object)
     except (TypeError, ValueError):
@@ -75,7 +76,7 @@ def _checked(threshold: Any, classes: int) -> NDArray[np.float64]:
     for value in values.flat:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
             raise InputError(f"threshold must be a number or best, got {value!r}")
-        if not 0 <= value <= 1:
+        if not 0 <= float(value) <= 1:
             raise InputError(f"threshold must be between 0 and 1, got {value}")
     if values.shape not in ((), (classes,)):
         got = values.size if values.ndim == 1 else f"shape {values.shape}"

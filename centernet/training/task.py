@@ -270,7 +270,7 @@ class DetectionTask(LightningModule):
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.trainer.datamodule.val_set.annotations)
         if self.trainer.state.fn == "validate" and not self.test.plain:
-            self._detector = Detector(
+            self._detector = Detector.from_network(
                 self.model,
                 self.class_names,
                 device=self.device,

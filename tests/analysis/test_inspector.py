@@ -227,7 +227,7 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
         (["a.png", "--config=c.yaml"], "give one of SOURCE"),
         (["--config=c.yaml"], "cannot read c.yaml: No such file"),
         (["a.png", "--threshold=2"], "threshold must be between 0 and 1, got 2.0"),
-        (["a.png", "--threshold=best"], "do not know their best thresholds"),
+        (["a.png", "--threshold=best"], "threshold best"),
         (["a.png", "--iou=0"], "iou must be above 0"),
         (["a.png", "--limit=-1"], "limit must be at least 0, got -1"),
         (["a.png", "--output=."], "output . is a folder"),

@@ -1,6 +1,9 @@
+import csv
+import itertools
 import json
 import os
-from argparse import Namespace
+import re
+import time
 from pathlib import Path
 
 import cv2
@@ -10,16 +13,19 @@ from fakes import Capture, Web, blob, picture, read_video, spot_detector, write_
 
 from centernet.data.images import read_image
 from centernet.errors import InputError
-from centernet.inference import detect
+from centernet.inference import detect, pictures
+from centernet.inference import outputs as outputs_module
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
+from centernet.inference.prediction import upscale_for_drawing
+from centernet.inference.writers import VideoFile
 
 SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs ``detect`` with a detector of coloured spots; returns the status and the folder."""
+    """Runs ``detect`` with a detector of colored spots; returns the status and the folder."""
 
     def load(weights, *, device, **modes):
         assert (weights, device) == ("w.ckpt", "cpu")
@@ -27,24 +33,10 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Detector, "load", load)
 
-    def run(source, **options) -> tuple[int, Path]:
-        defaults = {
-            "source": str(source),
-            "weights": "w.ckpt",
-            "output": tmp_path / "out",
-            "threshold": 0.3,
-            "heatmaps": False,
-            "json": False,
-            "show": False,
-            "device": "cpu",
-            "resolution": "auto",
-            "flip": False,
-            "scales": [1.0],
-            "top_k": 100,
-            "nms": None,
-        }
-        options = Namespace(**defaults | options)
-        return detect.run(options), options.output
+    def run(source, *extras, output=tmp_path / "out", **options) -> tuple[int, Path]:
+        options = {"threshold": 0.3, "device": "cpu"} | options
+        status = detect.detect(str(source), "w.ckpt", output=output, extras=extras, **options)
+        return status, output
 
     return run
 
@@ -102,7 +94,7 @@ def test_the_picture_shows_the_boxes(run, folder):
 
 
 def test_a_folder_with_everything(run, folder, capsys):
-    status, output = run(folder, heatmaps=True, json=True)
+    status, output = run(folder, "heatmaps", "json")
     assert status == 0
     assert names(output) == [
         "a.heatmap-blue.jpg",
@@ -133,8 +125,84 @@ def test_a_folder_with_everything(run, folder, capsys):
     }  # fmt: skip
 
 
+def table(folder: Path) -> list[list[str]]:
+    with (folder / "detections.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_csv_has_a_row_for_each_detection(run, folder):
+    detector_names = ("a,b", 'say "c"', "d")
+    _, output = run(folder, "csv", "json", class_names=detector_names)
+    header, *rows = table(output)
+    assert header == ["image", "class", "score", "x1", "y1", "x2", "y2"]
+    found = [(line["source"], one) for line in lines(output) for one in line["detections"]]
+    assert len(rows) == len(found) == 2
+    for row, (source, one) in zip(rows, found, strict=True):
+        assert row[:2] == [source, one["class"]]
+        assert [float(value) for value in row[2:]] == [one["score"], *one["box"]]
+    assert {row[1] for row in rows} == set(detector_names[:2])
+
+
+def test_csv_without_detections_has_a_header(run, folder):
+    _, output = run(folder / "b.png", "csv")
+    assert table(output) == [["image", "class", "score", "x1", "y1", "x2", "y2"]]
+
+
+def test_csv_of_a_video_has_the_number_of_the_frame(run, tmp_path):
+    clip = write_video(tmp_path / "clip.avi", moving_spot(3))
+    _, output = run(clip, "csv", threshold=0.9)
+    header, *rows = table(output)
+    assert header == ["image", "frame", "class", "score", "x1", "y1", "x2", "y2"]
+    assert {(row[0], row[1]) for row in rows} == {(str(clip), str(i)) for i in range(3)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
+def test_batches_change_nothing(run, folder, batch_size, capsys):
+    save(folder / "aa.png", SPOTS[::-1])
+    save(folder / "c.png", SPOTS)
+    (folder / "ab.jpg").write_bytes(b"no image")
+    expected = run(folder, "json", "csv", "heatmaps", output=folder.parent / "one")[1]
+    status, output = run(folder, "json", "csv", "heatmaps", batch_size=batch_size)
+    assert status == 1 and names(output) == names(expected) and len(lines(output)) == 4
+    for name in ("detections.csv", "detections.jsonl", "aa.png", "c.heatmap.jpg"):
+        assert (output / name).read_bytes() == (expected / name).read_bytes()
+    assert "5/5" in capsys.readouterr().err  # the bar counts the skipped one
+
+
+def test_batches_go_through_the_network_together(run, folder, monkeypatch):
+    for name in ("c", "d", "e"):
+        save(folder / f"{name}.png", SPOTS)
+    detector, sizes = spot_detector(), []
+    detector.network.register_forward_hook(lambda module, images, _: sizes.append(len(images[0])))
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: detector)
+    run(folder)
+    assert sizes == [5]
+    sizes.clear()
+    run(folder, batch_size=3)
+    assert sizes == [3, 2]
+    monkeypatch.setattr(detect, "require_screen", lambda: None)
+    monkeypatch.setattr(outputs_module, "show", lambda *_, **__: True)
+    sizes.clear()
+    run(folder, "show")
+    assert sizes == [1] * 5
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+        run(folder, batch_size=0)
+
+
+def test_a_batch_of_frames_is_written_in_order(run, tmp_path):
+    clip = write_video(tmp_path / "clip.avi", moving_spot(5))
+    _, output = run(clip, "json", batch_size=2)
+    assert [line["frame"] for line in lines(output)] == [0, 1, 2, 3, 4]
+    assert len(read_video(output / "clip.mp4")[1]) == 5
+
+
+def test_an_unknown_output_is_named(run, folder):
+    with pytest.raises(InputError, match=r"json, csv.*got 'xml'"):
+        run(folder, "xml")
+
+
 def test_saved_numbers_are_of_the_image_and_not_of_the_enlarged_picture(run, folder):
-    _, output = run(folder / "a.png", heatmaps=True)
+    _, output = run(folder / "a.png", "heatmaps")
     with np.load(output / "a.npz", allow_pickle=False) as saved:
         assert saved["probabilities"].shape == (3, 32, 32)
         assert {(p["x"], p["y"]) for p in saved["peaks"]} == {(42, 66), (102, 10)}
@@ -142,7 +210,7 @@ def test_saved_numbers_are_of_the_image_and_not_of_the_enlarged_picture(run, fol
 
 def test_a_heatmap_glows_where_the_object_is(run, tmp_path):
     image = save(tmp_path / "a.png", blob((128, 128), 30, 90, 6))
-    _, output = run(image, heatmaps=True, threshold=0.5)
+    _, output = run(image, "heatmaps", threshold=0.5)
     glow = read_image(output / "a.heatmap.jpg")[:384].sum(-1, dtype=int)
     row, column = np.unravel_index(glow.argmax(), glow.shape)
     assert abs(row / 3 - 90) < 4 and abs(column / 3 - 30) < 4
@@ -150,7 +218,7 @@ def test_a_heatmap_glows_where_the_object_is(run, tmp_path):
 
 def test_a_broken_file_is_reported_and_skipped(run, folder, capsys):
     (folder / "aa.jpg").write_bytes(b"no image")
-    status, output = run(folder, json=True)
+    status, output = run(folder, "json")
     assert status == 1
     assert names(output) == ["a.png", "b.png", "detections.jsonl"]
     assert len(lines(output)) == 2
@@ -163,7 +231,7 @@ def test_no_odd_file_stops_a_folder(run, folder, capsys):
     (folder / "loop.jpg").symlink_to("loop.jpg")
     (folder / "dir.jpg").mkdir()
     (folder / "gone.jpg").symlink_to("nowhere.jpg")
-    status, output = run(folder, heatmaps=True, json=True)
+    status, output = run(folder, "heatmaps", "json")
     assert status == 1
     assert [Path(line["source"]).name for line in lines(output)] == ["a.png", "b.png"]
     assert {"a.png", "a.heatmap.jpg", "b.png", "b.heatmap.jpg"} < set(names(output))
@@ -184,7 +252,7 @@ def test_a_name_that_is_not_utf_8_comes_back_from_the_json(run, folder):
         save(folder.parent / name, SPOTS)
     except OSError:
         pytest.skip("the file system has UTF-8 names only")
-    status, output = run(folder, json=True)
+    status, output = run(folder, "json")
     assert status == 0
     sources = [line["source"] for line in lines(output)]
     assert str(folder.parent / name) in sources and len(sources) == 3
@@ -192,7 +260,7 @@ def test_a_name_that_is_not_utf_8_comes_back_from_the_json(run, folder):
 
 def test_pictures_wider_than_jpeg_allows_are_scaled(run, folder, capsys):
     save(folder / "aa.png", picture(size=(10, 70000)))
-    status, output = run(folder, heatmaps=True)
+    status, output = run(folder, "heatmaps")
     assert status == 0 and {"aa.png", "b.png", "b.heatmap.jpg"} < set(names(output))
     assert read_image(output / "aa.png").shape == (10, 70000, 3)
     assert read_image(output / "aa.heatmap.jpg").shape[1] == 65500
@@ -239,7 +307,7 @@ def test_no_image_overwrites_anothers_files(run, tmp_path, sources, outputs):
     for source in sources:
         (tmp_path / "in" / source).parent.mkdir(parents=True, exist_ok=True)
         save(tmp_path / "in" / source, picture())
-    status, output = run(tmp_path / "in" / "**" / "*", heatmaps=True)
+    status, output = run(tmp_path / "in" / "**" / "*", "heatmaps")
     assert status == 0
     numbers = [name.replace("heatmap.jpg", "npz") for name in outputs if "heatmap.jpg" in name]
     if "a.heatmap.jpg" in sources:
@@ -254,17 +322,16 @@ def test_links_to_one_file_stay_two_images(run, folder):
 
 
 def test_classes_whose_names_look_alike_get_files_of_their_own(run, folder, monkeypatch):
-    detector = spot_detector()
-    detector.class_names = ("a/b", "a b", "c")
+    detector = spot_detector(class_names=("a/b", "a b", "c"))
     monkeypatch.setattr(Detector, "load", lambda *_, **__: detector)
-    _, output = run(folder / "a.png", heatmaps=True)
+    _, output = run(folder / "a.png", "heatmaps")
     assert {"a.heatmap-a_b-0.jpg", "a.heatmap-a_b-1.jpg"} < set(names(output))
 
 
 @pytest.mark.parametrize("source", ["", "a.png", "*.png"])
 def test_originals_are_never_overwritten(run, folder, source):
     before = (folder / "a.png").read_bytes()
-    with pytest.raises(InputError, match="would be lost: choose another"):
+    with pytest.raises(InputError, match="choose another"):
         run(folder / source, output=folder)
     assert (folder / "a.png").read_bytes() == before and names(folder) == ["a.png", "b.png"]
 
@@ -281,30 +348,30 @@ def test_originals_of_folders_in_folders_are_not_overwritten(run, tmp_path, sour
     for source in sources:
         (tmp_path / "in" / source).parent.mkdir(parents=True, exist_ok=True)
         save(tmp_path / "in" / source, picture())
-    with pytest.raises(InputError, match="would be lost: choose another"):
-        run(tmp_path / "in" / "**" / "*", output=tmp_path / output, heatmaps=True)
+    with pytest.raises(InputError, match="choose another"):
+        run(tmp_path / "in" / "**" / "*", "heatmaps", output=tmp_path / output)
     assert names(tmp_path / "in") == sorted(sources)
 
 
 def test_what_a_link_leads_to_is_not_overwritten(run, folder, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.png").symlink_to(folder / "a.png")
-    with pytest.raises(InputError, match="would be lost: choose another"):
+    with pytest.raises(InputError, match="choose another"):
         run(tmp_path / "links", output=folder)
 
 
 def test_ctrl_c_keeps_the_images_that_are_done(run, folder, monkeypatch, capsys):
-    original = Detector.predict
+    original = Detector.predict_batch
     calls = []
 
-    def predict(self, *args, **options):
+    def predict_batch(self, *args, **options):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return original(self, *args, **options)
 
-    monkeypatch.setattr(Detector, "predict", predict)
-    status, output = run(folder, json=True)
+    monkeypatch.setattr(Detector, "predict_batch", predict_batch)
+    status, output = run(folder, "json", batch_size=1)
     assert status == 130 and names(output) == ["a.png", "detections.jsonl"]
     assert len(lines(output)) == 1
     assert "stopped" in capsys.readouterr().out
@@ -320,7 +387,7 @@ def moving_spot(count: int, size: tuple[int, int] = (128, 128)) -> list[np.ndarr
 
 def test_a_video_keeps_its_rate_and_frames(run, tmp_path, capsys):
     clip = write_video(tmp_path / "ein clip.avi", moving_spot(5), fps=12.5)
-    status, output = run(clip, heatmaps=True, json=True, threshold=0.9)
+    status, output = run(clip, "heatmaps", "json", threshold=0.9)
     assert status == 0
     assert names(output) == ["detections.jsonl", "ein clip.heatmap.mp4", "ein clip.mp4"]
     for name, height in [("ein clip.mp4", 384), ("ein clip.heatmap.mp4", 384 + 24)]:
@@ -348,35 +415,43 @@ def camera(source: str, *captures: Capture) -> Video:
     )
 
 
-def test_a_camera_has_a_name_and_no_bar_to_fill(tmp_path):
+@pytest.fixture
+def run_camera(run, monkeypatch):
+    """Runs ``detect`` on a camera or stream that gives these captures."""
+
+    def run_camera(source, captures, *extras, **options) -> tuple[int, Path]:
+        monkeypatch.setattr(pictures, "Video", lambda source: camera(source, *captures))
+        return run(source, *extras, **options)
+
+    return run_camera
+
+
+def test_a_camera_has_a_name_and_no_bar_to_fill(run_camera, capsys):
     frames = [frame[..., ::-1] for frame in moving_spot(3, (64, 330))]
-    video = camera("0", Capture(*frames))
-    tally = detect.RunSummary()
-    detect.detect_video(spot_detector(), video, tmp_path, tally)
-    assert tally.pictures == 3 and tally.found["red"] > 0
-    fps, saved = read_video(tmp_path / "camera-0.mp4")
+    status, output = run_camera("0", [Capture(*frames)])
+    assert status == 0 and "3 pictures: 3 red" in capsys.readouterr().out
+    fps, saved = read_video(output / "camera-0.mp4")
     assert fps == 10 and len(saved) == 3 and saved[0].shape == (64, 330, 3)
 
 
-def test_a_stream_is_saved_without_its_password(tmp_path):
-    video = camera("rtsp://me:secret@host/cam/1", Capture(SPOTS))
-    with (tmp_path / "lines").open("w") as file:
-        detect.detect_video(spot_detector(), video, tmp_path, detect.RunSummary(file))
-    assert (tmp_path / "rtsp-host-cam-1.mp4").exists()
-    assert "secret" not in (tmp_path / "lines").read_text()
+def test_a_stream_is_saved_without_its_password(run_camera, capsys):
+    status, output = run_camera("rtsp://me:secret@host/cam/1", [Capture(SPOTS)], "json", "csv")
+    assert status == 0
+    assert names(output) == ["detections.csv", "detections.jsonl", "rtsp-host-cam-1.mp4"]
+    texts = [(output / name).read_text() for name in names(output)[:2]]
+    assert "secret" not in "".join(texts) + "".join(capsys.readouterr())
 
 
-def test_a_camera_that_comes_back_with_another_size_goes_on(tmp_path):
+def test_a_camera_that_comes_back_with_another_size_goes_on(run_camera):
     captures = [Capture(*moving_spot(2, size)) for size in [(64, 320), (96, 480)]]
-    video = camera("0", *captures)
-    detect.detect_video(spot_detector(), video, tmp_path, detect.RunSummary())
-    assert [f.shape for f in read_video(tmp_path / "camera-0.mp4")[1]] == [(64, 320, 3)] * 4
+    _, output = run_camera("0", captures)
+    assert [f.shape for f in read_video(output / "camera-0.mp4")[1]] == [(64, 320, 3)] * 4
 
 
 def test_ctrl_c_leaves_a_playable_video(run, tmp_path, monkeypatch, capsys):
     capture = Capture(*moving_spot(3), KeyboardInterrupt())
-    monkeypatch.setattr(detect, "Video", lambda source: camera(source, capture))
-    status, output = run("0", heatmaps=True, json=True)
+    monkeypatch.setattr(pictures, "Video", lambda source: camera(source, capture))
+    status, output = run("0", "heatmaps", "json")
     assert status == 130 and capture.released and len(lines(output)) == 3
     assert len(read_video(output / "camera-0.mp4")[1]) == 3
     assert len(read_video(output / "camera-0.heatmap.mp4")[1]) == 3
@@ -393,7 +468,7 @@ def cut(path: Path, fraction: float) -> Path:
 def test_a_truncated_video_is_reported(run, tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (10, 128, 128, 3), np.uint8)
     clip = cut(write_video(tmp_path / "clip.avi", noise), 0.6)
-    status, output = run(clip, json=True)
+    status, output = run(clip, "json")
     count = len(lines(output))
     assert status == 1 and 2 < count < 8 and len(read_video(output / "clip.mp4")[1]) == count
     assert f"{count} of 10 frames" in capsys.readouterr().err
@@ -401,15 +476,39 @@ def test_a_truncated_video_is_reported(run, tmp_path, capsys):
 
 def test_an_error_leaves_what_an_earlier_run_wrote(run, tmp_path, monkeypatch):
     capture = Capture(*moving_spot(3), InputError("wrong"))
-    monkeypatch.setattr(detect, "Video", lambda source: camera(source, capture))
+    monkeypatch.setattr(pictures, "Video", lambda source: camera(source, capture))
     (tmp_path / "out").mkdir()
     before = {"camera-0.mp4": "video", "detections.jsonl": "{}\n"}
     for name, content in before.items():
         (tmp_path / "out" / name).write_text(content)
     with pytest.raises(InputError, match="wrong"):
-        run("0", heatmaps=True, json=True)
+        run("0", "heatmaps", "json")
     assert {name: (tmp_path / "out" / name).read_text() for name in before} == before
     assert names(tmp_path / "out") == sorted(before)
+
+
+def test_a_video_that_cannot_be_finished_leaves_earlier_detections(run, tmp_path, monkeypatch):
+    def fail(self):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(VideoFile, "_finish", fail)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "detections.jsonl").write_text("{}\n")
+    clip = write_video(tmp_path / "clip.avi", moving_spot(2))
+    with pytest.raises(InputError, match=r"clip\.mp4: No space left"):
+        run(clip, "json")
+    assert lines(tmp_path / "out") == [{}] and names(tmp_path / "out") == ["detections.jsonl"]
+
+
+def test_the_time_to_read_counts_as_loading(run, folder, monkeypatch, capsys):
+    def read_slowly(path):
+        time.sleep(0.1)
+        return read_image(path)
+
+    monkeypatch.setattr(pictures, "read_image", read_slowly)
+    run(folder)
+    milliseconds = float(re.search(r"load ([\d.]+)", capsys.readouterr().out)[1])
+    assert 100 <= milliseconds < 1000
 
 
 @pytest.mark.parametrize("content", [b"no image", None])
@@ -420,14 +519,14 @@ def test_a_run_that_reads_nothing_leaves_earlier_detections(run, folder, content
     (folder.parent / "out").mkdir()
     (folder.parent / "out" / "detections.jsonl").write_text("{}\n")
     with pytest.raises(InputError):
-        run(source, json=True)
+        run(source, "json")
     assert lines(folder.parent / "out") == [{}]
 
 
 def test_a_folder_in_the_place_of_the_detections_is_named(run, folder):
     (folder.parent / "out" / "detections.jsonl").mkdir(parents=True)
     with pytest.raises(InputError, match=r"detections\.jsonl: it is a folder"):
-        run(folder, json=True)
+        run(folder, "json")
     assert names(folder.parent / "out") == []
 
 
@@ -441,7 +540,7 @@ def test_a_folder_named_like_a_camera_is_a_folder(run, tmp_path, monkeypatch):
 
 def test_an_image_at_a_url_is_an_image(run, web, capsys):
     web.serve("/photo.png", SPOTS)
-    status, output = run(web.url("me:secret@", "/photo.png?key=secret"), heatmaps=True, json=True)
+    status, output = run(web.url("me:secret@", "/photo.png?key=secret"), "heatmaps", "json")
     assert status == 0
     assert {"photo.png", "photo.heatmap.jpg", "photo.npz", "detections.jsonl"} < set(names(output))
     (line,) = lines(output)
@@ -451,10 +550,10 @@ def test_an_image_at_a_url_is_an_image(run, web, capsys):
 
 
 def test_a_video_without_frames_is_an_error(run, monkeypatch):
-    monkeypatch.setattr(detect, "Video", lambda source: camera(source, Capture()))
+    monkeypatch.setattr(pictures, "Video", lambda source: camera(source, Capture()))
     with pytest.raises(InputError, match="nothing in 0 could be read"):
         run("0")
-    monkeypatch.setattr(detect, "Video", lambda source: camera(source, Capture()))
+    monkeypatch.setattr(pictures, "Video", lambda source: camera(source, Capture()))
     with pytest.raises(InputError, match="nothing in rtsp://host/x could be read"):
         run("rtsp://me:secret@host/x?secret")
 
@@ -469,17 +568,19 @@ def test_a_video_is_not_written_over_itself(run, tmp_path):
 def test_q_in_the_window_ends(run, folder, monkeypatch, answers, pictures):
     stills = []
     monkeypatch.setattr(detect, "require_screen", lambda: None)
-    monkeypatch.setattr(detect, "show", lambda _, still: (stills.append(still), answers.pop(0))[1])
-    status, output = run(folder, show=True)
+    monkeypatch.setattr(
+        outputs_module, "show", lambda _, still: (stills.append(still), answers.pop(0))[1]
+    )
+    status, output = run(folder, "show")
     assert status == 0 and stills == [True] * pictures and len(names(output)) == pictures
 
 
 def test_q_ends_a_video_and_leaves_it_playable(run, tmp_path, monkeypatch):
     answers = [True, False]
     monkeypatch.setattr(detect, "require_screen", lambda: None)
-    monkeypatch.setattr(detect, "show", lambda _, still: answers.pop(0))
+    monkeypatch.setattr(outputs_module, "show", lambda _, still: answers.pop(0))
     clip = write_video(tmp_path / "clip.avi", moving_spot(5))
-    status, output = run(clip, show=True)
+    status, output = run(clip, "show")
     assert status == 0 and len(read_video(output / "clip.mp4")[1]) == 2
 
 
@@ -489,7 +590,7 @@ def test_without_a_screen_show_fails_before_anything_is_done(run, folder, monkey
 
     monkeypatch.setattr(detect, "require_screen", refuse)
     with pytest.raises(InputError, match="needs a screen"):
-        run(folder, show=True)
+        run(folder, "show")
     assert not (folder.parent / "out").exists()
 
 
@@ -506,30 +607,28 @@ def test_an_output_that_is_a_file_is_named(run, folder):
 
 def test_a_small_picture_is_enlarged_with_all_that_belongs_to_it():
     prediction = spot_detector().predict(picture(("red", 40, 64)))
-    large = detect.upscale_for_drawing(prediction)
+    large = upscale_for_drawing(prediction)
     assert large.image.shape == (384, 384, 3)
     np.testing.assert_allclose(large.detections.xyxy, prediction.detections.xyxy * 3)
     assert large.heatmaps.peaks()[0]["x"] == 3 * prediction.heatmaps.peaks()[0]["x"]
-    assert detect.upscale_for_drawing(large) is large
+    assert upscale_for_drawing(large) is large
 
 
 @pytest.mark.parametrize("clip", ["asl_walk.mkv", "bottle-detection.mp4", "car-detection.mp4"])
-def test_real_clips(test_data_root, tmp_path, clip):
+def test_real_clips(run, test_data_root, tmp_path, monkeypatch, clip):
     source = test_data_root / "videos" / clip
     if not source.exists():
         pytest.skip(f"no {clip} here")
     video = Video(str(source))
     assert 5 <= video.fps <= 60 and video.length > 50
 
-    class Beginning:
-        kind, name, fps, length, truncated = video.kind, video.name, video.fps, 3, False
-
+    class Beginning(Video):
         def __iter__(self):
-            yield from (frame for frame, _ in zip(video, range(3), strict=False))
+            yield from itertools.islice(super().__iter__(), 3)
 
-    tally = detect.RunSummary()
-    detect.detect_video(spot_detector(), Beginning(), tmp_path, tally, heatmaps=True)
-    fps, frames = read_video(tmp_path / f"{source.stem}.mp4")
-    assert tally.pictures == 3 and len(frames) == 3
+    monkeypatch.setattr(pictures, "Video", Beginning)
+    status, output = run(source, "heatmaps", output=tmp_path / "clips")
+    fps, frames = read_video(output / f"{source.stem}.mp4")
+    assert status == 1 and len(frames) == 3  # truncated
     assert fps == pytest.approx(video.fps, rel=1e-3)
     assert frames[0].mean() > 10  # not black

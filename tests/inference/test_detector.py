@@ -11,7 +11,7 @@ from centernet.errors import InputError
 from centernet.inference.detector import Detector
 from centernet.models.checkpoints import build_network
 
-# A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its centre.
+# A spot in the cell of column 10 and row 16; the box is 16 wide and 8 high around its center.
 SPOT, BOX = ("red", 40, 64), [34, 62, 50, 70]
 
 
@@ -56,18 +56,18 @@ def test_an_image_may_come_in_many_forms(detector, tmp_path, kind):
 @pytest.mark.parametrize(
     "convert",
     [
-        lambda grey: grey,
-        lambda grey: grey[..., None],
-        lambda grey: grey > 0,
-        lambda grey: grey.astype(np.uint16) * 257,
+        lambda gray: gray,
+        lambda gray: gray[..., None],
+        lambda gray: gray > 0,
+        lambda gray: gray.astype(np.uint16) * 257,
         Image.fromarray,
-        lambda grey: Image.fromarray(grey.astype(np.uint16) * 257),
+        lambda gray: Image.fromarray(gray.astype(np.uint16) * 257),
     ],
-    ids=["grey", "one channel", "bool", "uint16", "PIL L", "PIL I;16"],
+    ids=["gray", "one channel", "bool", "uint16", "PIL L", "PIL I;16"],
 )
-def test_a_grey_image_is_as_good(detector, convert):
-    grey = picture(("white", 40, 64))[..., 0]
-    assert_finds(detector(convert(grey)), boxes=BOX, names=["white"])
+def test_a_gray_image_is_as_good(detector, convert):
+    gray = picture(("white", 40, 64))[..., 0]
+    assert_finds(detector(convert(gray)), boxes=BOX, names=["white"])
 
 
 def test_the_order_of_channels_is_rgb_unless_said_otherwise(detector):
@@ -119,7 +119,9 @@ def test_images_of_any_shape_pass(size, resolution):
 )
 def test_the_resolution_decides_the_canvas(resolution, size, canvas):
     network = SpotNetwork()
-    detector = Detector(network, "abc", device="cpu", resolution=resolution, image_size=(96, 128))
+    detector = Detector.from_network(
+        network, "abc", device="cpu", resolution=resolution, image_size=(96, 128)
+    )
     detector(np.zeros((*size, 3), np.uint8))
     assert network.seen == (1, 3, *canvas)
 
@@ -146,7 +148,7 @@ def test_a_batch_of_mixed_sizes_equals_single_calls(resolution):
 def test_a_batch_is_divided_into_forward_passes(batch_size, largest):
     network, sizes = SpotNetwork(), []
     network.register_forward_hook(lambda module, images, outputs: sizes.append(len(images[0])))
-    detector = Detector(network, tuple(COLORS), device="cpu", resolution="keep")
+    detector = Detector.from_network(network, tuple(COLORS), device="cpu", resolution="keep")
     images = [picture(SPOT)] * 5 + [picture(("red", 40, 32), size=(64, 128))] * 2
     found = detector.batch(images, batch_size=batch_size)
     assert [one["class_name"].tolist() for one in found] == [["red"]] * 7
@@ -157,7 +159,9 @@ def test_a_batch_is_divided_into_forward_passes(batch_size, largest):
 
 def test_a_real_network_sees_the_same_alone_and_in_a_batch():
     saved = checkpoint()
-    detector = Detector(build_network(saved), ("cat", "dog"), device="cpu", resolution=64, top_k=1)
+    detector = Detector.from_network(
+        build_network(saved), ("cat", "dog"), device="cpu", resolution=64, top_k=1
+    )
     images = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8)
     for image, found in zip(images, detector.batch(images, threshold=0), strict=True):
         alone = detector(image, threshold=0)
@@ -168,7 +172,7 @@ def test_a_real_network_sees_the_same_alone_and_in_a_batch():
 def test_images_of_one_canvas_go_through_the_network_together():
     detector = spot_detector()
     detector.batch([np.zeros((side, 128, 3), np.uint8) for side in (128, 120, 97)])
-    assert detector._network.seen == (3, 3, 128, 128)
+    assert detector.network.seen == (3, 3, 128, 128)
 
 
 def test_a_batch_may_be_empty(detector):

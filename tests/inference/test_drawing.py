@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import supervision as sv
+from PIL import ImageColor
 
-from centernet.inference.drawing import draw, font, legend, letter_size
+from centernet.inference.drawing import class_color, draw, font, legend, letter_size
 
 
 def found(*boxes, names=("cat",)) -> sv.Detections:
@@ -44,13 +45,25 @@ def test_a_label_stays_in_the_picture(box):
 def test_the_best_is_drawn_last():
     image = np.zeros((100, 100, 3), np.uint8)
     box = [10, 50, 90, 90]
-    both, best = draw(image, found(box, box)), draw(image, found(box))
-    np.testing.assert_array_equal(both, best)
+    assert tuple(draw(image, found(box, box))[90, 50]) == ImageColor.getrgb(class_color(0))
 
 
 @pytest.mark.parametrize("box", [[60, 50, 20, 30], [30, 30, 30, 30], [-500, -500, 900, 900]])
 def test_odd_boxes_do_no_harm(box):
     assert draw(np.zeros((60, 80, 3), np.uint8), found(box)).shape == (60, 80, 3)
+
+
+def test_labels_of_equal_boxes_do_not_cover_each_other():
+    image, boxes = np.zeros((200, 300, 3), np.uint8), [[50, 100, 150, 150]] * 3
+    drawn = draw(image, found(*boxes))
+    plates = [(drawn == ImageColor.getrgb(class_color(i))).all(-1).sum() for i in range(3)]
+    assert min(plates) > 0.6 * (draw(image, found(boxes[0])) != 0).any(-1)[:99].sum()
+
+
+def test_letters_of_other_alphabets_are_drawn():
+    image, box = np.zeros((100, 200, 3), np.uint8), [10, 50, 90, 90]
+    drawn = [draw(image, found(box, names=(name,))) for name in ("пеш", "пещ", "\U0010ffff" * 3)]
+    assert (drawn[0] != drawn[1]).any() and (drawn[0] != drawn[2]).any()
 
 
 @pytest.mark.parametrize("name", ["Fußgänger", "Žluťoučký", "пешеход", "σκύλος"])
@@ -79,6 +92,6 @@ def test_a_name_of_several_lines_is_drawn_in_one():
     np.testing.assert_array_equal(legend(400, "a\nb", 12), legend(400, "a b", 12))
 
 
-def test_a_legend_shows_the_colours_where_there_is_room():
+def test_a_legend_shows_the_colors_where_there_is_room():
     assert legend(400, "", 12).max(axis=(0, 1)).min() > 150
     assert legend(100, "", 12).max() == 20  # nothing but the ground

@@ -58,13 +58,13 @@ def test_peaks_are_those_of_detection(threshold):
         ([], []),
         ([(0, 0, 0, 0.5)], [(0, 14, 0.5, 0)]),
         ([(1, 3, 5, 0.5), (0, 1, 2, 0.75)], [(8, 22, 0.75, 0), (20, 38, 0.5, 1)]),
-        ([(0, 1, 1, 0.5), (0, 2, 2, 0.75)], [(8, 30, 0.75, 0)]),  # a neighbour is higher
+        ([(0, 1, 1, 0.5), (0, 2, 2, 0.75)], [(8, 30, 0.75, 0)]),  # a neighbor is higher
         ([(0, 1, 1, 0.5), (1, 2, 2, 0.75)], [(8, 30, 0.75, 1), (4, 22, 0.5, 0)]),  # another class
         ([(0, 1, 1, 0.25)], []),  # below the threshold
         ([(0, 1, 1, 0.375)], [(4, 22, 0.375, 0)]),  # on it
     ],
 )
-def test_peaks_are_cells_higher_than_their_neighbours_best_first(cells, expected):
+def test_peaks_are_cells_higher_than_their_neighbors_best_first(cells, expected):
     found = heatmaps(*cells).peaks(0.375).tolist()
     assert len(found) == len(expected)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -174,12 +174,12 @@ def test_the_legend_names_what_is_shown():
     image = np.zeros((60, 200, 3), np.uint8)
     legends = [maps.overlay(image, label)[60:] for label in (None, 0, 1)]
     assert not any((legends[i] == legends[j]).all() for i, j in [(0, 1), (0, 2), (1, 2)])
-    # The same colours are at the same place in all.
+    # The same colors are at the same place in all.
     assert (legends[0][12, -100:] == legends[1][12, -100:]).all()
 
 
 @pytest.mark.parametrize(("heat", "share"), [(0, 0.35), (1, 0.85), (0.25, 0.6), (7, 0.85)])
-def test_colours_grow_stronger_with_the_heat(heat, share):
+def test_colors_grow_stronger_with_the_heat(heat, share):
     image = np.full((2, 3, 3), 100, np.uint8)
     blended = blend(image, np.full((2, 3), heat, np.float32))
     color = HEAT_COLORS[int(min(heat, 1) * 255)]

@@ -4,7 +4,7 @@ import pytest
 from fakes import Capture
 
 from centernet.inference.inputs import Video
-from centernet.inference.output_paths import class_word, remote_image_files, video_stem
+from centernet.inference.output_paths import ResultName, class_word, remote_image_name, video_name
 
 
 @pytest.mark.parametrize(
@@ -23,15 +23,16 @@ from centernet.inference.output_paths import class_word, remote_image_files, vid
     ],
 )
 def test_the_last_part_of_a_url_names_the_files(url, picture, stem):
-    assert remote_image_files(url, Path("out")) == (Path("out") / picture, Path("out") / stem)
+    out = Path("out")
+    assert remote_image_name(url, out) == ResultName(url, out / picture, out / stem)
 
 
 def test_long_names_are_shortened_by_bytes():
-    picture, _ = remote_image_files(f"https://host/{'字' * 200}.jpg", Path("out"))
-    assert picture.name == "字" * 33 + ".jpg"
+    name = remote_image_name(f"https://host/{'字' * 200}.jpg", Path("out"))
+    assert name.picture.name == "字" * 33 + ".jpg"
     assert class_word(["字" * 200, "b"], 0) == "字" * 33
     stream = Video("rtsp://host/" + "x" * 300, open_capture=lambda _: Capture())
-    assert len(video_stem(stream)) == 100
+    assert len(video_name(stream, Path("out")).stem.name) == 100
 
 
 def test_classes_whose_names_look_alike_get_their_label():

@@ -102,7 +102,7 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
 
 
 def test_too_large_an_image_is_refused(web, monkeypatch):
-    monkeypatch.setattr(remote_images, "_MOST_BYTES", 20)
+    monkeypatch.setattr(remote_images, "_MAX_BYTES", 20)
     web.serve("/a.png", SPOT)
     with pytest.raises(InputError, match=r"/a\.png is larger than"):
         fetch_image(web.url("", "/a.png"))

@@ -76,8 +76,7 @@ def test_a_checkpoint_remembers_them(tmp_path):
 
 
 def test_the_detector_heeds_the_threshold_of_each_class():
-    detector = spot_detector()
-    detector.network.thresholds = (0.999999, 0.5, None)
+    detector = spot_detector(thresholds=(0.999999, 0.5, None))
     image = picture(("red", 40, 40), ("blue", 80, 80), ("white", 20, 100))
     assert set(detector(image)["class_name"]) == {"red", "blue", "white"}
     assert set(detector(image, threshold="best")["class_name"]) == {"blue", "white"}

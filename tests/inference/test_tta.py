@@ -1,10 +1,13 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from fakes import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
-from centernet.inference.tta import InferenceConfig, clip_to_image, forward, join
+from centernet.inference.config import option_help
+from centernet.inference.tta import InferenceConfig, clip_to_image, forward, merge_views
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,14 @@ from centernet.inference.tta import InferenceConfig, clip_to_image, forward, joi
 def test_a_wrong_mode_is_named(wrong, said):
     with pytest.raises(InputError, match=said):
         InferenceConfig(**wrong)
+
+
+@pytest.mark.parametrize("field", fields(InferenceConfig))
+def test_every_option_has_a_help_text(field):
+    text = option_help(field.name)
+    assert len(text) > 20 and "\n" not in text and "`" not in text
+    others = {other.name for other in fields(InferenceConfig)} - {field.name}
+    assert not any(f"{other}:" in text for other in others) and "Raises" not in text
 
 
 def test_several_scales_are_suppressed_softly_unless_told_otherwise():
@@ -108,12 +119,12 @@ def test_the_best_of_all_views_are_kept():
         {"boxes": boxes + shift, "scores": np.array(scores), "labels": np.array([0, 1])}
         for shift, scores in ((0, [0.9, 0.2]), (1, [0.7, 0.5]))
     ]
-    found = join(views, InferenceConfig(scales=(1, 2), nms=0), 3)
+    found = merge_views(views, InferenceConfig(scales=(1, 2), nms=0), 3)
     assert found["scores"].tolist() == [0.9, 0.7, 0.5]
     assert found["boxes"][2].tolist() == [9, 9, 13, 13]
-    found = join(views, InferenceConfig(scales=(1, 2), nms=0.3), 3)
+    found = merge_views(views, InferenceConfig(scales=(1, 2), nms=0.3), 3)
     assert found["scores"].tolist() == [0.9, 0.5]
-    assert join(views[:1], InferenceConfig(), 1)["scores"].tolist() == [0.9]
+    assert merge_views(views[:1], InferenceConfig(), 1)["scores"].tolist() == [0.9]
 
 
 def test_what_lies_beside_the_image_and_what_only_fills_up_is_dropped():

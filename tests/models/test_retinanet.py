@@ -224,8 +224,8 @@ def test_options_that_only_a_centernet_has_are_dropped():
 def test_flip_and_heatmaps_are_refused():
     network = RetinaNet(2, SMALL)
     with pytest.raises(InputError, match="flip needs heatmaps"):
-        Detector(network, ("a", "b"), device="cpu", flip=True)
-    detector = Detector(network, ("a", "b"), device="cpu", image_size=(64, 64))
+        Detector.from_network(network, ("a", "b"), device="cpu", flip=True)
+    detector = Detector.from_network(network, ("a", "b"), device="cpu", image_size=(64, 64))
     image = torch.zeros(64, 64, 3, dtype=torch.uint8).numpy()
     assert detector.predict(image).heatmaps is None
     with pytest.raises(InputError, match="needs heatmaps"):

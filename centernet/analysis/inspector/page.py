@@ -16,7 +16,11 @@ from centernet.analysis.inspector.reasons import Verdict
 from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, class_color
-from centernet.inference.thresholds import BEST, per_class_thresholds
+from centernet.inference.thresholds import (
+    BEST,
+    DEFAULT_SCORE_THRESHOLD,
+    per_class_thresholds,
+)
 
 _FOLDER = Path(__file__).parent
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60
@@ -45,7 +49,7 @@ class Page:
         class_names: Sequence[str],
         *,
         title: str = "",
-        threshold: float | str = 0.3,
+        threshold: float | str = DEFAULT_SCORE_THRESHOLD,
         best: Sequence[float | None] | None = None,
         iou: float = 0.5,
         limit: int | None = None,

@@ -1,0 +1,89 @@
+"""Options of inference. Light imports only: the command line reads its help texts here."""
+
+import inspect
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from centernet.errors import InputError
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Options of inference: input size, test-time augmentation, limits on the detections.
+
+    Attributes:
+        resolution: longest side of the network input in pixels; ``auto`` for the size the network
+            was trained at (``keep`` for weights of the original release); ``keep`` for the image's
+            own size, padded
+        flip: also run the mirrored image and average the predictions: more accurate, twice the
+            time
+        scales: run the image at each of these scales and merge the detections, as 0.75 1 1.25:
+            more accurate, slower
+        top_k: maximum number of detections per image; ``auto`` for the number stored with the
+            weights
+        nms: ``soft`` for Gaussian soft-NMS, or the IoU above which the lower-scoring of two boxes
+            of a class is removed, 0 for no suppression; by default ``soft`` for several scales and
+            none for one
+
+    Raises:
+        InputError: a value is invalid.
+    """
+
+    resolution: int | str = "auto"
+    flip: bool = False
+    scales: Sequence[float] = (1.0,)
+    top_k: int | str = "auto"
+    nms: float | str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))
+        size = str(self.resolution)
+        if size not in ("auto", "keep") and not (size.isdecimal() and int(size) > 0):
+            raise InputError(
+                f"resolution must be auto, keep or a number of pixels, got {self.resolution!r}"
+            )
+        if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
+            raise InputError(
+                f"scales must be one or more positive, finite numbers, got {self.scales}"
+            )
+        if self.top_k != "auto" and not (isinstance(self.top_k, int) and self.top_k > 0):
+            raise InputError(f"top_k must be auto or an integer from 1, got {self.top_k!r}")
+        number = isinstance(self.nms, int | float) and 0 <= self.nms <= 1
+        if self.nms not in (None, "soft") and not number:
+            raise InputError(f"nms must be soft or an IoU from 0 to 1, got {self.nms!r}")
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is one forward pass at the training size, without suppression."""
+        one_pass = not self.flip and self.scales == (1.0,) and not self.suppression
+        return one_pass and self.resolution == "auto"
+
+    @property
+    def suppression(self) -> float | str | None:
+        """The suppression within each class, as for ``nms``; None or 0 for none."""
+        several = self.nms is None and len(self.scales) > 1
+        return "soft" if several or self.nms is True else self.nms
+
+    def input_fit(self, image_size: tuple[int, int] | None) -> tuple[int, int] | int | None:
+        """What images are scaled to fit, as :func:`centernet.data.preprocess.make_view` takes it.
+
+        Args:
+            image_size: (height, width) the network was trained at; None if it has none.
+        """
+        if self.resolution == "auto":
+            return image_size
+        return None if self.resolution == "keep" else int(self.resolution)
+
+    def max_detections(self, stored: int) -> int:
+        """Maximum number of detections per image; ``stored`` is that of the weights."""
+        return stored if self.top_k == "auto" else int(self.top_k)
+
+
+def option_help(name: str) -> str:
+    """The description of an option, from the docstring of :class:`InferenceConfig`."""
+    text = inspect.getdoc(InferenceConfig) or ""
+    attributes = text.partition("Attributes:\n")[2].partition("\n\n")[0] + "\n"
+    descriptions = dict(re.findall(r"^    (\w+): ((?:.*\n)(?:        .*\n)*)", attributes, re.M))
+    return " ".join(descriptions.get(name, "").replace("``", "").split())

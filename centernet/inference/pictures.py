@@ -1,0 +1,87 @@
+"""The pictures that detect runs on: image files, a downloaded image, or the frames of a video."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.data.images import load_image, read_image
+from centernet.inference.inputs import Video, find_images
+from centernet.inference.output_paths import (
+    ResultName,
+    image_names,
+    remote_image_name,
+    video_name,
+)
+from centernet.inference.remote_images import fetch_image
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image or a video frame.
+
+    Attributes:
+        name: of the picture, and of the files for it.
+        read: returns its pixels, (H, W, 3) uint8 RGB; raises InputError if that fails.
+    """
+
+    name: ResultName
+    read: Callable[[], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """The pictures of a source.
+
+    Attributes:
+        name: as it may be shown: a URL without password and query.
+        pictures: one after another, once.
+        total: number of pictures; None if it is not known.
+        video: the video, camera or stream that they are frames of; None for images.
+        stem: beginning of the paths of a video's files; None for images.
+    """
+
+    name: str
+    pictures: Generator[Picture, None, None]
+    total: int | None
+    video: Video | None = None
+    stem: Path | None = None
+
+
+def open_source(source: str, output: Path) -> PictureSource:
+    """Open an image, folder, glob, video, camera number or URL.
+
+    Args:
+        source: as the command line takes it.
+        output: folder of the results.
+
+    Raises:
+        InputError: the source does not exist or cannot be opened, or would be overwritten.
+    """
+    paths = find_images(source)
+    if paths is not None:
+        names = image_names(paths, output)
+        return PictureSource(source, _image_files(paths, names), len(paths))
+    remote = fetch_image(source)
+    if remote is not None:
+        name = remote_image_name(remote.name, output)
+        pictures = (Picture(name, lambda: remote.pixels) for _ in range(1))
+        return PictureSource(remote.name, pictures, 1)
+    video = Video(source)
+    name = video_name(video, output)
+    return PictureSource(video.name, _frames(video, name), video.length, video, name.stem)
+
+
+def _image_files(
+    paths: Sequence[Path], names: Sequence[ResultName]
+) -> Generator[Picture, None, None]:
+    for path, name in zip(paths, names, strict=True):
+        yield Picture(name, partial(read_image, path))
+
+
+def _frames(video: Video, name: ResultName) -> Generator[Picture, None, None]:
+    for number, frame in enumerate(video):
+        yield Picture(replace(name, frame=number), partial(load_image, frame, bgr=True))
