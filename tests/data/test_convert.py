@@ -336,7 +336,7 @@ def test_the_command_says_what_came_out_and_what_next(coco, tmp_path, capsys):
     status, printed = run(coco, out := tmp_path / "out", "--rename", "cat=pet", "dog=pet")
     assert not status
     assert "1 classes: pet" in printed and f"--data.root {out}" in printed
-    status, printed = run(coco, tmp_path / "none", "--images", "none", "--only", "cat")
+    status, printed = run(coco, tmp_path / "none", "--images", "none", "--classes", "cat")
     assert not status
     assert f"--data.train_images {coco / 'train'} --data.val_images {coco / 'val'}" in printed
     status, printed = run(coco, out)
