@@ -132,6 +132,13 @@ class DetectionData(LightningDataModule):
         """The validation images, read on first use."""
         return self._dataset("val", self.class_names)
 
+    @property
+    def val_annotations(self) -> dict[str, list[dict[str, Any]]]:
+        """The content of the validation annotations, in COCO's format."""
+        annotations = self.val_set.annotations
+        assert annotations is not None  # only augmented datasets have none
+        return annotations
+
     def setup(self, stage: str) -> None:
         """Read the annotations that a stage needs, so that errors show early."""
         _ = self.val_set, stage == "fit" and self.train_set

@@ -74,8 +74,7 @@ class DetectionTask(LightningModule):
         class_names: class names by label.
         start: report of the tensors taken from ``weights``; None without weights.
         evaluation: result of the latest validation, on the first process; None before.
-        collected: detections of the latest validation.
-        validated_epoch: epoch of the latest validation.
+        collected: detections of the latest validation, which ran in ``validated_epoch``.
 
     Raises:
         InputError: an option is wrong, or the weights cannot be read.
@@ -171,10 +170,7 @@ class DetectionTask(LightningModule):
         self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
         self.log_dict(
-            {
-                f"loss/{name}" if name != "loss" else name: term.detach()
-                for name, term in terms.items()
-            },
+            {("" if k == "loss" else "loss/") + k: term.detach() for k, term in terms.items()},
             on_step=False,
             on_epoch=True,
             sync_dist=True,
@@ -203,10 +199,8 @@ class DetectionTask(LightningModule):
             *data.input_size,
         )
         if not data.val_set.num_objects:
-            log.warning(
-                "%s has no boxes: AP will be 0, and best.ckpt the latest validated network",
-                data.val_set.source,
-            )
+            outcome = "AP will be 0, and best.ckpt the latest validated network"
+            log.warning("%s has no boxes: %s", data.val_set.source, outcome)
         if self.start:
             log.info("%s", self.start)
 
@@ -223,9 +217,7 @@ class DetectionTask(LightningModule):
         self._validation_start = perf_counter()
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
-            annotations = self.data.val_set.annotations
-            assert annotations is not None  # only a training set has none
-            self._ground_truth = GroundTruth(annotations)
+            self._ground_truth = GroundTruth(self.data.val_annotations)
         if self.trainer.state.fn == "validate" and not self.test_options.plain:
             self._detector = Detector(
                 self.model,

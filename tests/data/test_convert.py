@@ -345,7 +345,7 @@ def test_the_command_says_what_came_out_and_what_next(coco, tmp_path, capsys):
     )
     assert run(coco, tmp_path / "x", "--rename", "cat")[0] == 2
     only_train = coco / "annotations" / "instances_train.json"
-    assert "--val-fraction 0.2 makes one" in run(only_train, tmp_path / "y")[1]
+    assert "--val-fraction 0.2" in run(only_train, tmp_path / "y")[1]
     only_val = coco / "annotations" / "instances_val.json"
     status, printed = run(only_val, tmp_path / "v", "--images", "none")
     assert not status and "no training split is there, which training needs, only val" in printed
