@@ -1,4 +1,4 @@
-r"""Train and validate a CenterNet on any dataset in COCO's format.
+r"""Train and validate a CenterNet; the same as ``centernet fit`` and ``centernet validate``.
 
 python train.py fit --config configs/custom.yaml --data.root DIR
 python train.py fit --config configs/custom.yaml --data.root DIR --ckpt_path last

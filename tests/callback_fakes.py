@@ -16,6 +16,16 @@ class FixedBatchNorm(Callback):
                 module.eval()
 
 
+class RandomFeatures(Callback):
+    """Drops features of the backbone at random, as backbones with dropout or drop path do."""
+
+    def on_fit_start(self, trainer, pl_module) -> None:
+        def drop(module, _, features):
+            return [nn.functional.dropout(x, 0.2, module.training) for x in features]
+
+        pl_module.model.backbone.register_forward_hook(drop)
+
+
 class StopAfterStep(Callback):
     """Sends SIGTERM to the first process as that step ends."""
 

@@ -1,4 +1,15 @@
-"""The ``centernet`` command. Imports wait until a subcommand needs them: help answers at once."""
+"""The ``centernet`` command.
+
+Each command is a module of this package with:
+
+- ``HELP``: one line for ``centernet --help``,
+- ``DESCRIPTION`` and optionally ``EPILOG``: texts of its own help,
+- ``PACKAGE`` (optional): what to install from a checkout if a library is missing,
+- ``add_arguments(parser)``: adds its options to an argparse parser,
+- ``run(options)``: runs it and returns the exit status; heavy imports belong inside.
+
+A command without ``add_arguments`` parses its arguments in ``run(arguments)``.
+"""
 
 import argparse
 import importlib
@@ -14,7 +25,7 @@ from centernet import __version__
 from centernet.errors import InputError
 
 _DESCRIPTION = """\
-Train a CenterNet on your own images, use it, and look at its heatmaps.
+Train a CenterNet on your own images, detect objects, and inspect heatmaps.
 
   centernet fit --config configs/custom.yaml --data.root DIR
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
@@ -24,24 +35,32 @@ Train a CenterNet on your own images, use it, and look at its heatmaps.
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
 """
-# Each a module of centernet.cli.
-_COMMANDS = ("detect", "inspect", "report", "check", "oracle", "convert", "import-weights")
-# Of these, opencv-python brings none along. NAME.so.1 cannot be opened, says the import.
+# The modules of this package that are commands.
+_COMMANDS = (
+    "fit",
+    "validate",
+    "detect",
+    "inspect",
+    "report",
+    "check",
+    "oracle",
+    "convert",
+    "import-weights",
+)
+# System libraries that opencv-python needs and does not contain.
 _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments."""
+    """Reports a wrong argument in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} ({self.prog} --help lists what there is)\n")
+        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the ``centernet`` command; by default with the command line's arguments."""
+    """Run the ``centernet`` command, by default with the arguments of the process, and exit."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] in (["fit"], ["validate"]):
-        train(arguments)
     if given and given[0] in _COMMANDS:
         _run(given[0], given[1:], program=f"centernet {given[0]}")
     parser = _Parser(
@@ -49,26 +68,26 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"centernet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    commands.add_parser("fit", help="train; fit --help lists all options")
-    commands.add_parser("validate", help="COCO's average precision of a trained model")
     for name in _COMMANDS:
         commands.add_parser(name, help=_module(name).HELP)
     parser.parse_args(given)
 
 
-def train(arguments: list[str] | None = None) -> NoReturn:
-    """Run ``fit`` or ``validate``, which the first argument names, and exit."""
+def train() -> NoReturn:
+    """Run the script ``train.py``: fit or validate, which the first argument names, and exit."""
+    if sys.argv[1:2] in (["fit"], ["validate"]):
+        _run(sys.argv[1], sys.argv[2:], program=None)
 
-    def command() -> None:
-        from centernet.training.train_cli import main as fit_or_validate
+    def print_help() -> None:
+        from centernet.training.train_cli import main
 
-        fit_or_validate(arguments)
+        main()
 
-    run_and_exit(command, ".[train]")
+    run_and_exit(print_help, _module("fit").PACKAGE)
 
 
 def detect() -> NoReturn:
-    """Run ``detect`` with the command line's arguments, under the name of the script, and exit."""
+    """Run the script ``demo.py``: detect with the arguments of the process, and exit."""
     _run("detect", sys.argv[1:], program=None)
 
 
@@ -81,6 +100,8 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
     command = _module(name)
 
     def parse_and_run() -> int | None:
+        if not hasattr(command, "add_arguments"):
+            return command.run(arguments)
         parser = _Parser(program, formatter_class=argparse.RawDescriptionHelpFormatter)
         own_name = program or f"python {parser.prog}"
         parser.description = command.DESCRIPTION.replace(f"centernet {name}", own_name)
@@ -92,14 +113,14 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
 
 
 def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoReturn:
-    """Run a command and exit with its status; what a person can mend is told in one line.
+    """Run a command and exit with its status; print errors that the user can fix in one line.
 
     Args:
-        command: imports what it needs when it is called.
-        package: what to install from a checkout when a library is missing.
+        command: the command; it imports its libraries when it is called.
+        package: what to install from a checkout if a library is missing.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # The names of files and classes may hold what the terminal's encoding lacks.
+        # Names of files and classes may have characters that the encoding of the terminal lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(command())
@@ -111,7 +132,7 @@ def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoRet
             raise
         sys.exit(f"error: {remedy}")
     except OSError as error:
-        # Of files and folders, where nothing nearer has said it better.
+        # Errors of files and folders that no code closer to them has caught.
         if not error.strerror:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
@@ -121,11 +142,11 @@ def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoRet
 
 
 def _remedy(error: ImportError, package: str) -> str | None:
-    """What to do about a failed import, where that is known."""
+    """The remedy for a failed import; None if it is not known."""
     library = _SYSTEM_LIBRARIES.search(str(error))
     if library:
         return (
-            f"OpenCV does not load, the system lacks {library[0]}; on Debian or Ubuntu: "
+            f"OpenCV cannot be loaded because the system lacks {library[0]}; on Debian or Ubuntu: "
             "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
         )
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
@@ -134,12 +155,12 @@ def _remedy(error: ImportError, package: str) -> str | None:
 
 
 def run_script(description: str, output: str, prepare: Callable[[Path, Path], object]) -> None:
-    """Command line of a script that prepares a dataset; exits with its status.
+    """Run a script that prepares a dataset, with the arguments of the process, and exit.
 
     Args:
-        description: the script's docstring.
-        output: where the dataset goes by default.
-        prepare: makes the dataset, given the folder of the archives and its own; what it returns is
+        description: docstring of the script.
+        output: default folder of the dataset.
+        prepare: makes the dataset from the folder of the archives and its own folder; the result is
             printed.
     """
     parser = argparse.ArgumentParser(
@@ -151,15 +172,15 @@ def run_script(description: str, output: str, prepare: Callable[[Path, Path], ob
         "--downloads",
         type=Path,
         default=Path("data/downloads"),
-        help="folder of the archives, fetched or put there by hand (%(default)s)",
+        help="folder of the archives, downloaded automatically or by hand (%(default)s)",
     )
     options = parser.parse_args()
 
     def command() -> None:
         if options.output.exists() and any(options.output.iterdir()):
-            print(f"{options.output} is there already; remove it to make it anew")
+            print(f"{options.output} exists already; remove it to create it again")
             return
         print(prepare(options.downloads, options.output))
-        print(f"done; the archives in {options.downloads} are not needed any more")
+        print(f"done; the archives in {options.downloads} are no longer needed")
 
     run_and_exit(command)

@@ -8,8 +8,7 @@ from pathlib import Path
 from centernet.analysis.check import text
 from centernet.analysis.check.page import html
 from centernet.analysis.check.report import as_dict, check
-from centernet.cli.console import print_text
-from centernet.cli.image_size import input_size
+from centernet.cli.options import input_size, print_text
 from centernet.errors import require_at_least
 from centernet.files import atomic_write
 from centernet.models.base import DetectionModel

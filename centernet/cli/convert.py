@@ -2,19 +2,27 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "a dataset in COCO's, Pascal VOC's or YOLO's format into another"
+from centernet.cli.options import add_renamed, print_text
+
+if TYPE_CHECKING:
+    from centernet.data.formats.convert import Conversion
+
+HELP = "convert a dataset between COCO, Pascal VOC and YOLO format"
 DESCRIPTION = """\
-Write a dataset in another format: COCO JSON, Pascal VOC or YOLO, any to any. Which one SOURCE is
-in, is seen by looking: a folder as it was downloaded, a data.yaml, or a COCO JSON file.
+Convert a dataset between COCO JSON, Pascal VOC and YOLO format. The format of SOURCE is detected
+automatically: a folder as downloaded, a data.yaml, or a COCO JSON file.
 
   centernet convert VOCdevkit/VOC2007 data/voc07
   centernet convert my_yolo/data.yaml data/mine --val-fraction 0.2
-  centernet convert data/coco cars --format yolo --only vehicle --rename car=vehicle truck=vehicle
+  centernet convert data/coco cars --format yolo --classes auto --rename car=auto truck=auto
 
-What is lost or left out on the way is said, and stands in OUT/conversion.txt. For training alone no
-conversion is needed: fit --data.root takes SOURCE as it is.
+Everything that cannot be represented is reported, and written to OUT/conversion.txt. Training needs
+no conversion: fit --data.root reads SOURCE directly.
 """
+
+_PRINTED = 20  # messages that are printed; the report has all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,55 +32,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or a COCO JSON file")
-    add("output", metavar="OUT", type=Path, help="folder to write; new or empty")
-    add("--format", choices=FORMATS, default="coco", help="of OUT (%(default)s)")
+    add("output", metavar="OUT", type=Path, help="folder to write; must be new or empty")
+    add("--format", choices=FORMATS, default="coco", help="format of OUT (%(default)s)")
     add(
-        "--only",
-        dest="classes",
+        "--classes",
         nargs="+",
         metavar="CLASS",
-        help="classes to keep; images without them stay",
+        help="classes to keep, by old or new name; images without them stay",
     )
+    add_renamed(parser, "--only", "--classes")
     add(
         "--rename",
         nargs="+",
         type=_renaming,
         default=[],
         metavar="OLD=NEW",
-        help="new names of classes; several of one new name become one class",
+        help="new names of classes; classes with the same new name are merged",
     )
     add(
         "--images",
         choices=IMAGES,
         default="copy",
-        help="copies, which take no space where the file system can share blocks; hard links, "
-        "which are the source's own files; or the annotations alone (%(default)s)",
+        help="image files of OUT: copies (which share disk blocks if the file system can), hard "
+        "links to the files of SOURCE, or none (%(default)s)",
     )
     add(
         "--follow-links",
         action="store_true",
-        help="also take images outside of SOURCE, such as those that links lead to",
+        help="include images outside of SOURCE, such as targets of links",
     )
     add(
         "--val-fraction",
         type=float,
         metavar="F",
-        help="hold out this part of the training images for validation, as 0.2; always the same; "
-        "copies of one photograph stay together",
+        help="split this fraction of the training images off for validation, as 0.2; "
+        "deterministic; copies of one photograph stay together",
     )
     add(
         "--group-by",
         metavar="REGEX",
-        help="with --val-fraction: images in whose file names it finds the same stay together, as "
-        r"'(video\d+)_frame'",
+        help="with --val-fraction: images with the same match in their file names stay together, "
+        r"as '(video\d+)_frame'",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Convert, and say what was written and what was lost."""
-    from centernet.cli.convert_command import run
+    """Convert; print what was written, what was lost, and what to do next."""
+    from centernet.data.formats.convert import REPORT, convert_dataset
 
-    run(options)
+    conversion = convert_dataset(**vars(options) | {"rename": dict(options.rename)})
+    print_text(str(conversion))
+    for message in conversion.messages[:_PRINTED]:
+        print_text(f"  {message}")
+    if len(conversion.messages) > _PRINTED:
+        more = len(conversion.messages) - _PRINTED
+        print(f"  ... and {more} more in {conversion.output / REPORT}")
+    print(_next_step(conversion, with_images=options.images != "none"))
+
+
+def _next_step(conversion: "Conversion", *, with_images: bool) -> str:
+    import shlex
+
+    folders = {split.name: split.images for split in conversion.splits}
+    if "train" not in folders:
+        return f"there is no training split, which training needs, only {', '.join(folders)}"
+    if "val" not in folders:
+        return "there is no validation split, which training needs: add --val-fraction 0.2"
+    words = ["centernet", "fit", "--config", "configs/custom.yaml", "--data.root"]
+    words.append(str(conversion.output))
+    if conversion.format == "coco" and not with_images:
+        for part in ("train", "val"):
+            words += [f"--data.{part}_images", str(folders[part].resolve())]
+    return f"next: {shlex.join(words)}"
 
 
 def _renaming(text: str) -> tuple[str, str]:

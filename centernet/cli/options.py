@@ -1,17 +1,29 @@
-"""The option ``--threshold``, which several commands have."""
+"""Options and output that several commands share."""
 
 import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from centernet.errors import InputError
 
 
 def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add it to a parser; ``what`` it is."""
+    """Add the option ``--threshold``.
+
+    Args:
+        parser: the parser of a command.
+        what: what the threshold decides, for the help.
+    """
     from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD
 
     parser.add_argument(
         "--threshold",
         type=_threshold,
         default=DEFAULT_SCORE_THRESHOLD,
-        help=f"{what}, or best: each class's own, from its training's report (%(default)s)",
+        help=f"{what}, or best: the best threshold of each class, from the report of the training "
+        "run (%(default)s)",
     )
 
 
@@ -20,3 +32,49 @@ def _threshold(text: str) -> str | float:
         return text if text == "best" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"a number or best, got {text!r}") from None
+
+
+def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Add the old name of an option, which ends the command with the new name."""
+
+    class Renamed(argparse.Action):
+        def __call__(
+            self,
+            parser: argparse.ArgumentParser,
+            namespace: argparse.Namespace,
+            values: str | Sequence[Any] | None,
+            option_string: str | None = None,
+        ) -> NoReturn:
+            parser.error(f"{old} has a new name: use {new}")
+
+    parser.add_argument(
+        old, action=Renamed, nargs="*", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+
+
+def input_size(text: str, multiple: int) -> tuple[int, int]:
+    """Parse an input size: ``512``, or height and width as ``288x384``.
+
+    Args:
+        text: the value of an option.
+        multiple: the sides must be multiples of this.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        InputError: the text is no such size.
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if any(side < multiple or side % multiple for side in (height, width)):
+        raise InputError(
+            f"image size must be a multiple of {multiple}, or two as 288x384, got {text!r}"
+        )
+    return height, width
+
+
+def print_text(text: str) -> None:
+    """Print text; escape the characters that the encoding of the terminal lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

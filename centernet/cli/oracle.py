@@ -1,26 +1,44 @@
 """``centernet oracle``."""
 
 import argparse
+import math
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "what limits a trained network"
+from centernet.cli.options import input_size
+from centernet.errors import InputError, require_at_least
+
+if TYPE_CHECKING:
+    from centernet.data.dataset import DetectionDataset
+    from centernet.evaluation.oracle import Row
+    from centernet.models.base import DetectionModel
+
+HELP = "find what limits the accuracy of a trained network"
 DESCRIPTION = """\
-What limits a trained network? Its heatmap, size and offset (or sides) are replaced by the ground
-truth, one at a time and together, and the average precision of each is printed: what rises most is
-what to work on. It is the error analysis of the paper, on your images.
+Find what limits the accuracy of a trained network. Heatmap, size and offset (or sides) are replaced
+by the ground truth, one at a time and together, and the average precision of each is printed. The
+output with the largest gain is the one to improve. This is the error analysis of the paper, on your
+images.
 
   centernet oracle data/mine --weights runs/custom/best.ckpt
   centernet oracle data/mine --weights runs/custom/best.ckpt --split test
   centernet oracle --weights runs/bccd_resnet18/best.ckpt --config configs/bccd_resnet18.yaml
 """
 EPILOG = """\
-With nothing replaced it is what validate prints; with all replaced, the ceiling that check prints.
-The truth is known at the centres of objects; every other cell goes by the nearest: its size, the
-point of the cell nearest to it as the offset, and the distances to its box as the sides.
+With nothing replaced, the result equals that of validate; with everything replaced, the ceiling of
+check. Ground truth exists only at the centers of objects. Every other cell uses the nearest center:
+its size, the point of the cell nearest to it as offset, and the distances to its box as sides.
 
-DATASET is a folder or annotation file of any format that check and convert know.
+DATASET is a folder or annotation file in any format that check and convert read.
 """
 PACKAGE = ".[train]"
+
+# More classes do not fit as columns in a terminal.
+_MAX_COLUMNS = 6
+# Options that replace those of a configuration.
+_CONFIG_OPTIONS = ("root", "val_images", "val_annotations")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,24 +46,161 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
     add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
-    add("--split", help="of DATASET (val)")
-    add("--config", type=Path, help="a YAML of fit: its validation images, at its image_size")
-    for name in ("root", "val_images", "val_annotations"):
-        add(f"--data.{name}", help="instead of the config's", metavar=name.upper())
+    add("--split", help="split of DATASET (val)")
+    add("--config", type=Path, help="a YAML of fit: its validation images and image_size")
+    for name in _CONFIG_OPTIONS:
+        add(f"--data.{name}", help="replaces the option of the config", metavar=name.upper())
     add(
         "--image-size",
         metavar="PIXELS",
-        help="of the canvas, 512, or height and width 288x384; by default the config's, or what "
-        "the network was trained for",
+        help="input size: 512, or height and width 288x384; by default the config's, or the size "
+        "that the network was trained for",
     )
-    add("--batch-size", type=int, help="images at a time; by default the config's, or 16")
-    add("--top-k", type=int, help="most detections per image; by default as in training")
+    add("--batch-size", type=int, help="images per batch; by default the config's, or 16")
+    add("--top-k", type=int, help="detections per image; by default as in training")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
-    add("--json", type=Path, metavar="FILE", help="also write the numbers, per class too")
+    add("--json", type=Path, metavar="FILE", help="also write the numbers, with those per class")
 
 
-def run(options: argparse.Namespace) -> int | None:
-    """Print the table."""
-    from centernet.cli.oracle_command import run
+def run(options: argparse.Namespace) -> None:
+    """Analyze and print the table.
 
-    return run(options)
+    Raises:
+        InputError: weights, dataset or options are wrong.
+    """
+    from centernet.evaluation.oracle import analyse
+    from centernet.inference.engines import choose_device
+    from centernet.models.pretrained import load_weights
+
+    _validate(options)
+    network, trained_size = load_weights(options.weights)
+    find = _data_of_config if options.config else _data_of_dataset
+    dataset, batch_size = find(options, network, trained_size)
+    height, width = dataset.input_size
+    if height % network.size_multiple or width % network.size_multiple:
+        raise InputError(
+            f"the network of these weights needs multiples of {network.size_multiple}, "
+            f"not {height}x{width}: give --image-size"
+        )
+    rows = analyse(
+        network,
+        dataset,
+        device=choose_device(options.device),
+        batch_size=options.batch_size or batch_size,
+        top_k=options.top_k,
+        progress=sys.stderr.isatty(),
+    )
+    print(
+        f"{dataset.source} ({dataset.name}): {len(dataset)} images, {dataset.num_objects} objects\n"
+        f"images are scaled to fit {height}x{width}; 'true' outputs are the ground truth\n\n"
+        f"{table(rows)}\n\n{_advice(rows)}"
+    )
+    if options.json:
+        _write(options.json, rows)
+
+
+def table(rows: Sequence["Row"]) -> str:
+    """Format rows in columns: the replaced outputs, AP, AP50, AP75, and AP of few classes."""
+    names = rows[-1].true
+    classes = [str(row["class"]) for row in rows[0].evaluation.per_class]
+    classes = classes if 1 < len(classes) <= _MAX_COLUMNS else []
+    lines = [[*names, "AP", "AP50", "AP75", *(f"AP {name}" for name in classes)]]
+    for row in rows:
+        metrics, own = row.evaluation.metrics, row.evaluation.per_class
+        values = [metrics[name] for name in ("AP", "AP50", "AP75")]
+        values += [entry["AP"] for entry in own] if classes else []
+        lines.append(
+            [
+                *("true" if name in row.true else "." for name in names),
+                *("-" if math.isnan(value) else f"{value:.3f}" for value in values),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _advice(rows: Sequence["Row"]) -> str:
+    base = rows[0].evaluation.metrics["AP"]
+    alone = {row.true[0]: row.evaluation.metrics["AP"] - base for row in rows if len(row.true) == 1}
+    name = max(alone, key=alone.__getitem__)
+    if not alone[name] > 0:
+        return "no single output, even if perfect, would raise the AP"
+    return f"a perfect {name} alone would give {alone[name]:+.3f} AP, more than any other output"
+
+
+def _write(path: Path, rows: Sequence["Row"]) -> None:
+    import json
+
+    from centernet.evaluation.oracle import numbers
+    from centernet.files import atomic_write
+
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(numbers(rows), indent=2) + "\n")
+
+
+def _validate(options: argparse.Namespace) -> None:
+    """Raise InputError for options that are out of range or do not belong together."""
+    if (options.dataset is None) == (options.config is None):
+        raise InputError("oracle needs either a DATASET or --config")
+    require_at_least(1, batch_size=options.batch_size, top_k=options.top_k)
+    if options.config and options.split:
+        raise InputError("--split goes with a DATASET: with --config, give --data.val_annotations")
+    for name in () if options.config else _CONFIG_OPTIONS:
+        if getattr(options, f"data.{name}") is not None:
+            raise InputError(f"--data.{name} goes with --config: with a DATASET, leave it out")
+
+
+def _data_of_dataset(
+    options: argparse.Namespace, network: "DetectionModel", trained_size: tuple[int, int] | None
+) -> tuple["DetectionDataset", int]:
+    """The images of a split, and the batch size."""
+    from centernet.data.dataset import DetectionDataset
+    from centernet.data.formats import read_dataset
+    from centernet.training.auto_config import DEFAULT_BATCH_SIZE
+
+    splits = read_dataset(options.dataset)
+    name = options.split or "val"
+    if name not in splits and len(splits) > 1:
+        raise InputError(
+            f"{options.dataset} has no split {name!r}: give --split, one of {', '.join(splits)}"
+        )
+    split = splits.get(name) or next(iter(splits.values()))
+    size = trained_size
+    if options.image_size:
+        size = input_size(options.image_size, network.size_multiple)
+    if size is None:
+        raise InputError("these weights have no input size: give --image-size")
+    dataset = DetectionDataset(
+        split.images,
+        split,
+        input_size=size,
+        class_names=_class_names(network),
+        stride=network.stride,
+    )
+    return dataset, DEFAULT_BATCH_SIZE
+
+
+def _data_of_config(
+    options: argparse.Namespace, network: "DetectionModel", trained_size: tuple[int, int] | None
+) -> tuple["DetectionDataset", int]:
+    """The validation images of a configuration, as validate uses them, and its batch size."""
+    from centernet.training.datamodule import data_of_config
+
+    changes = {name: getattr(options, f"data.{name}") for name in _CONFIG_OPTIONS}
+    changes["class_names"] = _class_names(network)
+    if options.image_size:
+        changes["image_size"] = input_size(options.image_size, network.size_multiple)
+    data = data_of_config(options.config, **changes)
+    if data.image_size == "auto" and trained_size:
+        data = data_of_config(options.config, **changes | {"image_size": trained_size})
+    return data.val_set, data.batch_size
+
+
+def _class_names(network: "DetectionModel") -> tuple[str, ...] | None:
+    """Class names by label, if the weights have them."""
+    from centernet.models.pretrained import has_class_names
+
+    return network.class_names if has_class_names(network) else None

@@ -154,7 +154,7 @@ def category_labels(
         raise InputError(
             f"{path} has {len(coco['categories'])} classes, and {unknown[0]!r} is not one of the "
             f"{len(names)} expected classes ({truncate_list(names)}): select classes with "
-            "--data.only, or use weights trained on these classes"
+            "--data.classes, or use weights trained on these classes"
         )
     return {category["id"]: label[str(category["name"])] for category in coco["categories"]}
 

@@ -1,49 +1,72 @@
-"""Settings of a training, derived from the data: image size, epochs, detections per image.
+"""Settings chosen from the data: input size, number of epochs, detections per image.
 
-Rules of thumb for detectors that are trained on one machine, each with its reason in words.
+Rules of thumb for detectors that are trained on one machine. Each choice comes with its reason.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.entries import image_sides
+from centernet.data.images import image_size
 from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
-from centernet.targets import DEFAULT_STRIDE
+from centernet.errors import InputError
+from centernet.models.base import DetectionModel
 
-# Cells that the typical object of the smallest class shall be wide.
+DEFAULT_IMAGE_SIZE = 512
+DEFAULT_BATCH_SIZE = 16
+
+# Width in cells of the typical object of the smallest class.
 _CELLS = 6
-_LEAST_SIDE, _LARGEST_SIDE = 256, 640
-# A class of fewer boxes than this part of all says too little of how small objects are.
+_MIN_SIDE, _MAX_SIDE = 256, 640
+# Classes with a smaller fraction of the boxes do not count, because they show too little.
 _RARE = 0.01
-_LEAST_STEPS = 1000
-# Room beyond the densest training image: for denser images, and for false positives among the best.
-_MORE_DETECTIONS = 1.5
-_LEAST_EPOCHS = 12
+_MIN_STEPS, _MIN_EPOCHS = 1000, 12
+# Detections per object of the densest training image: other images may be denser, and some of the
+# best detections are false positives.
+_DETECTIONS_PER_OBJECT = 1.5
+
+
+def input_size_of_data(
+    images: Path, annotations: Path | DatasetSplit
+) -> tuple[tuple[int, int], str]:
+    """The input size for training images; see :func:`input_size_for`.
+
+    Args:
+        images: folder of the images, which is read if the annotations lack image sizes.
+        annotations: COCO JSON or a split.
+
+    Returns:
+        (height, width), and the reason.
+    """
+    coco = read_coco(annotations)
+    return input_size_for(coco | {"images": [_with_size(i, images) for i in coco["images"]]})
 
 
 def input_size_for(
-    coco: Mapping[str, Sequence[Mapping[str, Any]]],
+    coco: Mapping[str, Sequence[dict[str, Any]]],
     *,
-    stride: int = DEFAULT_STRIDE,
-    multiple: int = 32,
+    stride: int = DetectionModel.stride,
+    multiple: int = DetectionModel.size_multiple,
 ) -> tuple[tuple[int, int], str]:
-    """The canvas on which the objects of a dataset are large enough to be found.
+    """The input size at which the objects of a dataset are large enough to be detected.
 
-    The typical box (by the median of the square root of its area) of the class with the smallest
-    ones shall be 6 cells wide, which leaves a box that is half a cell wrong on one side an IoU of
-    0.9. The canvas has the images' proportions, up to multiples of 32, and a longer side of 256 to
-    640 pixels, but not above the images' own, where that is more than 256.
+    The typical box (median square root of the area) of the class with the smallest boxes becomes 6
+    cells wide; then a box that is half a cell wrong on one side has an IoU of 0.9. The input has
+    the aspect ratio of the images, rounded up to multiples of 32. Its longer side is 256 to 640
+    pixels, and above 256 not larger than that of the images.
 
     Args:
-        coco: content of an annotation file; images without width and height are not asked.
-        stride: canvas pixels per cell.
+        coco: content of an annotation file; images without width and height do not count.
+        stride: input pixels per cell.
         multiple: the sides are multiples of this.
 
     Returns:
-        (height, width), and the reasons in a sentence.
+        (height, width), and the reason.
     """
     size_of = {
         image["id"]: (height, width)
@@ -52,31 +75,44 @@ def input_size_for(
         if math.isfinite(width + height)
     }
     if not size_of:
-        side = 512
-        return (side, side), "the annotations do not say how large the images are"
+        side = DEFAULT_IMAGE_SIZE
+        return (side, side), "the annotations have no image sizes"
     height, width = (median(size[axis] for size in size_of.values()) for axis in range(2))
     name, part = _smallest_class(coco, size_of)
     wanted = _CELLS * stride / part if part else 0
-    longest = min(max(wanted, _LEAST_SIDE), _LARGEST_SIDE, max(height, width, _LEAST_SIDE))
+    longest = min(max(wanted, _MIN_SIDE), _MAX_SIDE, max(height, width, _MIN_SIDE))
     scale = longest / max(height, width)
-    canvas = tuple(
-        multiple * max(1, math.ceil(side * scale / multiple - 0.01)) for side in (height, width)
-    )
-    shown = f"images are typically {width:g}x{height:g}"
+
+    def rounded(side: float) -> int:
+        return multiple * max(1, math.ceil(side * scale / multiple - 0.01))
+
+    size = rounded(height), rounded(width)
+    typical = f"images are typically {width:g}x{height:g}"
     if not part:
-        return canvas, f"{shown}, and there are no boxes to go by"
+        return size, f"{typical}, and there are no boxes"
     cells = part * max(height, width) * scale / stride
-    return canvas, (
-        f"{shown}, and the smallest class, {name}, has boxes of typically {part:.1%} of the longer "
-        f"side, here {cells:.1f} cells (wanted: {_CELLS}, with {_LEAST_SIDE} to {_LARGEST_SIDE} "
-        f"pixels, above {_LEAST_SIDE} no more than the images have)"
+    return size, (
+        f"{typical}, and the smallest class, {name}, has boxes of typically {part:.1%} of the "
+        f"longer side, here {cells:.1f} cells (target: {_CELLS}, with {_MIN_SIDE} to {_MAX_SIDE} "
+        f"pixels, above {_MIN_SIDE} not larger than the images)"
     )
+
+
+def _with_size(image: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An entry of ``images``, with the size of the image file if the entry has none."""
+    if math.isfinite(sum(image_sides(image))):
+        return image
+    try:
+        height, width = image_size(folder / image["file_name"])
+    except InputError:
+        return image
+    return image | {"height": height, "width": width}
 
 
 def _smallest_class(
-    coco: Mapping[str, Sequence[Mapping[str, Any]]], size_of: Mapping[Any, tuple[float, float]]
+    coco: Mapping[str, Sequence[dict[str, Any]]], size_of: Mapping[Any, tuple[float, float]]
 ) -> tuple[str | None, float]:
-    """Of the class with the smallest boxes: its name, and their part of the image's longer side."""
+    """The class with the smallest boxes, and their size as a fraction of the longer image side."""
     parts = defaultdict(list)
     for annotation in coco["annotations"]:
         if not annotation["iscrowd"] and annotation["image_id"] in size_of:
@@ -87,44 +123,45 @@ def _smallest_class(
     common = {c: median(found) for c, found in parts.items() if len(found) >= _RARE * total}
     if not common:
         return None, 0.0
-    smallest = min(common, key=common.get)
+    smallest = min(common, key=common.__getitem__)
     return next(c["name"] for c in coco["categories"] if c["id"] == smallest), common[smallest]
 
 
 def epochs_for(images: int, batch_size: int) -> tuple[int, str]:
-    """How often a detector should see so many training images.
+    """The number of epochs for a training set.
 
-    850 / sqrt(n) times, so that four times the images take twice the time; at least 1000 steps, for
-    tens of images would else be over before the learning rate is warm, and at least 12 epochs.
+    850 / sqrt(n) for n images, so that four times the images take twice the time; at least 1000
+    steps, because small datasets would finish during the warm-up; and at least 12 epochs.
 
     Args:
-        images: of the training set.
-        batch_size: images per step of the optimiser.
+        images: number of training images.
+        batch_size: images per optimizer step.
 
     Returns:
-        The number of epochs, and the reasons in a sentence.
+        The number of epochs, and the reason.
     """
     steps = max(1, images // batch_size)
-    worth = 850 / math.sqrt(images)
+    by_images = 850 / math.sqrt(images)
     reasons = {
-        f"{images} images are worth about {worth:.0f} epochs": worth,
-        f"fewer would be less than {_LEAST_STEPS} steps": _LEAST_STEPS / steps,
-        f"at least {_LEAST_EPOCHS}": _LEAST_EPOCHS,
+        f"about {by_images:.0f} epochs for {images} images": by_images,
+        f"fewer would be less than {_MIN_STEPS} steps": _MIN_STEPS / steps,
+        f"at least {_MIN_EPOCHS}": float(_MIN_EPOCHS),
     }
-    reason = max(reasons, key=reasons.get)
+    reason = max(reasons, key=reasons.__getitem__)
     epochs = math.ceil(reasons[reason] - 0.01)
     return epochs, f"{reason}; {epochs * steps} steps of {min(images, batch_size)} images"
 
 
 def top_k_for(densest: int) -> int:
-    """Detections per image that a dataset asks for.
+    """Detections per image for a dataset.
 
-    COCO's 100 where no training image has more objects; else half as many again as the densest one
-    has, in hundreds.
+    COCO's 100 if no training image has more objects, else 1.5 times the objects of the densest
+    image, rounded up to hundreds.
 
     Args:
-        densest: objects in the training image that has most.
+        densest: number of objects in the densest training image.
     """
     if densest <= DEFAULT_TOP_K:
         return DEFAULT_TOP_K
-    return min(MAX_TOP_K, DEFAULT_TOP_K * math.ceil(_MORE_DETECTIONS * densest / DEFAULT_TOP_K))
+    wanted = _DETECTIONS_PER_OBJECT * densest / DEFAULT_TOP_K
+    return min(MAX_TOP_K, DEFAULT_TOP_K * math.ceil(wanted))

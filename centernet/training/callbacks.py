@@ -1,8 +1,8 @@
-"""Training callbacks: averaged weights, a frozen backbone, heatmap pictures."""
+"""Training callbacks: averaged weights, a frozen backbone, heatmap images in TensorBoard."""
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -18,14 +18,17 @@ from centernet.errors import InputError
 from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
 
+if TYPE_CHECKING:
+    from centernet.training.task import DetectionTask
+
 log = logging.getLogger(__name__)
 
 
 class EMA(WeightAveraging):
-    """Exponential moving average of the weights; what validation sees and checkpoints keep.
+    """Exponential moving average of the weights, which is validated and saved.
 
-    The decay is warmed up: after n steps it is at most (1 + n) / (10 + n), so short trainings are
-    averaged over their last tenth and not over their random beginning.
+    The decay is warmed up: after n steps it is at most (1 + n) / (10 + n), so that a short run
+    averages over about its last tenth and not over its random initialization.
     """
 
     def __init__(self, decay: float) -> None:
@@ -35,13 +38,14 @@ class EMA(WeightAveraging):
         self._steps = 0
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """After every optimiser step."""
+        """Update after every optimizer step."""
         if step_idx is not None:
             self._steps = step_idx
         return step_idx is not None
 
-    def _average(self, averaged: list[Tensor], current: list[Tensor], _: Any) -> None:
+    def _average(self, averaged: Any, current: Any, _: Any) -> None:
         decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
+        # torch's own averaging calls these two functions; torch has no public equivalent.
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, 1 - decay)
         else:
@@ -49,15 +53,17 @@ class EMA(WeightAveraging):
 
 
 class FrozenBackbone(Callback):
-    """Lets only neck and heads learn at first; the backbone's batch norms stand still too."""
+    """Freezes the backbone at the start of training, its batch normalization included."""
 
     def __init__(self, epochs: int) -> None:
         """Freeze for ``epochs`` epochs."""
         self.epochs = epochs
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """See that several processes can wait for parameters that get no gradient."""
-        if isinstance(trainer.strategy, DDPStrategy) and not trainer.strategy._ddp_kwargs.get(
+        """Check that several processes can handle parameters without gradient."""
+        strategy = trainer.strategy
+        # Private: the strategy has no public attribute for this option.
+        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get(
             "find_unused_parameters"
         ):
             raise InputError(
@@ -66,18 +72,19 @@ class FrozenBackbone(Callback):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze at first, thaw when the time has come."""
+        """Freeze the backbone in the first epochs, then unfreeze it."""
         frozen = trainer.current_epoch < self.epochs
-        pl_module.model.backbone.requires_grad_(not frozen).train(not frozen)
+        backbone = pl_module.get_submodule("model.backbone")
+        backbone.requires_grad_(not frozen).train(not frozen)
         if trainer.current_epoch == self.epochs:
-            log.info("epoch %d: the backbone learns from now on", self.epochs)
+            log.info("epoch %d: the backbone is trained from now on", self.epochs)
 
 
 class HeatmapPictures(Callback):
-    """Of the same few images at each validation, side by side in TensorBoard.
+    """Writes the heatmaps of a few validation images to TensorBoard, the same at each validation.
 
-    The image; over it the target heatmap, the predicted one, and their difference: orange where
-    there is too much heat, blue where there is too little.
+    Side by side: the image; over it the target heatmap, the predicted one, and their difference,
+    orange where the prediction is too high, blue where it is too low.
     """
 
     def __init__(self, count: int = 4) -> None:
@@ -86,29 +93,32 @@ class HeatmapPictures(Callback):
         self._left = count
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the first image again."""
+        """Start with the first image."""
+        task = cast("DetectionTask", pl_module)
         wanted = trainer.is_global_zero and trainer.state.fn == "fit"
-        self._left = self.count if wanted and pl_module.model.has_heatmaps else 0
+        self._left = self.count if wanted and task.model.has_heatmaps else 0
 
     def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: dict[str, Tensor],
+        outputs: Any,
         batch: tuple[Tensor, list[dict]],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the batch's images that are among the first few."""
+        """Draw the images of the batch that are among the first ones."""
         if not self._left:
             return
-        images, targets = (part[: self._left] for part in batch)
+        task = cast("DetectionTask", pl_module)
+        images, targets = batch[0][: self._left], batch[1][: self._left]
         self._left -= len(images)
         predicted = outputs["heatmap"][: len(images)].float().sigmoid().cpu()
-        wanted = encode_targets(targets, tuple(predicted.shape), stride=pl_module.model.stride)
+        wanted = encode_targets(targets, predicted.shape, stride=task.model.stride)
+        folder = task.data.val_set.folder
         for image, target, *heat in zip(images, targets, wanted.heatmap, predicted, strict=True):
             strip = _strip(image.permute(1, 2, 0).cpu().numpy(), *heat)
-            file = os.path.relpath(target["file"], trainer.datamodule.val_set.folder)
+            file = os.path.relpath(target["file"], folder)
             name = f"image, target, prediction, difference/{file}"
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
@@ -116,10 +126,11 @@ class HeatmapPictures(Callback):
 
 
 def _strip(image: NDArray[np.uint8], target: Tensor, predicted: Tensor) -> NDArray[np.uint8]:
-    """Of maps (C, h, w), all classes together: at every cell the value farthest from zero."""
+    """Images side by side; of maps (C, h, w), each cell shows the class with the largest value."""
     difference = predicted - target
-    farthest = difference.abs().argmax(0, keepdim=True)
-    maps = (target.amax(0), predicted.amax(0), difference.gather(0, farthest)[0])
-    large = [cv2.resize(cells.numpy(), image.shape[1::-1]) for cells in maps]
+    largest = difference.abs().argmax(0, keepdim=True)
+    maps = (target.amax(0), predicted.amax(0), difference.gather(0, largest)[0])
+    height, width = image.shape[:2]
+    large = [cv2.resize(cells.numpy(), (width, height)).astype(np.float32) for cells in maps]
     drawn = (blend(image, large[0]), blend(image, large[1]), blend_difference(image, large[2]))
     return np.hstack([image, *drawn])

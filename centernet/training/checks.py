@@ -1,4 +1,4 @@
-"""What is looked at before the first step, and would else show late, slowly or as a traceback."""
+"""Checks before training, so that a wrong option fails early with a clear message."""
 
 import json
 import math
@@ -18,8 +18,8 @@ def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:
     return lambda value: or_none if value is None else value >= lowest
 
 
-# Of the trainer's options that would fail late, or do other than they say: which values are fine,
-# and what to do about others.
+# Trainer options that would fail late or have an unexpected effect: the valid values, and the
+# remedy for others.
 _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_epochs": (
         lambda value: value is None or value == -1 or value > 0,
@@ -31,7 +31,7 @@ _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "check_val_every_n_epoch": (_at_least(1), "give 1 or more"),
     "val_check_interval": (
         lambda value: value is None or (isinstance(value, float) and value == 1),
-        "an epoch is validated at its end, leave it out; see --trainer.check_val_every_n_epoch",
+        "validation runs at the end of epochs, leave it out; see --trainer.check_val_every_n_epoch",
     ),
     "num_sanity_val_steps": (_at_least(-1, or_none=True), "give 0 or more, or -1 for all"),
     "limit_train_batches": (
@@ -55,42 +55,76 @@ _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "use_distributed_sampler": (
         lambda value: not value,
-        "images are already divided over the processes, leave it out",
+        "images are already split over the processes, leave it out",
     ),
-    "barebones": (lambda value: not value, "no checkpoint would be kept, leave it out"),
+    "barebones": (lambda value: not value, "no checkpoint would be written, leave it out"),
     "default_root_dir": (lambda value: value is not None, "name a folder for the runs"),
 }
 
 
-def require_configs(arguments: Sequence[str]) -> None:
-    """Raise InputError if a configuration file that the arguments name holds no options."""
+# Options that have a new name: old name, new name.
+_RENAMED = {"data.only": "data.classes"}
+
+
+def validate_config_files(arguments: Sequence[str]) -> None:
+    """Check the configuration files that the arguments of a command name, and old option names.
+
+    Raises:
+        InputError: a file cannot be read or has no options, or an option has an old name.
+    """
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, value = word.partition("=")
-        if name not in ("--config", "-c"):
-            continue
-        path = value if equals else following
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            json.dumps(content, default=str)  # which fails where an alias holds itself
-        except OSError as error:
-            raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
-        except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"configuration {path} is no valid YAML: {reason}") from None
-        if not isinstance(content, dict):
-            raise InputError(f"configuration {path} holds no options (see configs/custom.yaml)")
+        validate_names({name.removeprefix("--").rstrip("+")}, "the command line")
+        if name in ("--config", "-c"):
+            path = value if equals else following
+            validate_names(option_names(read_config(path)), path)
 
 
-def require_trainer_options(trainer: Any) -> None:
-    """Raise InputError if an option of the trainer has a value that training cannot keep."""
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The options in a configuration file.
+
+    Raises:
+        InputError: the file cannot be read or has no options.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        json.dumps(content, default=str)  # fails for an alias that contains itself
+    except OSError as error:
+        raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"configuration {path} is not valid YAML: {reason}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"configuration {path} has no options (see configs/custom.yaml)")
+    return content
+
+
+def option_names(config: dict[str, Any]) -> set[str]:
+    """The names of the options that the sections of a configuration set, as ``model.neck``."""
+    return {
+        f"{section}.{name}"
+        for section, options in config.items()
+        if isinstance(options, dict)
+        for name in options
+    }
+
+
+def validate_names(names: set[str], place: str | Path) -> None:
+    """Raise InputError if one of the options that a place sets has been renamed."""
+    for old in sorted(names & _RENAMED.keys()):
+        raise InputError(f"{old} in {place} has a new name: use {_RENAMED[old]}")
+
+
+def validate_trainer_options(trainer: Any) -> None:
+    """Raise InputError if a trainer option has a value that is not supported."""
     for name, (is_fine, remedy) in _TRAINER.items():
         if not is_fine(trainer[name]):
-            raise InputError(f"--trainer.{name} {trainer[name]} cannot be used: {remedy}")
+            raise InputError(f"--trainer.{name} {trainer[name]} is not supported: {remedy}")
     if trainer.sync_batchnorm and _on_cpu(trainer) and str(trainer.devices) not in ("1", "auto"):
         raise InputError(
             f"--trainer.sync_batchnorm with {trainer.devices} processes needs GPUs: leave it out"
         )
-    require_precision(trainer)
+    validate_precision(trainer)
 
 
 def _on_cpu(trainer: Any) -> bool:
@@ -99,57 +133,60 @@ def _on_cpu(trainer: Any) -> bool:
     )
 
 
-def require_precision(trainer: Any) -> None:
-    """Raise InputError if the trainer's options ask for a precision that is of no use here."""
+def validate_precision(trainer: Any) -> None:
+    """Raise InputError if the precision is not suitable for detection or for this CPU."""
     precision = str(trainer.precision)
     if precision in ("64", "64-true"):
-        raise InputError(f"precision {precision} is of no use for images: choose 32-true")
+        raise InputError(f"precision {precision} does not help for images: use 32-true")
     if precision in ("16-true", "bf16-true"):
-        raise InputError(
-            f"precision {precision} is too coarse for boxes: choose {precision[:-4]}mixed"
-        )
-    on_cpu = _on_cpu(trainer)
-    # On a CPU, 16-mixed means bf16-mixed to the trainer.
-    if on_cpu and "16" in precision and not torch.cpu._is_avx512_bf16_supported():
+        raise InputError(f"precision {precision} is too low for boxes: use {precision[:-4]}mixed")
+    # On a CPU the trainer uses bf16-mixed for 16-mixed.
+    if _on_cpu(trainer) and "16" in precision and not _has_bf16():
         raise InputError(
             f"precision {precision} is about 100 times slower on this CPU, which has no bf16 "
             "instructions: give --trainer.precision 32-true"
         )
 
 
-def require_input_size(network: DetectionModel, size: tuple[int, int]) -> None:
-    """Raise InputError if the network takes no images of a size (height, width)."""
+def _has_bf16() -> bool:
+    # torch has no public function for this.
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def validate_input_size(network: DetectionModel, size: tuple[int, int]) -> None:
+    """Raise InputError if the network does not accept an input size (height, width)."""
     multiple = network.size_multiple
     if any(side % multiple for side in size):
         raise InputError(
             f"data.image_size must be multiples of {multiple} for this network, "
             f"got {size[0]}x{size[1]}"
         )
-    require_size(network.backbone, network.architecture["backbone"], size)
+    backbone = network.get_submodule("backbone")
+    validate_backbone_size(backbone, network.architecture["backbone"], size)
 
 
-def require_size(backbone: nn.Module, name: str, size: tuple[int, int]) -> None:
-    """Raise InputError if the backbone of that name takes no images of a size (height, width)."""
+def validate_backbone_size(backbone: nn.Module, name: str, size: tuple[int, int]) -> None:
+    """Raise InputError if a backbone does not accept an input size (height, width)."""
     tensors = dict(backbone.named_parameters()) | dict(backbone.named_buffers())
-    # On the meta device, where shapes are worked out and nothing else.
+    # The meta device computes shapes only.
     tensors = {key: tensor.to("meta") for key, tensor in tensors.items()}
     images = torch.empty(2, 3, *size, device="meta")
     try:
         torch.func.functional_call(backbone, tensors, (images,))
-    except NotImplementedError:  # of the device: the first step will tell
+    except NotImplementedError:  # the meta device lacks an operation: the first step will tell
         return
     except (AssertionError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise InputError(
-            f"backbone {name!r} takes no images of {size[0]}x{size[1]} ({reason}): give another "
-            "data.image_size, or a backbone that takes any, as resnet18"
+            f"backbone {name!r} does not accept images of {size[0]}x{size[1]} ({reason}): give "
+            "another data.image_size, or a backbone with variable input size, as resnet18"
         ) from None
 
 
-def require_batch(network: DetectionModel, size: tuple[int, int], images: int) -> None:
-    """Raise InputError if batch norm had but one value per channel where features are coarsest."""
+def validate_batch(network: DetectionModel, size: tuple[int, int], images: int) -> None:
+    """Raise InputError if batch norm would get one value per channel at the coarsest features."""
     if images * math.prod(size) <= network.size_multiple**2:
         raise InputError(
-            f"data.image_size {size[0]}x{size[1]} is too small to train on {images} image at a "
-            "time: give a larger one, or a larger data.batch_size"
+            f"data.image_size {size[0]}x{size[1]} is too small for batches of {images} image: "
+            "give a larger one, or a larger data.batch_size"
         )

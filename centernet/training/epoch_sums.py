@@ -1,4 +1,8 @@
-"""The running sums of an epoch's means, for checkpoints within the epoch."""
+"""Running sums of the means of an epoch, for checkpoints within the epoch.
+
+Lightning has no public access to what it has logged so far, so this module reads private attributes
+of its result collection. Tests of resuming within an epoch fail when they change.
+"""
 
 from typing import Any
 
@@ -8,14 +12,13 @@ from torch import Tensor
 
 
 def collect_sums(trainer: Trainer) -> dict[str, Tensor]:
-    """The sums so far of all that is averaged over the training epoch.
+    """The current sums of everything that is averaged over the training epoch.
 
-    All processes must call this. Beside what the task logs, these are the ``epoch_sums`` of every
-    callback that has them.
+    All processes must call this. The sums are those of the logged values, and the ``epoch_sums`` of
+    every callback that has them.
 
     Returns:
-        By name float32 tensors (processes, n). Of a logged value n is 2: the sum, and what it is
-        divided by.
+        Float32 tensors (processes, n) by name. For a logged value n is 2: its sum and its count.
     """
     own = {
         name: torch.stack([metric.value, metric.cumulated_batch_size.to(metric.value.dtype)])
@@ -23,15 +26,17 @@ def collect_sums(trainer: Trainer) -> dict[str, Tensor]:
         if not metric.has_reset
     }
     own |= {name: callback.epoch_sums for name, callback in _callbacks(trainer).items()}
-    device = trainer.strategy.root_device
-    return {
-        name: trainer.strategy.all_gather(value.to(device)).reshape(-1, len(value)).cpu()
-        for name, value in own.items()
-    }
+    return {name: gather(trainer, value) for name, value in own.items()}
+
+
+def gather(trainer: Trainer, value: Tensor) -> Tensor:
+    """Stack a vector of every process: (n,) becomes (processes, n), on the CPU."""
+    strategy = trainer.strategy
+    return strategy.all_gather(value.to(strategy.root_device)).reshape(-1, len(value)).cpu()
 
 
 def restore_callback_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
-    """Give the callbacks their sums; before the first step."""
+    """Restore the sums of the callbacks; call before the first step."""
     for name, callback in _callbacks(trainer).items():
         if name in sums:
             callback.epoch_sums = _of_process(trainer, sums[name])
@@ -40,7 +45,7 @@ def restore_callback_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
 def add_logged_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
     """Add the sums to those of the first step, which logged the first values.
 
-    Addition commutes, so the result is to the last bit that of an unbroken epoch.
+    Addition commutes, so the result equals that of an uninterrupted epoch to the last bit.
     """
     for name, metric in _means(trainer).items():
         if name in sums:
@@ -51,19 +56,21 @@ def add_logged_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
 
 
 def _means(trainer: Trainer) -> dict[str, Any]:
+    results = trainer.fit_loop.epoch_loop._results
     return {
         name: metric
-        for name, metric in trainer.fit_loop.epoch_loop._results.items()
+        for name, metric in results.items()
         if metric.is_tensor and metric.meta.on_epoch and metric.meta.is_mean_reduction
     }
 
 
 def _callbacks(trainer: Trainer) -> dict[str, Any]:
-    return {c.state_key: c for c in trainer.callbacks if hasattr(c, "epoch_sums")}
+    callbacks = trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+    return {c.state_key: c for c in callbacks if hasattr(c, "epoch_sums")}
 
 
 def _of_process(trainer: Trainer, sums: Tensor) -> Tensor:
-    """This process's part; the first has all where there were more or fewer processes."""
+    """The sums of this process; the first gets all if the number of processes changed."""
     if len(sums) == trainer.world_size:
         return sums[trainer.global_rank]
     return sums.sum(0) if trainer.is_global_zero else torch.zeros_like(sums[0])

@@ -1,21 +1,25 @@
-"""How the process handles memory that it no longer needs."""
+"""Memory of the C library."""
 
 import ctypes
 import sys
 
-# Of mallopt(3).
+# Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep large blocks that are freed, instead of giving them back each time.
+    """Let the C library keep large freed blocks instead of returning them to the system.
 
-    A training step on a CPU makes and frees hundreds of megabytes of feature maps. By default each
-    block comes fresh from the system, page by page, all zeros: some 100,000 page faults a step. The
-    process then stays as large as it once was. It changes no result.
+    A training step on a CPU allocates and frees hundreds of megabytes of feature maps. By default
+    the system provides each block page by page, filled with zeros. The process then stays as large
+    as it once was; results do not change.
+
+    Measured on a training step of configs/shapes_resnet10t.yaml's network (batch 16, 64x64, one
+    thread, five alternating repeats): 3,700 page faults a step become 60, and the CPU time goes
+    from 204 to 193 ms (-5 %).
 
     Returns:
-        Whether it could be done: with glibc, so on most of Linux.
+        Whether the C library supports it: glibc does, so most of Linux.
     """
     if not sys.platform.startswith("linux"):
         return False

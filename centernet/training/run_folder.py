@@ -1,9 +1,13 @@
-"""The run folder's callback: checkpoints, metrics, and stopping in a state that can be resumed."""
+"""Callback of the run folder: checkpoints, metrics, and stopping so that a run can be resumed.
+
+Lightning has no public access to some states of its loops: each use of a private attribute has a
+comment, and tests/training/test_private_api.py fails when one changes.
+"""
 
 import csv
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
@@ -16,38 +20,47 @@ from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.models.checkpoints import save_file
 from centernet.training.epoch_sums import add_logged_sums, collect_sums, restore_callback_sums
+from centernet.training.loaders import ResumableLoader
+from centernet.training.rng import collect_rng_states, restore_rng_state
 from centernet.training.stopping import Stopped, StopSignals
 
-# What a checkpoint holds only to go on training: four times the size of the network.
+if TYPE_CHECKING:
+    from centernet.training.task import DetectionTask
+
+# Entries of a checkpoint that only resuming needs: four times the size of the network.
 _TRAINING_STATE = (
     "optimizer_states",
     "lr_schedulers",
     "loops",
     "current_model_state",
     "averaging_state",
+    "rng_states",
 )
-# The entry of a checkpoint within an epoch: "batches" of the epoch, and the "sums" of its means.
+# Entry of a checkpoint with the states of torch's random numbers (processes, n).
+_RNG = "rng_states"
+# Entry of a checkpoint within an epoch: "batches" of the epoch, and "sums" of its means.
 _EPOCH = "unfinished_epoch"
-# A checkpoint older than this is renewed before a validation, which is not resumed but repeated.
+# Before a validation, a checkpoint older than this many seconds is renewed: resuming repeats the
+# validation.
 _BEFORE_VALIDATION = 60.0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there: whole or not at all."""
+    """Writes checkpoints atomically."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Save ``checkpoint`` at ``path``; the keys in ``storage_options`` are left out."""
+        """Save ``checkpoint`` at ``path`` without the keys in ``storage_options``."""
         left_out = storage_options or ()
         save_file({k: v for k, v in checkpoint.items() if k not in left_out}, path)
 
 
 class RunFolder(Checkpoint):
-    """Keeps a run's folder: its configuration, metrics, last checkpoint, and best one by AP.
+    """Writes the run folder: configuration, metrics, last checkpoint, and best checkpoint by AP.
 
-    ``last.ckpt`` is written at the end of every epoch, within an epoch every few minutes, and when
-    the process is told to stop.
+    ``last.ckpt`` is written after every epoch, every few minutes within an epoch, and when a signal
+    stops the process.
     """
 
     def __init__(
@@ -59,20 +72,21 @@ class RunFolder(Checkpoint):
         minutes: float | None = None,
         signals: StopSignals | None = None,
     ) -> None:
-        """Keep a folder.
+        """Write into a folder.
 
         Args:
-            folder: exists; empty if ``new``.
-            config: the YAML to repeat the run.
-            new: whether the run begins, and is not resumed.
-            minutes: between checkpoints within an epoch; 0 or None for none.
-            signals: what tells the process to stop.
+            folder: an existing folder, empty if ``new``.
+            config: YAML that repeats the run.
+            new: whether the run is new and not resumed.
+            minutes: minutes between checkpoints within an epoch; 0 or None for none.
+            signals: signals that stop the process.
         """
         self.folder, self.config, self.new, self.best = folder, config, new, -1.0
         self.minutes, self.signals = minutes, signals or StopSignals()
         self._saved_at = monotonic()
         self._epoch: dict[str, Any] = {}
         self._sums: dict[str, Tensor] = {}
+        self._rng: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The best AP so far."""
@@ -85,8 +99,10 @@ class RunFolder(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the state of an unfinished epoch."""
-        epoch = trainer.fit_loop.epoch_progress.current
+        """Add the state of random numbers and of an unfinished epoch."""
+        checkpoint[_RNG] = collect_rng_states(trainer)
+        # Typed as a tracker without ``processed``, which it always has.
+        epoch: Any = trainer.fit_loop.epoch_progress.current
         if epoch.processed < epoch.ready:
             checkpoint[_EPOCH] = {
                 "batches": trainer.num_training_batches,
@@ -96,14 +112,14 @@ class RunFolder(Checkpoint):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember the state of an unfinished epoch."""
-        self._epoch = checkpoint.get(_EPOCH, {})
+        """Keep the state of random numbers and of an unfinished epoch until training starts."""
+        self._epoch, self._rng = checkpoint.get(_EPOCH, {}), checkpoint.get(_RNG)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """See that a finished epoch is not resumed, with ``max_steps`` too."""
-        # Else the trainer ends the last epoch once more, without a step or with a few that are not
-        # its own, and counts it twice.
-        trainer.fit_loop._iteration_based_training = lambda: False
+        """Make runs with ``max_steps`` resume after a finished epoch, like those with epochs."""
+        # Private: otherwise the trainer ends the last epoch again, without a step or with a few of
+        # the next one, and counts it twice. No option turns this off.
+        trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
@@ -112,10 +128,12 @@ class RunFolder(Checkpoint):
                 unfinished.write_text(self.config)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go to where an unfinished epoch was left; from now on, stop between steps."""
+        """Continue an unfinished epoch; from now on, signals stop the run between steps."""
         self._saved_at = monotonic()
         if trainer.fit_loop.restarted_mid_epoch:
             self._resume_epoch(trainer)
+        if self._rng is not None:
+            restore_rng_state(trainer, self._rng)
         self.signals.deferred = True
 
     def _resume_epoch(self, trainer: Trainer) -> None:
@@ -125,32 +143,35 @@ class RunFolder(Checkpoint):
                 f"the checkpoint was saved within an epoch of {batches} batches, but with these "
                 f"options an epoch has {now}: resume with the data and batch size of the run"
             )
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        trainer.train_dataloader.start(trainer.current_epoch, done)
+        progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+        loader = trainer.train_dataloader
+        assert isinstance(loader, ResumableLoader)
+        loader.start(trainer.current_epoch, progress.processed)
         self._sums = self._epoch["sums"]
         restore_callback_sums(trainer, self._sums)
-        # The trainer leaves this out when it resumes an epoch.
+        # Private: the trainer skips this hook when it resumes an epoch, and callbacks need it.
         _call_callback_hooks(trainer, "on_train_epoch_start")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """See that the last of ``max_epochs`` is validated, whatever the interval."""
+        """Validate the last of ``max_epochs`` whatever the interval."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when it is time; stop if told to."""
+        """Save a checkpoint if one is due; stop if a signal was received."""
         if self._sums:
             add_logged_sums(trainer, self._sums)
             self._sums = {}
         loop = trainer.fit_loop.epoch_loop
-        # Accumulated gradients are not kept, and the end of the epoch saves by itself.
+        # Private: no public method tells these two. Checkpoints have no accumulated gradients, and
+        # the end of the epoch saves its own.
         if loop._should_accumulate() or loop._is_training_done:
             return
         requested, due = self._agree(trainer, self.signals.requested, self._is_due(trainer))
         if requested or due:
-            pl_module.check_finite()
+            cast("DetectionTask", pl_module).check_finite()
             self._save_last(trainer)
         if requested:
             raise Stopped(requested)
@@ -158,13 +179,14 @@ class RunFolder(Checkpoint):
     def _is_due(self, trainer: Trainer) -> bool:
         loop, age = trainer.fit_loop.epoch_loop, monotonic() - self._saved_at
         left = trainer.num_training_batches - loop.batch_progress.current.ready
+        # Private: whether this epoch ends with a validation.
         ends = left <= trainer.accumulate_grad_batches and loop._should_check_val_epoch()
         limit = 60 * self.minutes if self.minutes else float("inf")
         return age >= (min(limit, _BEFORE_VALIDATION) if ends and self.minutes else limit)
 
     @staticmethod
     def _agree(trainer: Trainer, *values: int | bool) -> list[int]:
-        """The largest of each value over all processes, which must act alike."""
+        """The maximum of each value over all processes, which must act alike."""
         if trainer.world_size == 1:
             return [int(value) for value in values]
         device = trainer.strategy.root_device
@@ -178,18 +200,19 @@ class RunFolder(Checkpoint):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Stop a validation if told to; several processes finish it, for they take other steps."""
+        """Stop a validation after a signal; several processes finish it, as their steps differ."""
         if self.signals.requested and trainer.world_size == 1:
             raise Stopped(self.signals.requested)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write metrics, then checkpoints: resuming from anywhere in between repeats the epoch."""
+        """Write metrics, then checkpoints; a run that stops in between repeats the epoch."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        validated = pl_module.validated_epoch == trainer.current_epoch
+        task = cast("DetectionTask", pl_module)
+        validated = task.validated_epoch == trainer.current_epoch
         if trainer.is_global_zero:
             earlier = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
             self._write([*earlier, _row(trainer, metrics, validated)])
-        # Of equal ones the last: without an object to find, all are 0.
+        # The latest of equal ones: without objects, every AP is 0.
         if validated and metrics["AP"] >= self.best:
             self.best = metrics["AP"]
             trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
@@ -199,19 +222,19 @@ class RunFolder(Checkpoint):
             raise Stopped(requested)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Everything is saved: from now on, stop at once."""
+        """Everything is saved: from now on, signals stop the process at once."""
         self.signals.deferred = False
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Tell a person who stopped the run how to resume it."""
+        """Tell the user who stopped the run how to resume it."""
         self.signals.deferred = False
         if not isinstance(exception, Stopped):
             return
         launcher = trainer.strategy.launcher
-        if not self.signals.requested and hasattr(launcher, "kill"):
-            # The processes that this one started, which wait for it.
+        if launcher and not self.signals.requested and hasattr(launcher, "kill"):
+            # The processes that this one started wait for it.
             launcher.kill(exception.signal)
         last = self.folder / "last.ckpt"
         if last.exists():

@@ -1,36 +1,32 @@
-"""Run folders: where a training run keeps everything it writes."""
+"""Run folders: find, number, create and lock them."""
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from errno import ENOENT, EWOULDBLOCK
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from centernet.errors import InputError
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
-# What a run writes before its first checkpoint.
+# Files that a run writes before its first checkpoint.
 _BEFORE_CHECKPOINT = re.compile(r"config\.yaml|metrics\.csv|events\.out\..*|.*\.tmp")
 
-# Handles of the locked folders of this process, by folder.
+# File handles of the folders that this process has locked.
 _claims: dict[Path, int] = {}
 
 
 def new_run(root: Path, name: str) -> Path:
-    """Make, claim and return ``root/name``, or ``root/name-2``, ``-3``, ...: after the newest run.
+    """Make, lock and return ``root/name``, or ``root/name-2``, ``-3``, ...: after the latest run.
 
-    A folder that an earlier process left without a checkpoint is used again.
+    A folder that an earlier process left without a checkpoint is reused.
 
     Raises:
-        InputError: ``root`` is no folder, cannot be made, or cannot be written to.
+        InputError: ``root`` is not a folder, cannot be made, or is not writable.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -42,7 +38,7 @@ def new_run(root: Path, name: str) -> Path:
             except FileExistsError:
                 new = False
             if (new or is_abandoned(folder)) and claim(folder, certain=not new):
-                # Another process may have come first, trained and finished in between.
+                # Another process may have trained here in between.
                 if new or is_abandoned(folder):
                     _empty(folder)
                     return folder
@@ -52,17 +48,18 @@ def new_run(root: Path, name: str) -> Path:
             f"cannot make a folder for this run in {root} ({error.strerror}): "
             "name another with --trainer.default_root_dir"
         ) from None
+    raise AssertionError  # count never ends
 
 
 def claim(folder: Path, *, certain: bool = False) -> bool:
-    """Claim a folder for this process until :func:`release_all`, or until the process ends.
+    """Lock a folder for this process until :func:`release_all` or the end of the process.
 
     Args:
-        folder: exists.
-        certain: where the file system has no locks, whether to answer False rather than True.
+        folder: an existing folder.
+        certain: the result if the file system has no locks: False if ``certain``, else True.
 
     Returns:
-        Whether no other claim is in the way.
+        Whether no other process has locked it.
     """
     if fcntl is None:
         return not certain
@@ -72,7 +69,7 @@ def claim(folder: Path, *, certain: bool = False) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Not if it was deleted, and perhaps made again, in between.
+        # The folder may have been deleted, and made again, in between.
         claimed = os.path.samestat(os.fstat(handle), os.stat(folder))
     except OSError as error:
         claimed = error.errno not in (EWOULDBLOCK, ENOENT) and not certain
@@ -84,7 +81,7 @@ def claim(folder: Path, *, certain: bool = False) -> bool:
 
 
 def release_all() -> None:
-    """Give up this process's claims; a folder without a checkpoint is deleted."""
+    """Release the locks of this process; delete its folders without a checkpoint."""
     for folder in list(_claims):
         if is_abandoned(folder):
             _empty(folder)
@@ -97,7 +94,7 @@ def _release(folder: Path) -> None:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a run writes before its first checkpoint."""
+    """Whether a folder has only files that a run writes before its first checkpoint."""
     return (
         folder.is_dir()
         and not folder.is_symlink()
@@ -111,7 +108,7 @@ def _empty(folder: Path) -> None:
 
 
 def _close_claims() -> None:
-    """In a worker process, which would hold them after its parent is gone."""
+    """Close the handles in a worker process, which may outlive its parent."""
     for handle in _claims.values():
         os.close(handle)
     _claims.clear()
@@ -122,7 +119,7 @@ if fcntl is not None:
 
 
 def newest_run(root: Path, name: str) -> Path:
-    """The run of that name with the highest number that can be resumed.
+    """The run with that name and the highest number that can be resumed.
 
     Raises:
         InputError: there is none.
@@ -136,40 +133,8 @@ def newest_run(root: Path, name: str) -> Path:
 
 
 def _runs(root: Path, name: str) -> dict[int, Path]:
-    """By number the runs of that name that can be resumed."""
+    """The runs with that name that can be resumed, by number."""
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
     found = (checkpoint.parent for checkpoint in root.glob("*/last.ckpt"))
     matches = ((folder, pattern.fullmatch(folder.name)) for folder in found)
     return {int(match[1] or 1): folder for folder, match in matches if match}
-
-
-def given_options(
-    section: str, arguments: Sequence[str], configs: Iterable[str | Path]
-) -> set[str]:
-    """Names of the options of a section that somebody wrote down, rather than left at a default.
-
-    Args:
-        section: ``model`` for options as ``--model.neck``.
-        arguments: of the command line.
-        configs: YAML files, which can be read.
-    """
-    prefix = re.compile(rf"--{section}\.(\w+)")
-    names = {match[1] for word in arguments if (match := prefix.match(word))}
-    for config in configs:
-        content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-        names |= set(content.get(section) or ()) if isinstance(content, dict) else set()
-    return names
-
-
-def changed_options(
-    earlier: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
-) -> list[tuple[str, Any, Any]]:
-    """The options that two configurations have both, with other values: name, earlier, now."""
-    changed = []
-    for key in earlier.keys() & now.keys():
-        values = earlier[key], now[key]
-        if all(isinstance(value, Mapping) for value in values):
-            changed += changed_options(*values, f"{prefix}{key}.")
-        elif values[0] != values[1]:
-            changed.append((prefix + key, *values))
-    return sorted(changed, key=lambda change: change[0])

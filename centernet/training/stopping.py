@@ -1,20 +1,21 @@
-"""Ctrl-C and a scheduler's SIGTERM: stop with a message and the usual exit status."""
+"""Stop a run with SIGINT (Ctrl-C) or SIGTERM: a message and the usual exit status."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 
 class Stopped(SystemExit):
-    """The process was told to stop. It exits with 128 plus the signal's number: 130 or 143.
+    """A signal stopped the process. The exit status is 128 plus its number: 130 or 143.
 
     Attributes:
-        signal: which signal.
-        outcome: what is kept and how to resume, for the user.
+        signal: the signal.
+        outcome: what is saved and how to resume, for the user.
     """
 
     def __init__(self, number: int) -> None:
-        """Stop because of the signal of that number."""
+        """Stop because of the signal with that number."""
         super().__init__(128 + number)
         self.signal = signal.Signals(number)
         self.outcome = "nothing was written"
@@ -23,20 +24,23 @@ class Stopped(SystemExit):
 class StopSignals:
     """A context in which SIGINT and SIGTERM raise :class:`Stopped`.
 
+    Outside of the main thread, where Python allows no signal handlers, it does nothing.
+
     Attributes:
-        deferred: whether the first signal is only noted, so that the current step can be finished;
-            a second SIGINT raises at once.
-        requested: the number of the signal that was noted, or 0.
+        deferred: whether the first signal is only recorded, so that the current step can finish; a
+            second SIGINT raises at once.
+        requested: number of the recorded signal, or 0.
     """
 
     def __init__(self) -> None:
-        """Handle nothing yet."""
+        """Create a context; the handlers are set when it is entered."""
         self.deferred, self.requested = False, 0
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._earlier[number] = signal.signal(number, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._earlier[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -55,6 +59,6 @@ class StopSignals:
 
 
 def ignore_stop_signals(worker: int = 0) -> None:
-    """Leave stopping to the parent process, in a worker that gets the terminal's signals too."""
+    """Ignore the signals in a worker process, because the main process handles them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

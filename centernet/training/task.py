@@ -1,16 +1,14 @@
-"""Training and validation of a detector as Lightning sees them."""
+"""The detection task: network, loss, optimization and validation in a LightningModule."""
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule
-from timm.optim import create_optimizer_v2
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from centernet.data.annotations import truncate_list
@@ -25,26 +23,64 @@ from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
 from centernet.training.callbacks import EMA, FrozenBackbone
-from centernet.training.checks import require_batch, require_input_size
-from centernet.training.schedules import SCHEDULES, rate_factor
+from centernet.training.checks import validate_batch, validate_input_size
+from centernet.training.guards import FiniteLoss, UnreadableImages
+from centernet.training.optimization import Optimization
+
+if TYPE_CHECKING:
+    from centernet.training.datamodule import DetectionData
 
 log = logging.getLogger(__name__)
 
-# Steps between two looks at whether the loss is still finite; each look waits for the device.
-_CHECK_EVERY = 50
-# Training stops when a larger part of its images cannot be read.
-_MOST_UNREADABLE = 0.05
-
 
 class DetectionTask(LightningModule):
-    """A CenterNet, or a RetinaNet, with its loss, optimiser, schedule and evaluation.
+    """A CenterNet or a RetinaNet with its loss, optimization and validation.
+
+    Args:
+        class_names: class names by label; set from the data.
+        detector: centernet or retinanet, an anchor-based detector for comparison, which ignores the
+            options of neck and heads.
+        backbone: resnet18, dla34, convnext_tiny, mobilenetv4_conv_small or any other timm model
+            with features at stride 32 and variable input size; or hourglass104, which has no neck.
+        neck: layers that bring the features back to stride 4: deconv (the paper's for ResNets),
+            dla (the paper's for DLA-34) or fpn, which converges fastest.
+        neck_channels: widths of the three steps of the neck; the original plain ResNets have 256,
+            256, 256. An fpn neck uses the last width only.
+        deformable: deformable convolutions in the neck; slow on a CPU.
+        head_channels: hidden width of each head.
+        head_norm: batch normalization in the hidden layer of the heads; the paper has none.
+        box_head: size (and offset of the center, as in the paper, with L1 loss at the center cell)
+            or sides (distances to the four sides, with generalized IoU loss).
+        heads: names of further heads, registered in centernet.heads.
+        pretrained: initialize the backbone with ImageNet weights of timm, downloaded on first use;
+            auto continues without them if the download fails.
+        weights: checkpoint to fine-tune, of fit or of the original release. It determines the
+            network; if the classes differ, the classification layer is re-initialized.
+        freeze_backbone_epochs: number of epochs at the start in which only neck and heads learn.
+        loss_weights: weights of the loss terms that differ from heatmap 1, size 0.1, offset 1; with
+            box_head sides from heatmap 1, sides 2; for a RetinaNet from classification 1, boxes 1.
+        heatmap_loss: classification loss of the heatmap or of RetinaNet's anchors:
+            penalty_reduced_focal (default, heatmaps only), focal (default for RetinaNet),
+            focal_star or ghm; see docs/losses.md.
+        heatmap_loss_options: options of that loss that differ from its defaults: alpha, gamma,
+            ...; for ghm momentum, schedule, ...
+        box_cells: cells that learn the sides of an object: gaussian (cells around the center,
+            weighted by the Gaussian) or center (the center cell only).
+        ema_decay: decay of the exponential moving average of the weights, which is validated and
+            saved; the decay is warmed up; 0 turns it off.
+        test: test-time augmentation of the validate command; fit uses only top_k.
+        **optimization: optimizer and schedule, see
+            :class:`~centernet.training.optimization.Optimization`.
 
     Attributes:
         model: the network.
-        class_names: by label.
-        evaluation: the newest validation's result, on the first process; None before the first.
-        collected: its detections.
-        validated_epoch: the epoch it was made in.
+        class_names: class names by label.
+        start: report of the tensors taken from ``weights``; None without weights.
+        evaluation: result of the latest validation, on the first process; None before.
+        collected: detections of the latest validation, which ran in ``validated_epoch``.
+
+    Raises:
+        InputError: an option is wrong, or the weights cannot be read.
     """
 
     def __init__(
@@ -66,69 +102,16 @@ class DetectionTask(LightningModule):
         heatmap_loss: str | None = None,
         heatmap_loss_options: dict[str, Any] | None = None,
         box_cells: str = DEFAULT_BOX_CELLS,
-        optimizer: str = "adamw",
-        learning_rate: float = 1e-3,
-        reference_batch_size: int = 16,
-        weight_decay: float = 1e-4,
-        schedule: str = "cosine",
-        milestones: list[float] = [90, 120],  # noqa: B006
-        warmup_steps: int = 200,
         ema_decay: float = 0.998,
         test: InferenceConfig = InferenceConfig(),  # noqa: B008 - frozen
+        **optimization: Any,
     ) -> None:
-        """Make the network and remember how to train it.
-
-        Args:
-            class_names: names by label; comes from the data.
-            detector: centernet, or retinanet, the anchor-based one to compare with, which does not
-                use the options of necks and heads.
-            backbone: any timm model with stride-32 features that takes images of any size:
-                resnet18, dla34, convnext_tiny, mobilenetv4_conv_small, ...; or hourglass104, which
-                has no use for a neck.
-            neck: what brings the features back to stride 4: deconv (the paper's for ResNets), dla
-                (the paper's for DLA-34), or fpn, which learns fastest.
-            neck_channels: widths of the neck's three steps; the original's plain ResNets have 256,
-                256, 256. A pyramid has the last one throughout.
-            deformable: deformable convolutions in the neck; slow on a CPU.
-            head_channels: hidden width of each head.
-            head_norm: batch norm in the heads' hidden layer; the paper has none.
-            box_head: size (and the centre's offset, the paper's, learned by L1 at the centre cell)
-                or sides (distances to the four sides, learned by generalised IoU).
-            heads: names of further heads of centernet.heads.
-            pretrained: start the backbone from timm's ImageNet weights, fetched on first use; auto
-                goes on without where they cannot be fetched.
-            weights: file to start from: a checkpoint of fit, or one of the original release. It
-                decides the network; for other classes what tells classes apart is made anew.
-            freeze_backbone_epochs: for so many epochs only neck and heads learn.
-            loss_weights: of the terms, where they differ from heatmap 1, size 0.1, offset 1, or
-                heatmap 1, sides 2; a RetinaNet's are classification 1, boxes 1.
-            heatmap_loss: classification loss of the heatmap, or of a RetinaNet's anchors, by
-                default the paper's: penalty_reduced_focal (for heatmaps alone), focal (RetinaNet's
-                default), focal_star or ghm; see docs/losses.md.
-            heatmap_loss_options: of that loss, where they differ from its defaults: alpha, gamma,
-                ...; for ghm momentum, schedule, ...
-            box_cells: which cells learn an object's sides: gaussian (those around its centre, by
-                the Gaussian's value) or center (its centre cell alone).
-            optimizer: name of a timm optimiser: adamw, adam, sgd, ...
-            learning_rate: for a batch of reference_batch_size; scaled in proportion to the real
-                batch.
-            reference_batch_size: see learning_rate.
-            weight_decay: of weights, not of biases and norms.
-            schedule: after the warm-up: cosine (to 1 %) or step (a tenth after each milestone).
-            milestones: epochs after which the step schedule drops; below 1, parts of the training.
-            warmup_steps: steps of linear warm-up, at most a tenth of the training.
-            ema_decay: validate and keep an exponential moving average of the weights with this
-                decay, itself warmed up; 0 turns it off.
-            test: test-time augmentation of the validate command; of these, fit heeds top_k alone.
-        """
         super().__init__()
-        if schedule not in SCHEDULES:
-            raise InputError(f"unknown schedule {schedule!r}: choose {' or '.join(SCHEDULES)}")
+        self.optimization = Optimization(**optimization)
         if not 0 <= ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
-        if reference_batch_size < 1:
-            raise InputError(f"reference_batch_size must be positive, got {reference_batch_size}")
-        self.class_names = tuple(class_names)
+        self.ema_decay, self.freeze_backbone_epochs = ema_decay, freeze_backbone_epochs
+        self.class_names, self.test_options = tuple(class_names), test
         architecture = {
             "detector": detector,
             "backbone": backbone,
@@ -141,6 +124,23 @@ class DetectionTask(LightningModule):
             "heads": heads,
             "pretrained": pretrained,
         }
+        self._make_network(architecture, weights)
+        self.loss = make_loss(
+            self.model,
+            heatmap_loss,
+            weights=loss_weights,
+            heatmap_loss_options=heatmap_loss_options,
+            box_cells=box_cells,
+        )
+        self.evaluation: Evaluation | None = None
+        self.validated_epoch = -1
+        self.collected = CocoResults()
+        self._detector: Detector | None = None
+        self._ground_truth: GroundTruth | None = None
+        self._targets: Any = None
+        self._unreadable, self._finite = UnreadableImages(), FiniteLoss()
+
+    def _make_network(self, architecture: dict[str, Any], weights: str | None) -> None:
         trained = load_weights(weights)[0] if weights else None
         if trained:
             architecture = trained.architecture
@@ -149,95 +149,51 @@ class DetectionTask(LightningModule):
         if trained:
             self.model.top_k = trained.top_k
         self.start = load_pretrained(self.model, trained) if trained else None
-        self.loss = make_loss(
-            self.model,
-            heatmap_loss,
-            weights=loss_weights,
-            heatmap_loss_options=heatmap_loss_options,
-            box_cells=box_cells,
-        )
-        self.optimizer, self.weight_decay = optimizer, weight_decay
-        self.learning_rate, self.reference_batch_size = learning_rate, reference_batch_size
-        self.schedule, self.milestones, self.warmup_steps = schedule, milestones, warmup_steps
-        self.ema_decay, self.freeze_backbone_epochs, self.test = (
-            ema_decay, freeze_backbone_epochs, test,
-        )  # fmt: skip
-        self.evaluation: Evaluation | None = None
-        self.validated_epoch = -1
-        self.collected = CocoResults()
-        self._detector: Detector | None = None
-        self._ground_truth: GroundTruth | None = None
-        self._targets: Any = None
-        self._unreadable: set[str] = set()
-        self._unchecked: list[tuple[Tensor, list[str]]] = []
+
+    @property
+    def data(self) -> "DetectionData":
+        """The data module of the trainer."""
+        return self.trainer.datamodule  # type: ignore[attr-defined] # set by the trainer's methods
 
     def setup(self, stage: str) -> None:
-        """See that the network takes images, and batches, of the data's size."""
-        data = self.trainer.datamodule
-        require_input_size(self.model, data.input_size)
-        if self.test.top_k != "auto":
-            self.model.top_k = self.test.top_k
+        """Check that the network accepts the input size and the batch size."""
+        size = self.data.input_size
+        validate_input_size(self.model, size)
+        if isinstance(self.test_options.top_k, int):
+            self.model.top_k = self.test_options.top_k
         elif stage == "fit":
-            self.model.top_k = data.top_k
+            self.model.top_k = self.data.top_k
         if stage == "fit":
-            images = min(max(1, data.batch_size // self.trainer.world_size), len(data.train_set))
-            require_batch(self.model, data.input_size, images)
+            images = max(1, self.data.batch_size // self.trainer.world_size)
+            validate_batch(self.model, size, min(images, len(self.data.train_set)))
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
-        """The loss of one batch."""
+        """Compute and log the loss of one batch."""
         images, targets = batch
-        self._note_unreadable(targets)
+        self._unreadable.add(targets, len(self.data.train_set))
         stacks = self.model.forward_stacks(images)
         self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
         self.log_dict(
-            {
-                f"loss/{name}" if name != "loss" else name: term.detach()
-                for name, term in terms.items()
-            },
+            {("" if k == "loss" else "loss/") + k: term.detach() for k, term in terms.items()},
             on_step=False,
             on_epoch=True,
             sync_dist=True,
             batch_size=len(images),
         )
         self.log("loss_step", terms["loss"].detach(), prog_bar=True, logger=False)
-        self._unchecked.append((terms["loss"].detach(), [t["file"] for t in targets]))
-        if len(self._unchecked) >= _CHECK_EVERY or self.trainer.is_last_batch:
+        self._finite.add(terms["loss"], [target["file"] for target in targets])
+        if self._finite.due or self.trainer.is_last_batch:
             self.check_finite()
         return terms["loss"]
 
-    def _note_unreadable(self, targets: list[dict]) -> None:
-        """Log each image that was replaced, once; raise InputError if there are too many."""
-        replaced = [pair for target in targets for pair in target.get("unreadable", ())]
-        for file, reason in replaced:
-            if file in self._unreadable:
-                continue
-            self._unreadable.add(file)
-            count, images = len(self._unreadable), len(self.trainer.datamodule.train_set)
-            if count > _MOST_UNREADABLE * images:
-                raise InputError(
-                    f"{count} of {images} training images cannot be read, the last: {reason}; at "
-                    f"most {_MOST_UNREADABLE:.0%} are replaced by others: mend or remove them"
-                )
-            log.warning("unreadable image %d, replaced by another: %s", count, reason)
-
     def check_finite(self) -> None:
         """Raise InputError if a loss since the previous check was not finite."""
-        if not self._unchecked:
-            return
-        finite = torch.stack([loss for loss, _ in self._unchecked]).isfinite().tolist()
-        for good, (_, files) in zip(finite, self._unchecked, strict=True):
-            if not good:
-                raise InputError(
-                    f"the loss is not finite in epoch {self.current_epoch}, first for the batch of "
-                    f"{', '.join(files)}: look at these images and their boxes, lower "
-                    "--model.learning_rate, or set --trainer.gradient_clip_val"
-                )
-        self._unchecked.clear()
+        self._finite.check(self.current_epoch)
 
     def on_fit_start(self) -> None:
-        """Say what is trained on what."""
-        data = self.trainer.datamodule
+        """Log the sizes of data and input."""
+        data = self.data
         log.info(
             "%d images with %d boxes for training, %d for validation, %d classes (%s), input %dx%d",
             len(data.train_set),
@@ -248,54 +204,54 @@ class DetectionTask(LightningModule):
             *data.input_size,
         )
         if not data.val_set.num_objects:
-            log.warning(
-                "%s holds no box: AP will be 0, and best.ckpt the newest validated network",
-                data.val_set.source,
-            )
+            outcome = "AP will be 0, and best.ckpt the latest validated network"
+            log.warning("%s has no boxes: %s", data.val_set.source, outcome)
         if self.start:
             log.info("%s", self.start)
 
     def on_train_epoch_end(self) -> None:
-        """Losses that look back at the previous epoch must know when one ends.
+        """Tell the loss that an epoch ended, maybe early because of ``max_steps`` or ``max_time``.
 
-        An epoch may also end before its last batch, by ``max_steps`` or ``max_time``.
+        Some losses use statistics of the previous epoch.
         """
         self.loss.end_epoch()
         self.check_finite()
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the previous validation."""
+        """Discard the previous validation."""
         self._validation_start = perf_counter()
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
-            self._ground_truth = GroundTruth(self.trainer.datamodule.val_set.annotations)
-        if self.trainer.state.fn == "validate" and not self.test.plain:
+            self._ground_truth = GroundTruth(self.data.val_annotations)
+        if self.trainer.state.fn == "validate" and not self.test_options.plain:
             self._detector = Detector.from_network(
                 self.model,
                 self.class_names,
                 device=self.device,
-                image_size=self.trainer.datamodule.input_size,
-                **asdict(self.test),
+                image_size=self.data.input_size,
+                **asdict(self.test_options),
             )
 
     def validation_step(
         self, batch: tuple[Tensor, list[dict]], batch_idx: int
     ) -> dict[str, Tensor] | None:
-        """Detect, and keep what was found, its boxes in image pixels, for the epoch's end."""
+        """Collect the detections of a batch; return the outputs of the network."""
         images, targets = batch
-        outputs = None if self._detector else self.model(images)
-        found = self._decode(outputs, targets) if outputs else self._detect(targets)
-        category_ids = self.trainer.datamodule.val_set.category_ids
+        if self._detector:
+            outputs, found = None, self._detect(self._detector, targets)
+        else:
+            outputs = self.model(images)
+            decoded = self.model.decode(outputs, top_k=self.model.top_k)
+            found = in_image_pixels(decoded, targets)
         for target, values in zip(targets, found, strict=True):
-            self.collected.add(target["image_id"], values, category_ids)
+            self.collected.add(target["image_id"], values, self.data.val_set.category_ids)
         return outputs
 
-    def _decode(self, outputs: dict[str, Tensor], targets: list[dict]) -> Iterator[DetectionArrays]:
-        return in_image_pixels(self.model.decode(outputs, top_k=self.model.top_k), targets)
-
-    def _detect(self, targets: list[dict]) -> Iterator[DetectionArrays]:
+    @staticmethod
+    def _detect(detector: Detector, targets: list[dict]) -> Iterator[DetectionArrays]:
         for target in targets:
-            found = self._detector(target["file"], threshold=0)
+            found = detector(target["file"], threshold=0)
+            assert found.confidence is not None and found.class_id is not None
             yield {"boxes": found.xyxy, "scores": found.confidence, "labels": found.class_id}
 
     def on_validation_epoch_end(self) -> None:
@@ -304,7 +260,7 @@ class DetectionTask(LightningModule):
         if not self.trainer.sanity_checking:
             self.validated_epoch = self.current_epoch
         numbers: dict[str, float] = {}
-        if self.trainer.is_global_zero:
+        if self._ground_truth:
             self.evaluation = evaluate(
                 self._ground_truth,
                 self.collected.results,
@@ -316,14 +272,13 @@ class DetectionTask(LightningModule):
         numbers = self.trainer.strategy.broadcast(numbers)
         self.log_dict(numbers)
         if self.trainer.state.fn == "fit" and self.trainer.is_global_zero:
-            scores = ", ".join(
-                f"{name} {numbers.get(name, 0):.3f}" for name in ("AP", "AP50", "AP75")
-            )
+            names = ("AP", "AP50", "AP75")
+            scores = ", ".join(f"{name} {numbers.get(name, 0):.3f}" for name in names)
             seconds = perf_counter() - self._validation_start
             log.info("epoch %d: %s (%.1f s)", self.current_epoch, scores, seconds)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Averaged weights and the frozen backbone, while fitting."""
+        """The callbacks that average weights and freeze the backbone, in fit only."""
         if self.trainer.state.fn != "fit":
             return []
         callbacks: list[Callback] = [EMA(self.ema_decay)] if self.ema_decay else []
@@ -331,52 +286,20 @@ class DetectionTask(LightningModule):
             callbacks.append(FrozenBackbone(self.freeze_backbone_epochs))
         return callbacks
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """The optimiser, its learning rate scaled with the batch, and the schedule by step."""
-        data = self.trainer.datamodule
-        batch_size = data.batch_size * self.trainer.accumulate_grad_batches
-        rate = self.learning_rate * batch_size / self.reference_batch_size
-        log.info(
-            "learning rate %.3g (%.3g for a batch of %d, scaled to %d)",
-            rate, self.learning_rate, self.reference_batch_size, batch_size,
-        )  # fmt: skip
-        # A fused optimiser unscales gradients itself, too late for clipping under mixed precision.
-        clips = self.trainer.gradient_clip_val and "mixed" in self.trainer.precision
-        fused = {"fused": True} if self.optimizer in ("adam", "adamw") and not clips else {}
-        try:
-            optimizer = create_optimizer_v2(
-                self.model, self.optimizer, lr=rate, weight_decay=self.weight_decay, **fused
-            )
-        except ValueError as error:
-            raise InputError(f"model.optimizer {self.optimizer!r}: {error}") from None
-        self.trainer.fit_loop.setup_data()  # which counts the batches
-        total_steps = self.trainer.estimated_stepping_batches
-        if total_steps == float("inf"):
-            raise InputError(
-                "trainer.max_epochs -1 would never end: give a number, or trainer.max_steps"
-            )
-        factor = rate_factor(
-            self.schedule,
-            total_steps=total_steps,
-            steps_per_epoch=math.ceil(
-                self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-            ),
-            warmup_steps=self.warmup_steps,
-            milestones=self.milestones,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimizer and the schedule of its learning rate."""
+        return self.optimization.configure(self.model, self.trainer, self.data.batch_size)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in the checkpoint how to build the network and what its classes are called."""
-        checkpoint[DESCRIPTION] = description(self.model, self.trainer.datamodule.input_size)
+        """Add the description of the network: architecture, class names, input size."""
+        checkpoint[DESCRIPTION] = description(self.model, self.data.input_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other classes."""
+        """Raise InputError for a checkpoint of other classes."""
         known = checkpoint[DESCRIPTION]["class_names"]
         if list(self.class_names) != list(known):
             raise InputError(
-                f"the checkpoint knows {len(known)} classes ({truncate_list(known)}), the data has "
+                f"the checkpoint has {len(known)} classes ({truncate_list(known)}), the data has "
                 f"{len(self.class_names)} ({truncate_list(self.class_names)}): "
-                "use weights of these classes, or train anew"
+                "use weights of these classes, or start a new run"
             )

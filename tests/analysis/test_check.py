@@ -18,7 +18,7 @@ from centernet.analysis.check.histograms import histograms
 from centernet.analysis.check.pictures import samples
 from centernet.analysis.check.report import Report, Step, check
 from centernet.analysis.check.text import page, sizes
-from centernet.cli.image_size import input_size
+from centernet.cli.options import input_size
 from centernet.data.annotations import DatasetSplit
 from centernet.data.dataset import DetectionDataset
 from centernet.data.shapes import make_shapes

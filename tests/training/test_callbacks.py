@@ -11,7 +11,7 @@ from centernet.training.callbacks import EMA, HeatmapPictures
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 
 
-def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
+def test_checkpoints_are_replaced_atomically(tmp_path):
     path = tmp_path / "last.ckpt"
     io = AtomicCheckpointIO()
     io.save_checkpoint({"epoch": 1}, path)
@@ -82,14 +82,16 @@ class OneWeight(LightningModule):
         self.register_buffer("steps", torch.tensor(0))
 
 
-def test_averaging_warms_up():
-    # After n steps at most (1 + n) / (10 + n) of the old average is kept.
+@pytest.mark.parametrize("steps", [2, 5, 199])
+def test_averaging_warms_up(steps):
+    # After n steps at most (1 + n) / (10 + n) of the old average is kept. Its effect on the average
+    # fades, so it shows in the first steps.
     ema, trainer = EMA(0.9), SimpleNamespace(global_step=0)
     model = OneWeight()
     model.weight.data.fill_(0.0)
     ema.setup(trainer, model, "fit")
     expected = 0.0
-    for step in range(1, 200):
+    for step in range(1, steps + 1):
         model.weight.data.fill_(float(step))
         model.steps += 1
         trainer.global_step = step
@@ -98,7 +100,7 @@ def test_averaging_warms_up():
         expected = keep * expected + (1 - keep) * step
     averaged = ema._average_model.module
     assert averaged.weight.item() == pytest.approx(expected, rel=1e-4)
-    assert averaged.steps == 199  # counters are copied
+    assert averaged.steps == steps  # counters are copied
 
 
 class Board(TensorBoardLogger):
@@ -122,9 +124,11 @@ def validate(callback, board, *batches, fn="fit"):
         state=SimpleNamespace(fn=fn),
         loggers=[board],
         global_step=7,
-        datamodule=SimpleNamespace(val_set=SimpleNamespace(folder=Path("images"))),
     )
-    task = SimpleNamespace(model=SimpleNamespace(has_heatmaps=True, stride=4))
+    task = SimpleNamespace(
+        model=SimpleNamespace(has_heatmaps=True, stride=4),
+        data=SimpleNamespace(val_set=SimpleNamespace(folder=Path("images"))),
+    )
     callback.on_validation_epoch_start(trainer, task)
     for number, (files, logits) in enumerate(batches):
         target = {"boxes": torch.tensor([[24.0, 24, 40, 40]]), "labels": torch.tensor([0])}

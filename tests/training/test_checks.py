@@ -3,22 +3,22 @@ import torch
 
 from centernet.errors import InputError
 from centernet.models.backbones import make_backbone
-from centernet.training.checks import require_configs, require_size
+from centernet.training.checks import validate_backbone_size, validate_config_files
 
 
 @pytest.mark.parametrize(
     ("name", "said"), [("efficientformerv2_s0", "shape "), ("botnet26t_256", "AssertionError")]
 )
 def test_a_size_that_a_backbone_cannot_take_is_said_in_one_line(name, said):
-    require_size(make_backbone("test_resnet", False), "test_resnet", (64, 96))
-    with pytest.raises(InputError, match=rf"^backbone '{name}' takes no images of 64x96 \({said}"):
-        require_size(make_backbone(name, False), name, (64, 96))
+    validate_backbone_size(make_backbone("test_resnet", False), "test_resnet", (64, 96))
+    with pytest.raises(InputError, match=rf"'{name}'.*64x96 \({said}"):
+        validate_backbone_size(make_backbone(name, False), name, (64, 96))
 
 
 def test_looking_at_the_size_changes_nothing():
     backbone = make_backbone("test_resnet", False)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    require_size(backbone, "test_resnet", (64, 64))
+    validate_backbone_size(backbone, "test_resnet", (64, 64))
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
@@ -39,12 +39,12 @@ def test_a_configuration_that_cannot_be_read_is_named_in_one_line(tmp_path, cont
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError, match=said) as raised:
-        require_configs(["fit", *form.format(path).split()])
+        validate_config_files(["fit", *form.format(path).split()])
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_configuration_that_is_missing_is_named_and_a_good_one_passes(tmp_path):
     (tmp_path / "good.yaml").write_text("data: {root: x}")
-    require_configs(["fit", "--config", str(tmp_path / "good.yaml"), "--report", "false"])
+    validate_config_files(["fit", "--config", str(tmp_path / "good.yaml"), "--report", "false"])
     with pytest.raises(InputError, match=r"gone\.yaml"):
-        require_configs(["fit", f"--config={tmp_path / 'gone.yaml'}"])
+        validate_config_files(["fit", f"--config={tmp_path / 'gone.yaml'}"])

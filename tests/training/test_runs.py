@@ -9,7 +9,6 @@ import pytest
 from centernet.errors import InputError
 from centernet.training.runs import (
     _release,
-    changed_options,
     claim,
     new_run,
     newest_run,
@@ -153,13 +152,3 @@ def test_nothing_to_resume_is_said_in_one_line(tmp_path, folder):
     with pytest.raises(InputError, match=message) as error:
         newest_run(root, "custom")
     assert "\n" not in str(error.value)
-
-
-def test_changed_options_are_named_with_both_values():
-    earlier = {"a": 1, "model": {"loss": "ghm", "test": {"flip": False}}, "old": 1}
-    now = {"a": 1, "model": {"loss": None, "test": {"flip": True}}, "new": 2}
-    assert changed_options(earlier, now) == [
-        ("model.loss", "ghm", None),
-        ("model.test.flip", False, True),
-    ]
-    assert changed_options({}, {}) == []

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fakes import TINY_CONFIG
 
 from centernet.data.shapes import make_shapes
 from centernet.models.checkpoints import read_checkpoint
+from centernet.training.stopping import Stopped, StopSignals
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 
@@ -58,6 +60,27 @@ def stopped(process, number, *, group):
     _, said = process.communicate(timeout=120)
     assert "Traceback" not in said and "Exception" not in said, said
     return process.returncode, [line for line in said.splitlines() if line.startswith("stopped")]
+
+
+def test_outside_of_the_main_thread_signals_are_left_alone():
+    before, entered = signal.getsignal(signal.SIGTERM), []
+
+    def enter():
+        with StopSignals():
+            entered.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [before] and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_the_main_thread_signals_stop_and_the_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stopped, StopSignals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow

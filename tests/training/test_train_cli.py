@@ -13,6 +13,7 @@ import yaml
 from fakes import released_weights
 
 from centernet import Detector
+from centernet.cli import fit, validate
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
@@ -20,7 +21,8 @@ from centernet.training.run_folder import RunFolder
 from centernet.training.stopping import Stopped
 from centernet.training.train_cli import main
 
-# A tiny network on a small canvas: a step takes a few hundredths of a second.
+COMMANDS = {"fit": fit.run, "validate": validate.run}
+# A tiny network on a small input: a step takes a few hundredths of a second.
 SMALL = [
     "--config=CONFIG",
     "--data.image_size=64",
@@ -58,7 +60,7 @@ def train(tmp_path, monkeypatch, shapes):
 
     def run(command, *options, root=shapes):
         small = [option.replace("CONFIG", "tiny.yaml") for option in SMALL]
-        main([command, *small, f"--data.root={root}", *options])
+        COMMANDS[command]([*small, f"--data.root={root}", *options])
         return tmp_path
 
     return run
@@ -94,13 +96,13 @@ def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, cap
         seen.append(given)
         return 2, "for a test"
 
-    monkeypatch.setattr("centernet.training.train_cli.epochs_for", two_epochs)
+    monkeypatch.setattr("centernet.training.lightning_cli.epochs_for", two_epochs)
     run = train("fit", "--data.image_size=auto") / "runs" / "tiny"
     assert seen == [(10, 4)] and len(rows_of(run)) == 2
     assert "2 epochs: for a test" in caplog.text
     # 64 pixels, which are not to be enlarged beyond 256
     assert read_checkpoint(run / "best.ckpt")[DESCRIPTION]["image_size"] == [256, 256]
-    assert "image size 256x256: images are typically 64x64" in caplog.text
+    assert "image size 256x256" in caplog.text and "64x64" in caplog.text
     caplog.clear()
     train("fit", "--data.image_size=auto", "--ckpt_path=last", "--trainer.max_epochs=3")
     assert caplog.text.count("before the run stopped") == 1
@@ -206,6 +208,7 @@ GHM = [
             [*GHM, "--trainer.callbacks+=GradientByDifficulty", "--model.freeze_backbone_epochs=1"],
         ),
         (1, ["--model.ema_decay=0"]),
+        (1, ["--trainer.callbacks+=callback_fakes.RandomFeatures"]),
         (2, ["--trainer.accumulate_grad_batches=2", "--trainer.limit_train_batches=4"]),
     ],
 )
@@ -307,7 +310,7 @@ MISTAKES = {
         "category_id 77",
     ),
     "empty": (lambda coco: coco["images"].clear(), "empty"),
-    "no boxes": (lambda coco: coco["annotations"].clear(), "nothing to learn"),
+    "no boxes": (lambda coco: coco["annotations"].clear(), "no boxes"),
     "missing image": (lambda coco: coco["images"][0].update(file_name="gone.png"), "gone.png"),
 }
 
@@ -395,7 +398,7 @@ def test_released_weights_are_a_start_and_can_be_validated(train, tmp_path):
 def test_weights_without_names_and_of_another_count_cannot_be_validated(train, tmp_path):
     path = tmp_path / "ctdet_small.pth"
     torch.save({"state_dict": released_weights("res_18", num_classes=3)}, path)
-    with pytest.raises(InputError, match="knows 3 classes, the data has 4"):
+    with pytest.raises(InputError, match=r"3 classes.* 4"):
         train("validate", f"--ckpt_path={path}")
 
 
@@ -420,7 +423,7 @@ def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     assert not any(torch.equal(v, made[k]) for k, v in learned.items() if "conv" in k)
     heads = state(untrained, "heads")
     assert not any(torch.equal(v, heads[k]) for k, v in state(frozen, "heads").items())
-    assert "epoch 1: the backbone learns from now on" in caplog.text
+    assert "epoch 1: the backbone" in caplog.text
 
 
 def test_validation_with_test_modes_equals_the_detector(train, shapes):
@@ -533,18 +536,19 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--model.schedule=never"], "never"),
         (["--model.optimizer=adamwx"], "adamwx"),
         (["--model.reference_batch_size=0"], "reference_batch_size"),
-        (["--data.workers=-1"], "workers must not be negative"),
+        (["--data.workers=-1"], "workers.*-1"),
         (["--data.augment.scale=[0.5,.inf]"], r"augment\.scale"),
-        (["--data.image_size=32", "--data.batch_size=1"], "32x32 is too small to train on 1"),
-        (["--trainer.max_epochs=-1"], "would never end"),
+        (["--data.image_size=32", "--data.batch_size=1"], "32x32.*batches of 1.*batch_size"),
+        (["--trainer.max_epochs=-1"], "max_epochs -1"),
         (["--model.test.scales=[]"], "scales"),
         (["--model.test.nms=2"], "nms"),
         (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
-        (["--model.backbone=efficientformerv2_s0"], "takes no images of 64x64"),
+        (["--model.backbone=efficientformerv2_s0"], "efficientformerv2_s0.*64x64"),
         (["--model.ema_decay=1"], "ema_decay"),
         (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
         (["--model.heatmap_loss=hinge"], "hinge"),
         (["--trainer.precision=bf16-true"], "bf16-mixed"),
+        (["--data.only=[circle]"], r"data\.only.*data\.classes"),
         (["--trainer.enable_checkpointing=false"], "enable_checkpointing"),
         (["--trainer.precision=64-true"], "64-true"),
         (["--trainer.max_time=00:00:00:00"], "max_time"),
@@ -688,7 +692,7 @@ def test_validation_images_without_boxes_are_said(train, shapes, tmp_path, caplo
     path = root / "annotations" / "instances_val.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
     run = train("fit", "--trainer.max_epochs=2", root=root) / "runs" / "tiny"
-    assert "instances_val.json holds no box: AP will be 0" in caplog.text
+    assert "instances_val.json has no boxes" in caplog.text
     assert torch.load(run / "best.ckpt", weights_only=True)["epoch"] == 1
 
 

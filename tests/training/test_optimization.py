@@ -1,7 +1,7 @@
 import pytest
 
 from centernet.errors import InputError
-from centernet.training.schedules import rate_factor
+from centernet.training.optimization import Optimization, rate_factor
 
 
 def test_cosine_goes_from_one_to_a_hundredth():
@@ -35,6 +35,8 @@ def test_the_warm_up_is_linear_and_at_most_a_tenth(warmup_steps, expected):
     assert factor(10) == 1
 
 
-def test_an_unknown_schedule_is_named():
-    with pytest.raises(InputError, match="never"):
-        rate_factor("never", total_steps=1, steps_per_epoch=1)
+@pytest.mark.parametrize("option", [{"schedule": "never"}, {"reference_batch_size": 0}])
+def test_a_wrong_option_is_named_with_its_value(option):
+    ((name, value),) = option.items()
+    with pytest.raises(InputError, match=f"{name}.*{value}"):
+        Optimization(**option)

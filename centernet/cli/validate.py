@@ -1,0 +1,11 @@
+"""``centernet validate``."""
+
+HELP = "compute COCO's average precision of a trained model"
+PACKAGE = ".[train]"
+
+
+def run(arguments: list[str]) -> None:
+    """Validate a checkpoint; print and save the metrics."""
+    from centernet.training.train_cli import main
+
+    main(["validate", *arguments])

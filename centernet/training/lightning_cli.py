@@ -1,0 +1,202 @@
+"""``fit`` and ``validate``: trainer, run folder and results."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from centernet.errors import InputError
+from centernet.training.auto_config import epochs_for
+from centernet.training.callbacks import HeatmapPictures
+from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
+from centernet.training.options import changed_options
+from centernet.training.options_cli import OptionsCLI
+from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
+from centernet.training.runs import claim, new_run
+from centernet.training.stopping import StopSignals
+from centernet.training.validation import make_results_folder, report_results, validate_classes
+
+log = logging.getLogger(__name__)
+
+# The processes that a trainer starts find the run folder of the first process in this variable.
+RUN_VARIABLE = "CENTERNET_RUN"
+
+# Options that differ when a run is resumed, because they describe its start.
+_START_OPTIONS = {"ckpt_path", "model.weights", "model.pretrained"}
+
+
+class Finished(Exception):
+    """The run to resume has no epochs or steps left."""
+
+
+class _Events(TensorBoardLogger):
+    """Writes TensorBoard events only; config.yaml has what hparams.yaml would have."""
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+
+class TrainCLI(OptionsCLI):
+    """Training and validation from YAML files and options, in run folders."""
+
+    def __init__(
+        self,
+        args: list[str] | None,
+        signals: StopSignals,
+        after_training: Callable[["TrainCLI"], None] | None = None,
+    ) -> None:
+        """Parse the arguments and run the subcommand.
+
+        Args:
+            args: arguments, by default those of the process.
+            signals: signals that stop the process.
+            after_training: called on the first process after a fit that wrote a ``best.ckpt``.
+        """
+        self._signals, self._after_training = signals, after_training
+        self.results = Path()
+        super().__init__(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Create the trainer; fit gets a run folder."""
+        given = self.config_init[self.subcommand].trainer
+        kwargs |= {"plugins": [*_as_list(given.plugins), AtomicCheckpointIO()], "logger": False}
+        if self.subcommand != "fit":
+            return self._make_trainer(**kwargs)
+        data = self.config_init[self.subcommand].data
+        data.setup("fit")
+        if self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1:
+            batch_size = data.batch_size * (self.options.trainer.accumulate_grad_batches or 1)
+            kwargs["max_epochs"], reason = epochs_for(len(data.train_set), batch_size)
+            log.info("%d epochs: %s", kwargs["max_epochs"], reason)
+        new = self.run is None
+        folder = self._open_run(kwargs.get("max_epochs", self.options.trainer.max_epochs))
+        kwargs["callbacks"] = [*_as_list(given.callbacks), *self._callbacks(folder, new=new)]
+        if given.logger is not False:
+            # TensorBoard hides the events that a resumed run repeats.
+            purge = None if new else self.done["steps"] + 1
+            kwargs["logger"] = [_Events(folder, "", "", purge_step=purge), *_as_list(given.logger)]
+        return self._make_trainer(**kwargs)
+
+    def _open_run(self, max_epochs: int | None) -> Path:
+        """Make the folder of a new run, or claim the folder of the run to resume."""
+        new = self.run is None
+        if self.run:
+            self._require_something_left(self.run, max_epochs)
+            self._claim_run(self.run)
+        self.run = self.run or self._new_run()
+        log.info("run folder %s%s", self.run, "" if new else " (resumed)")
+        if not new:
+            self._warn_of_changes(self.run)
+        return self.run
+
+    def _callbacks(self, folder: Path, *, new: bool) -> list[Any]:
+        minutes = self.options.checkpoint_minutes
+        run = RunFolder(folder, self.given, new=new, minutes=minutes, signals=self._signals)
+        callbacks = [run, HeatmapPictures()]
+        if self.options.trainer.enable_progress_bar is not False:
+            # The progress bar shows the loss, which waits for the device: not at every step.
+            callbacks.append(RichProgressBar(refresh_rate=5))
+        return callbacks
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, once it is known."""
+        assert self.run is not None
+        return self.run
+
+    def _require_something_left(self, run: Path, max_epochs: int | None) -> None:
+        """Raise Finished if the run to resume has no epochs or steps left."""
+        limits = {"epochs": max_epochs, "steps": self.options.trainer.max_steps}
+        for unit, limit in limits.items():
+            done = self.done[unit]
+            if limit is not None and 0 <= limit <= done:
+                raise Finished(
+                    f"{run} is finished: {done} of {limit} {unit} are done; "
+                    f"to train longer, raise --trainer.max_{unit}"
+                )
+
+    def _claim_run(self, run: Path) -> None:
+        if is_first_process() and not claim(run):
+            raise InputError(
+                f"another process is training in {run}: stop it first, or start a new run "
+                "without --ckpt_path"
+            )
+
+    def _make_trainer(self, **kwargs: Any) -> Trainer:
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (ValueError, TypeError, ImportError) as error:
+            raise InputError(" ".join(str(error).split())) from None
+        # Lightning's handlers exit with status 0 or wait for other processes in the middle of a
+        # step, and no option turns them off.
+        connector = trainer._signal_connector
+        connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        return trainer
+
+    def _warn_of_changes(self, run: Path) -> None:
+        """Log the options of a resumed run that differ from those in its config.yaml."""
+        path = run / "config.yaml"
+        if not path.exists():
+            return
+        earlier, now = (yaml.safe_load(text) for text in (path.read_text(), self.given))
+        for name, was, value in changed_options(earlier, now):
+            if name not in _START_OPTIONS:
+                log.warning("%s is %s now, %s before the run stopped", name, value, was)
+
+    def before_validate(self) -> None:
+        """Check the classes of the weights, and make the folder of the results."""
+        validate_classes(self.model, self.options.model.weights)
+        self.results = make_results_folder(self.folder, self.datamodule)
+
+    def after_validate(self) -> None:
+        """Print and save the results."""
+        if self.trainer.is_global_zero:
+            report_results(self.model, self.results)
+
+    def after_fit(self) -> None:
+        """Print the best AP and where the weights are."""
+        best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
+        if not last.exists():
+            raise InputError("no step was trained: raise --trainer.max_time")
+        if not self.trainer.is_global_zero:
+            return
+        if not best.exists():
+            remedy = (
+                "lower --trainer.check_val_every_n_epoch"
+                if self.trainer.limit_val_batches
+                else "raise --trainer.limit_val_batches"
+            )
+            print(f"never validated, so there is no best.ckpt; the weights are in {last}: {remedy}")
+            return
+        folder = self.trainer.checkpoint_callback
+        assert isinstance(folder, RunFolder)
+        print(f"best AP {folder.best:.3f}, saved in {best}")
+        if self._after_training:
+            self._after_training(self)
+
+    def _new_run(self) -> Path:
+        root, name = Path(self.options.trainer.default_root_dir), self.run_name()
+        if RUN_VARIABLE not in os.environ:
+            # Only the first process writes files, whoever started the others.
+            folder = new_run(root, name) if is_first_process() else root / name
+            os.environ[RUN_VARIABLE] = str(folder)
+        return Path(os.environ[RUN_VARIABLE])
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes of a run."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined] # Lightning sets it on the function
+
+
+def _as_list(given: Any) -> list[Any]:
+    """The objects of an option for one or several objects."""
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]

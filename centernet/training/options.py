@@ -1,0 +1,71 @@
+"""The options of a training run: which were given, which changed, which weights overrule."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from centernet.models.registry import detector_name, unused_options
+from centernet.training.checks import option_names, read_config
+
+log = logging.getLogger(__name__)
+
+
+def given_options(
+    section: str, arguments: Sequence[str], configs: Iterable[str | Path]
+) -> set[str]:
+    """Names of the options of a section that the user set, on the command line or in a file.
+
+    Args:
+        section: ``model`` for options as ``--model.neck``.
+        arguments: arguments of the command.
+        configs: YAML files.
+    """
+    prefix = f"{section}."
+    pattern = re.compile(rf"--{section}\.(\w+)")
+    names = {match[1] for word in arguments if (match := pattern.match(word))}
+    for config in configs:
+        options = option_names(read_config(config))
+        names |= {name.removeprefix(prefix) for name in options if name.startswith(prefix)}
+    return names
+
+
+def changed_options(
+    earlier: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, Any, Any]]:
+    """The options that two configurations set to different values: name, earlier, now."""
+    changed = []
+    for key in earlier.keys() & now.keys():
+        values = earlier[key], now[key]
+        if all(isinstance(value, Mapping) for value in values):
+            changed += changed_options(*values, f"{prefix}{key}.")
+        elif values[0] != values[1]:
+            changed.append((prefix + key, *values))
+    return sorted(changed, key=lambda change: change[0])
+
+
+def set_architecture(model: Any, architecture: Mapping[str, Any], given: set[str]) -> None:
+    """Set the options of the network to the architecture of weights.
+
+    Args:
+        model: the options of the section ``model``; changed in place.
+        architecture: architecture of the weights.
+        given: names of the options that the user set; a warning lists those that are overruled.
+    """
+    architecture = {"detector": detector_name(architecture)} | dict(architecture)
+    overruled = []
+    for name in sorted(architecture.keys() & model.keys()):
+        if name in given and model[name] != architecture[name]:
+            overruled.append(f"model.{name} {model[name]} by {architecture[name]}")
+        model[name] = architecture[name]
+    model.pretrained = False
+    if overruled:
+        log.warning("the weights determine the network, overruled: %s", ", ".join(overruled))
+
+
+def warn_of_unused(model: Any, given: set[str]) -> None:
+    """Log the options of the section ``model`` that the user set and the detector ignores."""
+    for name, reason in unused_options(model).items():
+        if name in given:
+            log.warning("model.%s is ignored: %s", name, reason)

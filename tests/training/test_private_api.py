@@ -1,0 +1,74 @@
+"""Private names of the libraries that training uses. A test that fails says which code to adapt."""
+
+import inspect
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer import call
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+
+
+@pytest.mark.parametrize("name", ["_should_accumulate", "_should_check_val_epoch"])
+def test_the_epoch_loop_has_the_methods_of_run_folder(trainer, name):
+    loop = trainer.fit_loop.epoch_loop
+    assert not inspect.signature(getattr(loop, name)).parameters
+    assert isinstance(type(loop)._is_training_done, property)
+
+
+def test_the_fit_loop_asks_whether_training_is_by_steps(trainer):
+    """RunFolder.setup replaces the answer."""
+    assert isinstance(trainer.fit_loop._iteration_based_training(), bool)
+    assert "self._iteration_based_training()" in inspect.getsource(type(trainer.fit_loop))
+
+
+def test_hooks_of_callbacks_can_be_called(trainer):
+    """RunFolder calls the hook that a resumed epoch skips."""
+    parameters = list(inspect.signature(call._call_callback_hooks).parameters)
+    assert parameters[:2] == ["trainer", "hook_name"]
+
+
+def test_the_results_of_an_epoch_can_be_read(trainer):
+    """epoch_sums reads and adds to them."""
+    results = trainer.fit_loop.epoch_loop._results
+    options = {"on_step": False, "on_epoch": True, "batch_size": 4}
+    results.log("training_step", "loss", torch.tensor(2.0), **options)
+    (metric,) = results.values()
+    assert (metric.value.item(), metric.cumulated_batch_size.item()) == (8.0, 4)
+    assert metric.is_tensor and metric.meta.on_epoch and metric.meta.is_mean_reduction
+    assert not metric.has_reset and metric._computed is None
+    results.reset()
+
+
+def test_the_signal_handlers_are_registered_by_one_method(trainer):
+    """TrainCLI replaces it, because StopSignals handles the signals."""
+    assert isinstance(trainer._signal_connector, _SignalConnector)
+    assert inspect.ismethod(trainer._signal_connector.register_signal_handlers)
+    assert "register_signal_handlers()" in inspect.getsource(Trainer)
+
+
+def test_lightning_reads_the_checkpoint_in_a_method_of_its_own():
+    """OptionsCLI replaces it."""
+    assert "self._parse_ckpt_path()" in inspect.getsource(LightningCLI.__init__)
+
+
+def test_the_strategy_keeps_the_options_of_ddp():
+    """FrozenBackbone reads one."""
+    assert DDPStrategy(find_unused_parameters=True)._ddp_kwargs == {"find_unused_parameters": True}
+
+
+def test_torch_averages_lists_of_tensors_and_knows_the_cpu():
+    """For EMA and validate_precision."""
+    averaged = [torch.tensor([0.0])]
+    torch._foreach_lerp_(averaged, [torch.tensor([4.0])], 0.25)
+    assert averaged[0].item() == 1
+    torch._foreach_copy_(averaged, [torch.tensor([7.0])])
+    assert averaged[0].item() == 7
+    assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)
