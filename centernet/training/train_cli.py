@@ -339,7 +339,7 @@ class TrainCLI(LightningCLI):
     def _report(self) -> None:
         """Write the report; whatever goes wrong there, the training is done and safe."""
         try:
-            from centernet.analysis.report import write_report
+            from centernet.analysis.report.write_report import write_report
 
             path = write_report(
                 self.run,
