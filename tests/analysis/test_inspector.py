@@ -105,8 +105,23 @@ def test_a_dense_image_shows_all_that_the_detector_finds(tmp_path):
     dense = example(tmp_path / "a.png", boxes=[BOX], labels=[0], spots=spots)
     found, _ = analyze_image(spot_detector(top_k=300), dense)
     assert len(found.peaks) == 256 and len(found.truth.of_peaks) == 256
+    # Above twice top_k, only the best peaks are kept.
     found, _ = analyze_image(spot_detector(top_k=100), dense)
-    assert len(found.peaks) == 200 and len(found.detections["scores"]) == 100
+    assert (
+        len(found.peaks) == len(found.truth.of_peaks) == 200
+        and len(found.detections["scores"]) == 100
+    )
+
+
+def test_local_maxima_below_the_minimum_score_are_not_peaks(tmp_path):
+    """The score of red is the sigmoid of 20 red / 255 - 10: 0.073 for 95, 0.034 for 85."""
+    image = picture(SPOT)
+    for x, red in ((20, 95), (100, 85)):
+        image[100:104, x : x + 4] = (red, 0, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    found, _ = analyze_image(spot_detector(), Example(tmp_path / "a.png", "a"))
+    assert found.peaks.cells.tolist() == [[10, 15], [5, 25]]
+    assert found.peaks.scores.tolist() == pytest.approx([SCORE, 0.0725], abs=1e-3)
 
 
 def test_examples_are_the_images_of_a_dataset(tiny_coco):
