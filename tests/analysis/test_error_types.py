@@ -1,8 +1,11 @@
 """Each error type from a hand-made case; the image is the network input, cells have 4 pixels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from centernet.analysis import inspector
 from centernet.analysis.inspector.error_types import (
     ErrorType,
     Match,
@@ -181,3 +184,8 @@ def test_overlaps_of_boxes_and_of_shares():
 def test_reasons_are_counted_the_most_frequent_first():
     given = [ErrorType.POOR_SIZE, None, ErrorType.NO_PEAK, ErrorType.NO_PEAK]
     assert list(count_errors(given).items()) == [(ErrorType.NO_PEAK, 2), (ErrorType.POOR_SIZE, 1)]
+
+
+def test_the_page_describes_every_error_type():
+    script = (Path(inspector.__file__).parent / "matches.js").read_text()
+    assert all(f'"{error}"' in script or f" {error}: " in script for error in ErrorType)
