@@ -170,12 +170,7 @@ class _Matcher:
     """Objects and peaks of one image, with everything that relates them."""
 
     def __init__(
-        self,
-        objects: Objects,
-        peaks: Peaks,
-        regions: Regions,
-        heat: NDArray | None,
-        iou: float,
+        self, objects: Objects, peaks: Peaks, regions: Regions, heat: NDArray | None, iou: float
     ) -> None:
         self.objects, self.peaks, self.heat, self.iou = objects, peaks, heat, iou
         self.overlap = box_overlaps(peaks.boxes, objects.boxes)

@@ -141,7 +141,8 @@ def _by_epoch(
         dots = marker or ("o" if known.sum() == 1 else "")
         axes.plot(epochs[known], values[known], marker=dots, ms=3, color=color, label=name)
     axes.set(xlabel="epoch", ylabel=title)
-    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    epoch_ticks = MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    axes.xaxis.set_major_locator(epoch_ticks)
     if log and all((values[np.isfinite(values)] > 0).all() for values in curves.values()):
         axes.set_yscale("log")
     else:
