@@ -3,7 +3,7 @@
     root = write_images(tmp_path)            # once
     damage = data.draw(damages())            # per example
     write_annotations(root, damage)          # train and val, with the damage done
-    centernet.analysis.check.report.check(root)
+    centernet.analysis.check.check_dataset.check_dataset(root)
 
 Most examples do little harm, so that many damaged datasets can still be trained on.
 """

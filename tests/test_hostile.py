@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from sample_datasets import coco_content, picture, text, voc_xml, write_coco
 
-from centernet.analysis.check import text as check_text
-from centernet.analysis.check.boxes import alike
-from centernet.analysis.check.content import MAX_LISTED
-from centernet.analysis.check.page import html
-from centernet.analysis.check.report import as_dict, check
+from centernet.analysis.check.boxes import near_duplicates
+from centernet.analysis.check.check_dataset import check_dataset
+from centernet.analysis.check.check_page import render_check_page
+from centernet.analysis.check.check_report import as_dict
+from centernet.analysis.check.check_text import format_text
+from centernet.analysis.check.split_arrays import MAX_LISTED
 from centernet.data.annotations import load_json
 from centernet.data.archives import unpacked
 from centernet.data.entries import annotation_area
@@ -135,8 +136,8 @@ def test_pipes_and_folders_among_the_files_of_a_dataset_do_not_block(tmp_path):
     text(tmp_path / "labels" / "train" / "b.txt", "0 0.5 0.5 0.5 0.5\n")
     os.mkfifo(tmp_path / "other.yaml")
     text(tmp_path / "data.yaml", "train: images/train\nnames: [cat]\n")
-    report = check(tmp_path)
-    assert len(report.contents[0].files) == 2 and report.contents[0].objects.sum() == 1
+    report = check_dataset(tmp_path)
+    assert len(report.splits[0].files) == 2 and report.splits[0].objects.sum() == 1
 
 
 BILLION_LAUGHS = (
@@ -166,9 +167,9 @@ def test_hostile_xml_costs_an_image_at_most(tmp_path, content):
     path = tmp_path / "Annotations" / "b.xml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     start = time.process_time()
-    report = check(tmp_path)
+    report = check_dataset(tmp_path)
     assert time.process_time() - start < 10
-    assert {*report.contents[0].files} <= {"a.png", "b.png"}
+    assert {*report.splits[0].files} <= {"a.png", "b.png"}
 
 
 @pytest.mark.parametrize(
@@ -198,9 +199,9 @@ def test_names_outside_are_an_error_of_check(tmp_path):
     write_coco(tmp_path / "train.json", tmp_path, ["a.png"])
     content = coco_content(["a.png", "/etc/passwd"], [{"bbox": [1, 2, 30, 30]}])
     text(tmp_path / "train.json", json.dumps(content))
-    report = check(tmp_path)
-    assert not report.works and "/etc/passwd" in str(report.findings)
-    assert report.contents[0].files == ["a.png"]
+    report = check_dataset(tmp_path)
+    assert not report.is_trainable and "/etc/passwd" in str(report.findings)
+    assert report.splits[0].files == ["a.png"]
 
 
 @pytest.mark.parametrize("equal", [False, True])
@@ -214,8 +215,8 @@ def test_very_many_boxes_in_one_image_are_checked_in_bounded_work(tmp_path, equa
     content["images"][0] |= {"width": 640, "height": 480}
     text(tmp_path / "train.json", json.dumps(content))
     start = time.process_time()
-    report = check(tmp_path / "train.json", read_images=False)
-    page, said = html(report), check_text.page(report)
+    report = check_dataset(tmp_path / "train.json", read_images=False)
+    page, said = render_check_page(report), format_text(report)
     assert time.process_time() - start < 30
     assert len(page) < 200_000 and len(said) < 20_000
     assert all(sum(f.kind == kind for f in report.findings) <= MAX_LISTED
@@ -230,7 +231,7 @@ def test_very_many_boxes_in_one_image_are_checked_in_bounded_work(tmp_path, equa
 
 def test_equal_boxes_are_paired_with_the_first():
     boxes = np.tile([3.0, 3.0, 12.0, 12.0], (5, 1))
-    pairs = list(alike(boxes, np.array([0, 0, 1, 0, 1])))
+    pairs = list(near_duplicates(boxes, np.array([0, 0, 1, 0, 1])))
     assert pairs == [(0, 1, 1.0), (0, 3, 1.0), (2, 4, 1.0)]
 
 
@@ -293,9 +294,9 @@ def test_a_bomb_takes_no_memory_in_check(tmp_path):
     content = json.dumps(coco_content(files, [{"bbox": [1, 2, 30, 30]}]))
     text(tmp_path / "annotations" / "instances_train.json", content)
     code = (
-        "import resource, sys; from centernet.analysis.check.report import check; "
+        "import resource, sys; from centernet.analysis.check.check_dataset import check_dataset; "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
-        "report = check(sys.argv[1]); "
+        "report = check_dataset(sys.argv[1]); "
         "print(sum(f.kind == 'image-broken' for f in report.findings), "
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
@@ -341,5 +342,5 @@ def test_a_report_without_an_ap_is_json(tmp_path):
     content = coco_content(["a.png"], [{"bbox": box}])
     content["images"][0] |= {"width": 600_000, "height": 600_000}
     text(tmp_path / "train.json", json.dumps(content))
-    report = check(tmp_path / "train.json", input_size=(32, 32), read_images=False)
+    report = check_dataset(tmp_path / "train.json", input_size=(32, 32), read_images=False)
     json.dumps(as_dict(report), allow_nan=False)

@@ -1,1 +1,1 @@
-"""Self-contained HTML pages about datasets, detections and training runs."""
+"""HTML pages about datasets, detections and training runs, each a single self-contained file."""

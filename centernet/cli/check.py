@@ -1,23 +1,23 @@
-"""``centernet check``."""
+"""``centernet check``: check a dataset before training."""
 
 import argparse
 from pathlib import Path
 
-HELP = "know before training whether a dataset will work"
+HELP = "check a dataset before training"
 DESCRIPTION = """\
-Know before training whether it will work. Reads a dataset as training would, every image of it, and
-says what would break training, what would cost accuracy, and which average precision a perfect
-network could reach at this resolution (the ceiling), and which resolution would be better.
+Check a dataset before training. Reads every image and annotation as training does, and reports what
+would stop training, what would cost accuracy, the average precision that a perfect network could
+reach at this image size (the ceiling), and which image size is better.
 
   centernet check data/mine
   centernet check data/mine --image-size 768
   centernet check data/mine/annotations/instances_train.json --no-images --json
 """
 EPILOG = """\
-DATASET is a folder or annotation file in COCO's, Pascal VOC's or YOLO's format, as for convert.
-The page with pictures is one file that needs nothing else: mail it, or open it in any browser.
+DATASET is a folder or annotation file in COCO, Pascal VOC or YOLO format, as for convert.
+The HTML page is a single self-contained file, which any browser opens without a server.
 
-exit status: 0, 1 when something was found that would break training, 2 for a wrong option
+exit status: 0, 1 if something would break training, 2 for a wrong option
 """
 
 
@@ -28,29 +28,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--image-size",
         metavar="PIXELS",
-        help="of the canvas, as data.image_size in training: 512, or height and width 288x384; by "
-        "default what training chooses for this dataset",
+        help="input size, as data.image_size in training: 512, or height x width as 288x384; by "
+        "default the size that training chooses for this dataset",
     )
-    add("--top-k", type=int, help="most detections per image; by default as in training")
+    add("--top-k", type=int, help="maximum number of detections per image; default as in training")
     add(
         "--sample",
         type=int,
         default=500,
         metavar="N",
-        help="images of each split on which the ceiling is measured, 0 for all (%(default)s)",
+        help="images per split on which the ceiling is measured, 0 for all (%(default)s)",
     )
-    add("--no-images", action="store_true", help="leave the image files unread: much faster")
+    add("--no-images", action="store_true", help="do not read the image files: much faster")
     add(
         "--output",
         type=Path,
         metavar="FILE.html",
-        help="the page with pictures (runs/check/DATASET.html)",
+        help="the HTML page (runs/check/DATASET.html)",
     )
-    add("--json", action="store_true", help="also write all findings and numbers beside the page")
+    add("--json", action="store_true", help="also write all findings and numbers as FILE.json")
 
 
-def run(options: argparse.Namespace) -> int | None:
-    """Print the findings, write the page with pictures."""
-    from centernet.cli.check_command import run
+def run(options: argparse.Namespace) -> int:
+    """Print the findings, and write the HTML page and the JSON file.
 
-    return run(options)
+    Returns:
+        The exit status: 0, or 1 if something would break training.
+    """
+    import json
+    import sys
+
+    from centernet.analysis.check.check_dataset import check_dataset
+    from centernet.analysis.check.check_page import render_check_page
+    from centernet.analysis.check.check_report import as_dict
+    from centernet.analysis.check.check_text import format_text
+    from centernet.analysis.html import write_page
+    from centernet.cli.options import input_size, print_text
+    from centernet.errors import require_at_least
+    from centernet.files import atomic_write
+    from centernet.models.base import DetectionModel
+
+    require_at_least(1, top_k=options.top_k)
+    require_at_least(0, sample=options.sample)
+    size = options.image_size
+    report = check_dataset(
+        options.dataset,
+        input_size=input_size(size, DetectionModel.size_multiple) if size else None,
+        top_k=options.top_k,
+        sample=options.sample,
+        read_images=not options.no_images,
+        progress=sys.stderr.isatty(),
+    )
+    dataset = report.dataset.resolve()
+    name = dataset.name if dataset.is_dir() else dataset.stem
+    page = options.output or Path("runs/check") / f"{name}.html"
+    write_page(page, [render_check_page(report)])
+    written = f"page: {page}"
+    if options.json:
+        numbers = page.with_suffix(".json")
+        content = json.dumps(as_dict(report), indent=1, allow_nan=False)
+        with atomic_write(numbers) as unfinished:
+            unfinished.write_text(content + "\n")
+        written += f"\nnumbers: {numbers}"
+    print_text(format_text(report))
+    print_text(written)
+    return 0 if report.is_trainable else 1

@@ -23,7 +23,7 @@ def _write_report(training: "TrainCLI") -> None:
     if not training.options.report:
         return
     try:
-        from centernet.analysis.report import write_report
+        from centernet.analysis.report.write_report import write_report
 
         path = write_report(
             training.folder,

@@ -1,19 +1,22 @@
-"""``centernet inspect``."""
+"""``centernet inspect``: heatmaps, peaks and errors of a detector in an HTML page."""
 
 import argparse
 from pathlib import Path
 
 from centernet.cli.options import add_threshold
 
-HELP = "see in a web page what the detector sees, and why it misses objects"
+HELP = "show heatmaps, peaks and errors of a detector in an HTML page"
 DESCRIPTION = """\
-Look at heatmaps, peaks and boxes in one web page, and, where there are annotations, at why objects
-are missed and boxes are false. The page is one file: no server, no network.
+Show heatmaps, peaks and boxes in an HTML page. With annotations, the page also explains every
+missed object and false positive. It is a single self-contained file and needs no server.
 
   centernet inspect photos/ --weights runs/custom/best.ckpt
   centernet inspect data/mine --weights runs/custom/best.ckpt
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet inspect --weights best.ckpt --images mine/test --annotations mine/test.json
+"""
+EPILOG = """\
+exit status: 0, 1 if an image could not be read or the input is wrong, 2 for a wrong option
 """
 PACKAGE = ".[train]"
 
@@ -25,29 +28,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         metavar="SOURCE",
         nargs="?",
-        help="an image, a folder, a glob in quotes, or a dataset's folder",
+        help="an image, a folder, a glob in quotes, or a dataset",
     )
     add("--weights", required=True, help="a checkpoint of fit or of the original release")
-    add("--annotations", type=Path, help="COCO JSON of the images to look at")
-    add("--images", type=Path, help="their folder")
-    add("--config", help="take a configuration's validation images, as of configs/ or of a run")
-    add("--data.root", dest="root", help="where they are, if not where the configuration says")
-    add("--output", type=Path, default="runs/inspect.html", help="the page (%(default)s)")
-    add_threshold(parser, "score that the page opens with")
-    add("--iou", type=float, default=0.5, help="overlap that counts as found (%(default)s)")
+    add("--annotations", type=Path, help="COCO JSON file of --images")
+    add("--images", type=Path, help="folder of annotated images")
+    add("--config", help="use the validation images of this config, of configs/ or of a run")
+    add("--data.root", dest="root", help="folder of the data, if not as the config says")
+    add("--output", type=Path, default="runs/inspect.html", help="HTML file (%(default)s)")
+    add_threshold(parser, "initial score threshold of the page")
+    add("--iou", type=float, default=0.5, help="minimum IoU of a correct detection (%(default)s)")
     add(
         "--limit",
         type=int,
         default=100,
-        help="most images on the page, 0 for all: of annotated ones the worst, of others the first "
-        "by name (%(default)s)",
+        help="maximum number of images, 0 for all: the worst of annotated images, the first by "
+        "name of others (%(default)s)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--resolution", default="auto", help="as for detect (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page."""
-    from centernet.cli.inspect_command import run
+    """Write the page.
 
-    return run(options)
+    Returns:
+        The exit status: 0, or 1 if an image could not be read.
+    """
+    from centernet.analysis.inspector.inspect_images import inspect_images
+
+    summary = inspect_images(**vars(options))
+    size = options.output.stat().st_size / 1e6
+    shown = f"{summary.shown} images" if summary.shown != 1 else "1 image"
+    worst = f", the worst of {summary.seen}" if summary.seen > summary.shown else ""
+    print(f"{options.output}: {shown}{worst}, {size:.1f} MB; open it in a browser")
+    return int(summary.failed > 0)

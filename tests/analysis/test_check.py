@@ -9,17 +9,18 @@ import torch
 from fakes import checkpoint, run_centernet
 
 from centernet.analysis.check import advice
-from centernet.analysis.check.boxes import alike, check_boxes
-from centernet.analysis.check.ceiling import ceiling
-from centernet.analysis.check.content import read_contents
+from centernet.analysis.check.boxes import check_boxes, near_duplicates
+from centernet.analysis.check.ceiling import measure_ceiling
+from centernet.analysis.check.cells import assign_cells, check_cells
+from centernet.analysis.check.check_dataset import check_dataset
+from centernet.analysis.check.check_report import CheckReport, ResolutionResult, class_sizes
+from centernet.analysis.check.check_text import format_text
 from centernet.analysis.check.findings import KINDS, SEVERITIES
-from centernet.analysis.check.grid import assign_cells, check_grid
 from centernet.analysis.check.histograms import histograms
-from centernet.analysis.check.pictures import samples
-from centernet.analysis.check.report import Report, Step, check
-from centernet.analysis.check.text import page, sizes
+from centernet.analysis.check.pictures import sample_images
+from centernet.analysis.check.split_arrays import read_splits
 from centernet.cli.options import input_size
-from centernet.data.annotations import DatasetSplit
+from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.dataset import DetectionDataset
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
@@ -42,50 +43,52 @@ def split_of(boxes, *, classes=1, size=(64, 64), labels=None, name="train", fold
 
 
 def laid_out(split, size=(64, 64), **options):
-    (content,) = read_contents([split])
-    check_boxes(content)
-    return content, assign_cells(content, size, **options)
+    (arrays,) = read_splits([split])
+    check_boxes(arrays)
+    return arrays, assign_cells(arrays, size, **options)
 
 
 def test_boxes_that_overlap_by_nine_tenths_are_alike():
     boxes = np.array([[0, 0, 100, 10], [9, 0, 100, 10], [11, 0, 100, 10], [0, 0, 100, 10]], float)
-    found = {(min(a, b), max(a, b)): round(o, 3) for a, b, o in alike(boxes, np.array([0] * 4))}
+    found = {
+        (min(a, b), max(a, b)): round(o, 3) for a, b, o in near_duplicates(boxes, np.array([0] * 4))
+    }
     # Of the two equal boxes only the first is compared: 91/100, 89/100 and, for the second and
     # third, 89/91.
     assert found == {(0, 1): 0.91, (0, 3): 1.0, (1, 2): 0.978}
-    assert not list(alike(boxes, np.arange(4)))
-    assert not list(alike(np.zeros((0, 4)), np.zeros(0)))
+    assert not list(near_duplicates(boxes, np.arange(4)))
+    assert not list(near_duplicates(np.zeros((0, 4)), np.zeros(0)))
 
 
 def test_cells_are_those_of_the_targets():
     rng = np.random.default_rng(0)
     boxes = np.hstack([rng.uniform(0, 60, (200, 2)), rng.uniform(1, 40, (200, 2))]).tolist()
-    content, grid = laid_out(split_of(boxes, size=(50, 83)), (64, 96))
-    target = {"boxes": torch.from_numpy(grid.boxes),
-              "labels": torch.zeros(len(grid.boxes), dtype=torch.long)}  # fmt: skip
+    arrays, assignment = laid_out(split_of(boxes, size=(50, 83)), (64, 96))
+    target = {"boxes": torch.from_numpy(assignment.boxes),
+              "labels": torch.zeros(len(assignment.boxes), dtype=torch.long)}  # fmt: skip
     targets = encode_targets([target], (1, 1, 16, 24))
-    assert grid.cell.tolist() == targets.cell_index.tolist()
-    assert len(content.files) == 1
+    assert assignment.cell.tolist() == targets.cell_index.tolist()
+    assert len(arrays.files) == 1
 
 
 def test_collisions_neighbours_and_cells_that_two_classes_share():
     # Centres (10, 10), (9, 9): cell 2, 2; (13, 10): cell 3, 2; (40, 40) twice, of two classes.
     boxes = [[6, 6, 8, 8], [8, 8, 2, 2], [12, 9, 2, 2], [30, 30, 20, 20], [36, 36, 8, 8]]
-    content, grid = laid_out(split_of(boxes, classes=2, labels=[0, 0, 0, 0, 1]), top_k=4)
-    assert grid.lost.tolist() == [False, True, False, False, False]
-    assert grid.neighbour.tolist() == [True, True, True, False, False]
-    assert grid.shared.tolist() == [False, False, False, False, True]
-    assert grid.below_cell.tolist() == [False, True, True, False, False]
-    assert grid.crowded.tolist() == [0]
-    check_grid(content, grid)
-    kinds = {(f.kind, f.annotation_id) for f in content.findings}
-    assert ("centre-collision", 2) in kinds and ("centre-shared", 5) in kinds
-    assert ("over-top-k", None) in kinds and ("centre-neighbour", 2) not in kinds
+    arrays, assignment = laid_out(split_of(boxes, classes=2, labels=[0, 0, 0, 0, 1]), top_k=4)
+    assert assignment.occluded.tolist() == [False, True, False, False, False]
+    assert assignment.has_neighbor.tolist() == [True, True, True, False, False]
+    assert assignment.size_conflict.tolist() == [False, False, False, False, True]
+    assert assignment.below_cell.tolist() == [False, True, True, False, False]
+    assert assignment.crowded.tolist() == [0]
+    check_cells(arrays, assignment)
+    kinds = {(f.kind, f.annotation_id) for f in arrays.findings}
+    assert ("center-collision", 2) in kinds and ("center-shared", 5) in kinds
+    assert ("over-top-k", None) in kinds and ("center-neighbor", 2) not in kinds
 
 
 def test_the_ceiling_is_one_where_each_object_has_a_cell():
-    content, grid = laid_out(split_of([[5, 6, 30, 12], [40, 41, 9, 11]]))
-    best = ceiling(content, grid)
+    arrays, assignment = laid_out(split_of([[5, 6, 30, 12], [40, 41, 9, 11]]))
+    best = measure_ceiling(arrays, assignment)
     assert best.exact["AP"] == pytest.approx(1) and best.exact["per_class"] == [pytest.approx(1)]
     # 30x12 grown by a pixel on each side overlaps by 360 / 448 = 0.804: 7 of 10 thresholds;
     # 9x11 by 99 / 143 = 0.692: 4 of 10. Of the two, recall 1/2 at the 5th to 7th: 51 of 101 points.
@@ -93,21 +96,21 @@ def test_the_ceiling_is_one_where_each_object_has_a_cell():
 
 
 def test_a_collision_costs_its_share_of_the_ceiling():
-    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]))
-    assert ceiling(content, grid).exact["AP"] == pytest.approx(51 / 101)
-    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]), (320, 320))
-    assert grid.lost.sum() == 1  # of one centre, at any resolution
+    arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]))
+    assert measure_ceiling(arrays, assignment).exact["AP"] == pytest.approx(51 / 101)
+    arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]), (320, 320))
+    assert assignment.occluded.sum() == 1  # of one centre, at any resolution
 
 
 def test_top_k_limits_the_ceiling():
     boxes = [[x, y, 6, 6] for x in (2, 22, 42) for y in (2, 22, 42)]
-    content, grid = laid_out(split_of(boxes), top_k=4)
+    arrays, assignment = laid_out(split_of(boxes), top_k=4)
     # 4 of 9 found: recall points 0 to 0.44, 45 of 101.
-    assert ceiling(content, grid).exact["AP"] == pytest.approx(45 / 101)
+    assert measure_ceiling(arrays, assignment).exact["AP"] == pytest.approx(45 / 101)
 
 
 def test_without_objects_there_is_no_ceiling():
-    assert ceiling(*laid_out(split_of([]))) is None
+    assert measure_ceiling(*laid_out(split_of([]))) is None
 
 
 def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
@@ -131,8 +134,8 @@ def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
     torch.save(checkpoint(), tmp_path / "w.ckpt")
     network, _ = load_weights(tmp_path / "w.ckpt")
     for size in ((64, 96), (128, 128)):
-        content, grid = laid_out(split, size)
-        best = ceiling(content, grid)
+        arrays, assignment = laid_out(split, size)
+        best = measure_ceiling(arrays, assignment)
         dataset = DetectionDataset(tmp_path, split, input_size=size)
         true = analyze(network, dataset, batch_size=4)[-1]
         assert true.replaced == ("heatmap", "size", "offset")
@@ -140,7 +143,9 @@ def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
         names = ("AP", "AP50", "AP75")
         # Means of the same numbers, added up in another order.
         assert [best.exact[n] for n in names] == pytest.approx([metrics[n] for n in names], 1e-12)
-        assert grid.lost.any() and grid.shared.any() and 0.5 < metrics["AP"] < 1
+        assert (
+            assignment.occluded.any() and assignment.size_conflict.any() and 0.5 < metrics["AP"] < 1
+        )
         per_class = [row["AP"] for row in true.evaluation.per_class]
         assert best.exact["per_class"] == pytest.approx(per_class, 1e-12)
 
@@ -159,10 +164,10 @@ def test_a_hundred_thousand_annotations_take_seconds():
         ],
     }
     start = time.process_time()
-    content, grid = laid_out(DatasetSplit("train", ".", coco, "memory"), (512, 512))
-    check_grid(content, grid)
+    arrays, assignment = laid_out(DatasetSplit("train", ".", coco, "memory"), (512, 512))
+    check_cells(arrays, assignment)
     seconds = time.process_time() - start
-    assert len(grid.objects) == 100_000 and grid.lost.sum() > 0
+    assert len(assignment.objects) == 100_000 and assignment.occluded.sum() > 0
     assert seconds < 10
 
 
@@ -190,8 +195,8 @@ def test_check_from_the_command_line_to_the_page(shapes, tmp_path, capsys):
     options = ["--image-size", "64x96", "--output", tmp_path / "page.html", "--json"]
     status, said, _ = run_centernet(["check", shapes, *options], capsys)
     assert status == 0 and said.count("\n") < 70 and max(map(len, said.splitlines())) <= 120
-    for part in ("can be trained on", "64x96: 16x24 cells", "circle", "ceiling", "*64x96",
-                 "what limits the ceiling", "one pixel off"):  # fmt: skip
+    for part in ("ready for training", "64x96: 16x24 cells", "circle", "ceiling", "*64x96",
+                 "one pixel off"):  # fmt: skip
         assert part in said
     numbers = json.loads((tmp_path / "page.json").read_text())
     assert numbers["works"] and set(numbers["splits"]) == {"train", "val"}
@@ -204,7 +209,8 @@ def test_the_page_needs_nothing_else(shapes, tmp_path, capsys):
     arguments = ["check", shapes, "--image-size", "64", "--output", tmp_path / "page.html"]
     run_centernet(arguments, capsys)
     page = (tmp_path / "page.html").read_text()
-    assert not re.search(r"https?://|<script|<link|url\(", page)
+    assert not re.search(r"https?://|<script|<link (?!rel=.icon)|url\(", page)
+    assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page and 'name="viewport"' in page
     assert page.count("data:image/webp;base64,") >= 3 and "star" in page
     assert {p.name for p in tmp_path.iterdir()} == {"page.html"}
@@ -225,7 +231,7 @@ def test_what_would_break_training_ends_with_status_1(shapes, tmp_path, capsys):
     (tmp_path / "train.json").write_text(json.dumps(coco))
     arguments = ["check", tmp_path / "train.json", "--no-images", "--output", tmp_path / "p.html"]
     status, said, _ = run_centernet(arguments, capsys)
-    assert status == 1 and "would break training: 1 error" in said
+    assert status == 1 and "1 error" in said
     assert "annotation 1: category_id 99" in said
 
 
@@ -233,8 +239,8 @@ def test_a_long_thin_image_is_shown_too(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 4000, 3), np.uint8))
     split = split_of([[0, 0, 40, 1]], size=(1, 4000), folder=tmp_path)
     (tmp_path / "train.json").write_text(json.dumps(split.coco))
-    report = check(tmp_path / "train.json", input_size=(64, 64))
-    (sample,) = samples(report)
+    report = check_dataset(tmp_path / "train.json", input_size=(64, 64))
+    (sample,) = sample_images(report)
     assert sample.size == (1, 4000) and sample.data.startswith("data:image/")
 
 
@@ -256,58 +262,88 @@ def test_what_the_reader_leaves_out_counts(tmp_path):
         lines = ["0 .5 .5 .2 .2", *["9 .5 .5 .2 .2"] * 3]
         (tmp_path / name / "labels/a.txt").write_text("\n".join(lines))
     (tmp_path / "classes.txt").write_text("cat")
-    report = check(tmp_path, input_size=(64, 64))
+    report = check_dataset(tmp_path, input_size=(64, 64))
     left_out = [finding for finding in report.findings if finding.kind == "reading"]
-    assert len(left_out) == 6 and report.works and report.count("warning") >= 6
-    said = page(report)
-    assert "6  remarks on reading the dataset (train, val)" in said
+    assert len(left_out) == 6 and report.is_trainable and report.count("warning") >= 6
+    said = format_text(report)
+    assert re.search(r"\b6  .*\(train, val\)", said)
     assert " train/labels/a.txt:2: left out '9 .5 .5 .2 .2', there is no class 9" in said
 
 
 def report_of(**more):
     """One split: a large object, one in the same cell, one apart."""
-    content, grid = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
+    arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
     empty = dict.fromkeys(("dataset", "why_this_size", "compared"), "")
     given = {
-        "input_size": (64, 64), "contents": [content], "grids": [grid],
-        "ceilings": [ceiling(content, grid)], "steps": [], "findings": content.findings,
+        "input_size": (64, 64), "splits": [arrays], "assignments": [assignment],
+        "ceilings": [measure_ceiling(arrays, assignment)], "resolutions": [],
+        "findings": arrays.findings,
     }  # fmt: skip
-    return Report(**empty | given | more)
+    return CheckReport(**empty | given | more)
+
+
+def numbers_in(text):
+    return [float(number) for number in re.findall(r"[\d.]+(?<=\d)", text)]
 
 
 def test_what_limits_the_ceiling_is_counted():
-    said = "train: 1 of 3 lost behind a larger one of their class in the same cell"
-    assert advice.limits(report_of()) == [said]
-    content, grid = laid_out(split_of([[1, 1, 9, 9], [-9, 30, 20, 20]]), top_k=1)
-    report = report_of(contents=[content], grids=[grid])
-    assert advice.limits(report) == [
-        "train: 1 of 2 beyond top_k 1; 1 of 2 reaching over the image's edge"
-    ]
-    content, grid = laid_out(split_of([[1, 1, 9, 9]]))
-    report = report_of(contents=[content], grids=[grid])
-    assert advice.limits(report) == ["train: nothing: all 1 objects have a cell of their own"]
+    (line,) = advice.ceiling_limits(report_of())
+    assert line.startswith("train: 1 of 3") and numbers_in(line) == [1, 3]
+    arrays, assignment = laid_out(split_of([[1, 1, 9, 9], [-9, 30, 20, 20]]), top_k=1)
+    report = report_of(splits=[arrays], assignments=[assignment])
+    (line,) = advice.ceiling_limits(report)
+    assert numbers_in(line) == [1, 2, 1, 1, 2] and "top_k 1; 1 of 2" in line
+    arrays, assignment = laid_out(split_of([[1, 1, 9, 9]]))
+    report = report_of(splits=[arrays], assignments=[assignment])
+    (line,) = advice.ceiling_limits(report)
+    assert line.startswith("train: nothing") and numbers_in(line) == [1]
 
 
 @pytest.mark.parametrize(
-    ("half", "now", "twice", "said"),
+    ("half", "now", "twice", "size", "numbers"),
     [
-        ((0.9, 0.5), (0.95, 0.7), (0.99, 0.8),
-         "--image-size 128 would lift the ceiling by 0.040 and the AP of boxes one pixel off by "
-         "0.100, at 4.0 times the work (larger than most images: it parts centres, but shows no "
-         "more detail)"),
-        ((1, 0.93), (1, 0.935), (1, 0.99),
-         "--image-size 32 would do: it costs 0.005 AP of boxes one pixel off, at 0.2 times the "
-         "work"),
-        ((1, 0.8), (1, 0.9), (1, 0.99), "64 fits: larger gains little, smaller loses more"),
+        # A larger input gains in both APs, at 4 times the cost.
+        ((0.9, 0.5), (0.95, 0.7), (0.99, 0.8), 128, [0.040, 0.1, 4]),
+        # A smaller one loses little.
+        ((1, 0.93), (1, 0.935), (1, 0.99), 32, [0.005, 0.2]),
+        ((1, 0.8), (1, 0.9), (1, 0.99), 64, []),
     ],
-)  # fmt: skip
-def test_the_advised_resolution_weighs_gain_and_cost(half, now, twice, said):
+)
+def test_the_advised_size_weighs_gain_and_cost(half, now, twice, size, numbers):
     sizes = ((32, 32), (64, 64), (128, 128))
-    steps = [
-        Step(size, *values, 0, 0) for size, values in zip(sizes, (half, now, twice), strict=True)
+    results = [
+        ResolutionResult(size, *values, 0, 0)
+        for size, values in zip(sizes, (half, now, twice), strict=True)
     ]
-    assert advice.resolution(report_of(steps=steps)) == said
-    assert advice.resolution(report_of(steps=steps[:1])) == ""
+    advised = advice.advised_size(report_of(resolutions=results))
+    assert f"--image-size {size} " in advised and numbers_in(advised) == [size, *numbers]
+    # Images of 64 pixels show no more detail on a larger input.
+    assert ("no more detail" in advised) == (size == 128)
+    assert advice.advised_size(report_of(resolutions=results[:1])) == ""
+
+
+@pytest.mark.parametrize("read_images", [True, False])
+def test_boxes_are_judged_by_the_annotated_size_as_in_training(tmp_path, read_images):
+    """The file is 64x64; the annotations say 100x100, and nothing for a second image."""
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((64, 64, 3), np.uint8))
+    boxes = [[10, 10, 20, 20], [70, 70, 20, 20], [85, 10, 30, 20], [110, 10, 20, 20]]
+    split = split_of(boxes, size=(100, 100), folder=tmp_path)
+    split.coco["images"].append({"id": 2, "file_name": "b.png"})
+    split.coco["annotations"].append(
+        {"id": 5, "image_id": 2, "category_id": 1, "bbox": [5, 5, 9, 9]}
+    )
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(split.coco))
+    report = check_dataset(path, input_size=(64, 64), read_images=read_images)
+    (arrays,) = report.splits
+    kept = [annotation["bbox"] for annotation in read_coco(path)["annotations"]]
+    assert arrays.boxes[arrays.usable].tolist() == kept == [*boxes[:3], [5, 5, 9, 9]]
+    of_kind = {(f.kind, f.annotation_id) for f in report.findings if f.kind.startswith("box-")}
+    assert of_kind == {("box-outside", 4), ("box-reaches-over", 3)}
+    mismatch = [f for f in report.findings if f.kind == "image-size"]
+    assert [f.file for f in mismatch] == ["a.png"] * read_images
+    assert report.is_trainable != read_images
 
 
 def test_histograms_and_sizes_of_classes_count_every_object():
@@ -318,9 +354,11 @@ def test_histograms_and_sizes_of_classes_count_every_object():
     assert counted == [
         {"0.5-1": 1, "2-3": 1, "5-8": 1}, {"1/4-0.5": 1, "0.8-1.25": 2}, {"2-3": 1},
     ]  # fmt: skip
-    assert [bar.label for bar in narrow.bars if bar.bad] == ["< 0.5", "0.5-1"]
-    content, grid = laid_out(split_of([[0, 0, 8, 8], [30, 30, 2, 8]], classes=3, labels=[2, 0]))
-    cells, below = sizes(report_of(contents=[content], grids=[grid]))
+    assert [bar.label for bar in narrow.bars if bar.is_bad] == ["< 0.5", "0.5-1"]
+    arrays, assignment = laid_out(
+        split_of([[0, 0, 8, 8], [30, 30, 2, 8]], classes=3, labels=[2, 0])
+    )
+    cells, below = class_sizes(report_of(splits=[arrays], assignments=[assignment]))
     np.testing.assert_allclose(cells, [1, np.nan, 2])
     assert below.tolist() == [1, 0, 0]
 

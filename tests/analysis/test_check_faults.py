@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from centernet.analysis.check.check_dataset import check_dataset
 from centernet.analysis.check.findings import ERROR, KINDS, WARNING
-from centernet.analysis.check.report import check
 from centernet.cli import main
 from centernet.data.annotations import read_coco
 from centernet.data.shapes import make_shapes
@@ -47,7 +47,7 @@ def good(request, tmp_path_factory):
 
 
 def found_in(root, **options):
-    report = check(root, **{"input_size": SIZE} | options)
+    report = check_dataset(root, **{"input_size": SIZE} | options)
     return {(f.kind, f.split, f.file, str(f.annotation_id), f.what) for f in report.findings}
 
 
@@ -324,10 +324,10 @@ FAULTS = [
     (two_classes, "box-two-classes", True, 9001),
     (thin, "box-thin", True, 9001),
     (below_a_cell, "object-below-cell", True, 9001),
-    (collision, "centre-collision", True, 9001),
+    (collision, "center-collision", True, 9001),
     (over_top_k, "over-top-k", None, None),
     (corners, "boxes-are-corners", None, None),
-    (normalised, "boxes-are-normalised", None, None),
+    (normalised, "boxes-are-normalized", None, None),
     (nothing_to_measure, "split-without-objects", None, None),
 ]
 
@@ -390,12 +390,12 @@ def test_a_dataset_without_a_split_that_training_needs_cannot_be_trained_on(good
         shutil.copyfile(
             annotations / f"instances_{old}.json", tmp_path / f"instances_{new or old}.json"
         )
-    report = check(tmp_path, input_size=SIZE, read_images=False)
+    report = check_dataset(tmp_path, input_size=SIZE, read_images=False)
     (found,) = [finding for finding in report.findings if finding.kind == "split-absent"]
-    assert f"there is no split {absent!r}, only" in found.what and not report.works
+    assert f"no split {absent!r}" in found.what and not report.is_trainable
     # A file alone is looked at for itself.
-    report = check(annotations / "instances_train.json", input_size=SIZE, read_images=False)
-    assert report.works
+    report = check_dataset(annotations / "instances_train.json", input_size=SIZE, read_images=False)
+    assert report.is_trainable
 
 
 def test_a_good_dataset_has_no_error_and_no_warning_about_files(good):
@@ -407,11 +407,11 @@ def test_a_good_dataset_has_no_error_and_no_warning_about_files(good):
 
 @pytest.mark.slow
 def test_all_of_bccd_has_one_fault_until_more_are_planted(test_data_root, tmp_path):
-    report = check(test_data_root / "bccd", input_size=SIZE)
+    report = check_dataset(test_data_root / "bccd", input_size=SIZE)
     # One smear was photographed twice, at two focuses.
     (leak_of_bccd,) = report.findings
     assert leak_of_bccd.kind == "image-leak" and leak_of_bccd.file == "BloodImage_00037.jpg"
-    assert "in train, as BloodImage_00038.jpg" in leak_of_bccd.what and report.works
+    assert "in train, as BloodImage_00038.jpg" in leak_of_bccd.what and report.is_trainable
     assert [best.exact["AP"] for best in report.ceilings] == pytest.approx([1, 1, 1])
 
     copy_of_bccd(tmp_path / "data", test_data_root / "bccd", 205, 87)
@@ -426,5 +426,5 @@ def test_all_of_bccd_has_one_fault_until_more_are_planted(test_data_root, tmp_pa
     kinds = {kind for kind, *_ in found_in(data.root)}
     assert {fault[1] for fault in FAULTS if fault[0] in together} <= kinds
     # The two boxes of one object have their centres in one cell, and the leaked image no labels.
-    side_effects = {"centre-collision", "centre-neighbour", "image-without-objects"}
+    side_effects = {"center-collision", "center-neighbor", "image-without-objects"}
     assert kinds <= {fault[1] for fault in FAULTS if fault[0] in together} | side_effects

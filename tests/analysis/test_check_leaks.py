@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sample_datasets import photograph, text
 
-from centernet.analysis.check.report import check
+from centernet.analysis.check.check_dataset import check_dataset
 
 
 def export(root, train, valid):
@@ -22,7 +22,7 @@ def export(root, train, valid):
 
 def found(root, **options):
     """(kind, split, file, what) of the images that are there twice."""
-    report = check(root, input_size=(64, 64), **options)
+    report = check_dataset(root, input_size=(64, 64), **options)
     return sorted(
         (f.kind, f.split, f.file.rpartition("/")[2], f.what)
         for f in report.findings

@@ -11,9 +11,10 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from mutations import SPLITS, damages, write_annotations, write_images
 
-from centernet.analysis.check import text
-from centernet.analysis.check.page import html
-from centernet.analysis.check.report import Report, as_dict, check
+from centernet.analysis.check.check_dataset import check_dataset
+from centernet.analysis.check.check_page import render_check_page
+from centernet.analysis.check.check_report import CheckReport, as_dict
+from centernet.analysis.check.check_text import format_text
 from centernet.data.annotations import DatasetSplit
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import read_dataset
@@ -32,16 +33,16 @@ def root(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp("data") / "set")
 
 
-def checked(root) -> Report | None:
+def checked(root) -> CheckReport | None:
     """The report, also written out; None where there is no dataset."""
     try:
-        report = check(root, input_size=SIZE, sample=3)
+        report = check_dataset(root, input_size=SIZE, sample=3)
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) < 600
         return None
     json.dumps(as_dict(report), allow_nan=False)
-    text.page(report).encode(errors="backslashreplace")
-    html(report).encode(errors="backslashreplace")
+    format_text(report).encode(errors="backslashreplace")
+    render_check_page(report).encode(errors="backslashreplace")
     return report
 
 
@@ -53,7 +54,7 @@ def samples(split: DatasetSplit, annotations) -> list:
 def test_the_dataset_without_damage_is_sound(root):
     write_annotations(root)
     report = checked(root)
-    assert report.works and {len(content.files) for content in report.contents} == {2, 3}
+    assert report.is_trainable and {len(content.files) for content in report.splits} == {2, 3}
 
 
 @EXAMPLES
@@ -61,8 +62,8 @@ def test_the_dataset_without_damage_is_sound(root):
 def test_what_check_calls_sound_can_be_read(root, damage):
     write_annotations(root, damage)
     report = checked(root)
-    event(f"works: {bool(report and report.works)}")
-    if report is None or not report.works:
+    event(f"works: {bool(report and report.is_trainable)}")
+    if report is None or not report.is_trainable:
         return
     splits = read_dataset(root)
     assert [*splits] == [*SPLITS]

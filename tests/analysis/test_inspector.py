@@ -11,9 +11,15 @@ import torch
 from fakes import SCORE, checkpoint, picture, spot_detector
 
 from centernet import cli
-from centernet.analysis.encode import map_uri, picture_uri, script_json
-from centernet.analysis.inspector import Example, Page, Reason, look
-from centernet.analysis.inspector.look import examples
+from centernet.analysis.html import script_json
+from centernet.analysis.images import heatmap_uri, picture_uri
+from centernet.analysis.inspector import (
+    ErrorType,
+    Example,
+    InspectorPage,
+    analyze_image,
+    dataset_examples,
+)
 from centernet.data.dataset import DetectionDataset
 
 # The spot network's boxes are 16 x 8 pixels around the middle of a spot's cell.
@@ -38,70 +44,90 @@ def decoded(uri: str, flags=cv2.IMREAD_UNCHANGED) -> np.ndarray:
 
 def test_a_look_knows_peaks_objects_and_what_the_heatmap_should_be(tmp_path):
     shown = example(tmp_path / "a.png", boxes=[BOX, (90, 90, 120, 120)], labels=[0, 1])
-    found, maps = look(spot_detector(), shown)
+    found, maps = analyze_image(spot_detector(), shown)
     assert found.peaks.cells.tolist() == [[10, 15]] and found.peaks.labels.tolist() == [0]
     assert found.peaks.boxes.tolist() == [list(BOX)]
-    assert found.objects.cells.tolist() == [[10, 15], [26, 26]]
-    assert [v.match for v in found.missed] == [0, None]
-    assert found.missed[1].reason == Reason.NO_PEAK
+    assert found.truth.objects.cells.tolist() == [[10, 15], [26, 26]]
+    assert [v.index for v in found.truth.of_objects] == [0, None]
+    assert found.truth.of_objects[1].error == ErrorType.NO_PEAK
     assert maps.heat.shape == maps.target.shape == (3, 32, 32)
     assert maps.target[0, 15, 10] == maps.target[1, 26, 26] == 1 and maps.target[2].max() == 0
     assert maps.matrix.tolist() == [[4, 0, 0], [0, 4, 0]]
 
 
-def test_boxes_are_in_pixels_of_the_image_whatever_the_canvas(tmp_path):
-    """On a canvas of half the size, a spot of four cells is one of a single cell."""
+def test_boxes_are_in_pixels_of_the_image_whatever_the_input(tmp_path):
+    """On a input of half the size, a spot of four cells is one of a single cell."""
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), cv2.resize(picture(SPOT), (256, 256), interpolation=cv2.INTER_NEAREST))
-    found, maps = look(spot_detector(), Example(path, "large"))
+    found, maps = analyze_image(spot_detector(), Example(path, "large"))
     assert found.size == (256, 256)
     assert found.peaks.boxes.tolist() == [[2 * v for v in BOX]]
     assert maps.matrix.tolist() == [[8, 0, 0], [0, 8, 0]]
 
 
 def test_without_annotations_nothing_is_judged(tmp_path):
-    found, maps = look(spot_detector(), example(tmp_path / "a.png"))
-    assert found.objects is None and maps.target is None and len(found.peaks) == 1
-    assert found.badness(np.full(3, 0.3)) == 0
+    found, maps = analyze_image(spot_detector(), example(tmp_path / "a.png"))
+    assert found.truth is None and maps.target is None and len(found.peaks) == 1
+    assert found.error_score(np.full(3, 0.3)) == 0
 
 
-def test_badness_counts_misses_and_false_boxes_and_then_looks_closer(tmp_path):
+def test_error_score_counts_misses_and_false_boxes_and_then_looks_closer(tmp_path):
     thresholds, detector = np.full(3, 0.3), spot_detector()
     boxes = {"fine": [BOX], "missed": [BOX, (90, 90, 120, 120)], "both": [(90, 90, 120, 120)]}
     bad = [
-        look(detector, example(tmp_path / "a.png", boxes=b, labels=[0] * len(b)))[0].badness(
-            thresholds
-        )
+        analyze_image(detector, example(tmp_path / "a.png", boxes=b, labels=[0] * len(b)))[
+            0
+        ].error_score(thresholds)
         for b in boxes.values()
     ]
     assert [int(b) for b in bad] == [0, 1, 2]
     region = [(None, {"bbox": [0, 0, 128, 128]})]
-    ignored = look(detector, example(tmp_path / "a.png", boxes=[], regions=region))[0]
-    assert ignored.false[0].reason == Reason.IGNORED and ignored.badness(thresholds) == 0
+    ignored = analyze_image(detector, example(tmp_path / "a.png", boxes=[], regions=region))[0]
+    assert (
+        ignored.truth.of_peaks[0].error == ErrorType.IGNORED
+        and ignored.error_score(thresholds) == 0
+    )
 
 
-def test_badness_counts_misses_at_every_threshold_and_false_boxes_from_theirs(tmp_path):
+def test_error_score_counts_misses_at_every_threshold_and_false_boxes_from_theirs(tmp_path):
     boxes = [BOX, (90, 90, 120, 120)]
-    missed = look(spot_detector(), example(tmp_path / "a.png", boxes=boxes, labels=[0, 0]))[0]
-    assert missed.badness(np.zeros(3)) == pytest.approx(1.001, abs=1e-5)
-    false = look(spot_detector(), example(tmp_path / "a.png", boxes=[]))[0]
-    assert false.badness(np.full(3, 0.9)) == pytest.approx(1.001, abs=1e-5)
-    assert false.badness(np.ones(3)) == 0
+    missed = analyze_image(
+        spot_detector(), example(tmp_path / "a.png", boxes=boxes, labels=[0, 0])
+    )[0]
+    assert missed.error_score(np.zeros(3)) == pytest.approx(1.001, abs=1e-5)
+    false = analyze_image(spot_detector(), example(tmp_path / "a.png", boxes=[]))[0]
+    assert false.error_score(np.full(3, 0.9)) == pytest.approx(1.001, abs=1e-5)
+    assert false.error_score(np.ones(3)) == 0
 
 
 def test_a_dense_image_shows_all_that_the_detector_finds(tmp_path):
     spots = [("red", x, y) for x in range(0, 128, 8) for y in range(0, 128, 8)]  # 256
     dense = example(tmp_path / "a.png", boxes=[BOX], labels=[0], spots=spots)
-    found, _ = look(spot_detector(top_k=300), dense)
-    assert len(found.peaks) == 256 and len(found.false) == 256
-    found, _ = look(spot_detector(top_k=100), dense)
-    assert len(found.peaks) == 200 and len(found.detections["scores"]) == 100
+    found, _ = analyze_image(spot_detector(top_k=300), dense)
+    assert len(found.peaks) == 256 and len(found.truth.of_peaks) == 256
+    # Above twice top_k, only the best peaks are kept.
+    found, _ = analyze_image(spot_detector(top_k=100), dense)
+    assert (
+        len(found.peaks) == len(found.truth.of_peaks) == 200
+        and len(found.detections["scores"]) == 100
+    )
+
+
+def test_local_maxima_below_the_minimum_score_are_not_peaks(tmp_path):
+    """The score of red is the sigmoid of 20 red / 255 - 10: 0.073 for 95, 0.034 for 85."""
+    image = picture(SPOT)
+    for x, red in ((20, 95), (100, 85)):
+        image[100:104, x : x + 4] = (red, 0, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    found, _ = analyze_image(spot_detector(), Example(tmp_path / "a.png", "a"))
+    assert found.peaks.cells.tolist() == [[10, 15], [5, 25]]
+    assert found.peaks.scores.tolist() == pytest.approx([SCORE, 0.0725], abs=1e-3)
 
 
 def test_examples_are_the_images_of_a_dataset(tiny_coco):
     crowd = {"bbox": [0, 0, 9, 9], "iscrowd": 1}
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}, crowd], sizes=[(40, 60)] * 2)
-    first, second = examples(DetectionDataset(files.images, files.annotations))
+    first, second = dataset_examples(DetectionDataset(files.images, files.annotations))
     assert first.boxes.tolist() == [[10, 5, 30, 35]] and first.labels.tolist() == [0]
     assert [label for label, _ in first.regions] == [0] and first.image_id == 10
     assert second.name == "2.png" and len(second.boxes) == 0
@@ -109,7 +135,7 @@ def test_examples_are_the_images_of_a_dataset(tiny_coco):
 
 def test_maps_and_pictures_come_back_out_of_their_text():
     values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
-    assert (decoded(map_uri(values)) == np.rint(values * 255)).all()
+    assert (decoded(heatmap_uri(values)) == np.rint(values * 255)).all()
     shown = decoded(picture_uri(np.full((100, 400, 3), (200, 30, 30), np.uint8), 80))
     assert shown.shape == (20, 80, 3)
     assert abs(shown.astype(int) - (30, 30, 200)).max() < 12  # OpenCV's order
@@ -122,8 +148,8 @@ def test_nothing_in_the_data_ends_the_script_it_stands_in():
 
 
 def test_the_page_is_one_file_that_asks_for_no_other(tmp_path):
-    page = Page(("red", "blue", "white"), title="<b> & co")
-    page.add(*look(spot_detector(), example(tmp_path / "a.png", boxes=[BOX], labels=[0])))
+    page = InspectorPage(("red", "blue", "white"), title="<b> & co")
+    page.add(*analyze_image(spot_detector(), example(tmp_path / "a.png", boxes=[BOX], labels=[0])))
     page.save(tmp_path / "new" / "page.html")
     text = (tmp_path / "new" / "page.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", text) and "https://" not in text
@@ -133,9 +159,9 @@ def test_the_page_is_one_file_that_asks_for_no_other(tmp_path):
 
 
 def test_the_page_holds_what_was_seen(tmp_path):
-    page = Page(("red", "blue", "white"), threshold="best", best=(0.543212, None, 0.7))
+    page = InspectorPage(("red", "blue", "white"), threshold="best", best=(0.543212, None, 0.7))
     shown = example(tmp_path / "a.png", boxes=[BOX, (90, 90, 120, 120)], labels=[0, 1])
-    page.add(*look(spot_detector(), shown))
+    page.add(*analyze_image(spot_detector(), shown))
     page.save(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     seen = about(text)
@@ -144,7 +170,7 @@ def test_the_page_holds_what_was_seen(tmp_path):
     assert image["peaks"][0] == {
         "label": 0, "score": round(SCORE, 6), "cell": [10, 15], "box": list(BOX), "match": 0,
     }  # fmt: skip
-    assert image["objects"][1]["reason"] == "no peak at all"
+    assert image["objects"][1]["error"] == "no peak"
     pictures = json.loads(re.search(r'id="pictures-0">(.*?)</script>', text)[1])
     assert pictures["cells"] == [32, 32]
     assert set(pictures["prediction"]) == {"0"} and set(pictures["target"]) == {"0", "1"}
@@ -153,15 +179,15 @@ def test_the_page_holds_what_was_seen(tmp_path):
 
 
 def test_of_more_images_than_the_limit_the_worst_are_kept(tmp_path):
-    page, detector = Page(("red", "blue", "white"), limit=2), spot_detector()
+    page, detector = InspectorPage(("red", "blue", "white"), limit=2), spot_detector()
     far = [(80 + i, 80, 110 + i, 110) for i in (0, 2, 4)]
     for name, boxes in (("a", far[:1]), ("b", [BOX]), ("c", far[:2]), ("d", far)):
         shown = example(tmp_path / f"{name}.png", boxes=boxes, labels=[0] * len(boxes))
-        page.add(*look(detector, shown))
+        page.add(*analyze_image(detector, shown))
     page.save(tmp_path / "page.html")
     seen = about((tmp_path / "page.html").read_text())
     assert [i["name"] for i in seen["images"]] == ["c.png", "d.png"] and seen["seen"] == 4
-    assert [page.place_of(number) for number in range(4)] == [None, None, 0, 1]
+    assert [page.index_of(number) for number in range(4)] == [None, None, 0, 1]
 
 
 @pytest.fixture
@@ -215,14 +241,14 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
     files = tiny_coco([{"bbox": [10, 5, 20, 30]}], sizes=[(40, 60)] * 2)
     how = ["--images", files.images, "--annotations", files.annotations]
     message, said = inspect(capsys, *how, "--weights", tmp_path / "nan.ckpt")
-    assert message.startswith("error: the heatmap of 1.png is not a number") and "\n" not in message
+    assert message.startswith("error: ") and "1.png is NaN" in message and "\n" not in message
     assert "skipped" not in said.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "nothing to look at"),
+        ([], "give SOURCE"),
         (["--images=x"], "give --annotations, too"),
         (["a.png", "--config=c.yaml"], "give one of SOURCE"),
         (["--config=c.yaml"], "cannot read c.yaml: No such file"),
@@ -232,7 +258,7 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
         (["a.png", "--limit=-1"], "limit must be at least 0, got -1"),
         (["a.png", "--output=."], "output . is a folder"),
         (["a.png", "--data.root=x"], "give --config, too"),
-        (["a.mp4"], "is no image"),
+        (["a.mp4"], "a.mp4 is not an image"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, weights, capsys, monkeypatch, arguments, said):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 from fakes import COLORS, picture, spot_detector
 
 from centernet import Detector
-from centernet.analysis.inspector import Example, Page, look
-from centernet.analysis.inspector.look import examples
+from centernet.analysis.inspector import (
+    Example,
+    InspectorPage,
+    analyze_image,
+    dataset_examples,
+)
 from centernet.data.dataset import DetectionDataset
 
 selenium = pytest.importorskip("selenium")
@@ -124,13 +129,13 @@ def drawn(tmp_path_factory) -> Path:
     red, faint, nothing, wrong = (
         (34, 58, 50, 66), (94, 98, 110, 106), (4, 4, 30, 30), (74, 18, 90, 26),
     )  # fmt: skip
-    page = Page(tuple(COLORS), title="spots")
+    page = InspectorPage(tuple(COLORS), title="spots")
     for name, boxes, labels in (
         ("fine.png", [red], [0]),
         ("worse.png", [red, faint, nothing, wrong], [0, 0, 1, 0]),
     ):
         truth = np.array(boxes, np.float32), np.array(labels, np.int64)
-        page.add(*look(spot_detector(), Example(folder / name, name, *truth)))
+        page.add(*analyze_image(spot_detector(), Example(folder / name, name, *truth)))
     page.save(folder / "page.html")
     return folder / "page.html"
 
@@ -145,21 +150,20 @@ def page(browser, drawn):
 def test_the_worst_image_comes_first_with_its_faults_in_words(page):
     assert page.text("#name") == "worse.png"
     assert [b.text for b in page.all("#images b")] == ["worse.png", "fine.png"]
-    assert page.text("#summary") == "2 images: 5 objects, 3 found, 2 missed; 2 false boxes"
+    assert page.text("#summary") == "2 images: 5 objects, 3 detected, 2 missed; 2 false positives"
     said = page.text("#problems")
-    assert "Missed blue: no peak at all" in said and "the heat at its centre is 0.00" in said
-    assert "Missed red: wrong class" in said and "it is seen as blue, score 1.00" in said
-    assert "False blue 1.00: wrong class" in said and "a red is annotated here" in said
-    assert "False white 1.00: background" in said
+    assert re.search(r"Missed blue: no peak\n.* 0\.00 at its center", said)
+    assert re.search(r"Missed red: wrong class\n.* blue .* 1\.00", said)
+    assert re.search(r"False positive blue 1\.00: wrong class\n.* red;", said)
+    assert "False positive white 1.00: background" in said
 
 
 def test_the_threshold_moves_the_boxes(page):
     assert len(page.all("#marks .box")) == 4
     page.slide("#threshold", 0.9)
     assert len(page.all("#marks .box")) == 3 and len(page.all("#marks .faint")) == 1
-    assert "2 found, 3 missed" in page.text("#summary")
-    assert "below threshold" in page.text("#problems")
-    assert "its peak scores 0.73, the threshold is 0.90" in page.text("#problems")
+    assert "2 detected, 3 missed" in page.text("#summary")
+    assert re.search(r"below threshold\n.* 0\.73, .* 0\.90", page.text("#problems"))
     page.press("]")
     assert page.text("#threshold-value") == "0.91"
 
@@ -200,7 +204,7 @@ def test_hovering_a_peak_tells_score_and_place(page):
 
 
 def test_hovering_a_missed_object_tells_why(page):
-    assert "Missed blue: no peak at all" in page.hover(page.one("#marks .cross:nth-of-type(1)"))
+    assert "Missed blue: no peak" in page.hover(page.one("#marks .cross:nth-of-type(1)"))
 
 
 def test_ground_truth_boxes_and_peaks_can_be_hidden(page):
@@ -252,14 +256,14 @@ def test_zoom_stays_when_sizes_change(page):
     assert width() > fitted  # what is fitted stays so
 
 
-def test_images_are_walked_through_sorted_and_chosen_by_reason(page):
+def test_images_are_walked_through_sorted_and_chosen_by_error(page):
     page.press("j")
-    assert page.text("#name") == "fine.png" and page.text("#problems") == "All is well."
+    assert page.text("#name") == "fine.png" and page.text("#problems") == "No errors."
     page.press("k")
     assert page.text("#name") == "worse.png"
     page.one("#sort").send_keys("by name")
     assert [b.text for b in page.all("#images b")] == ["fine.png", "worse.png"]
-    page.one("#reasons button").click()
+    page.one("#errors button").click()
     assert [b.text for b in page.all("#images b")] == ["worse.png"]
 
 
@@ -275,19 +279,23 @@ def test_a_link_leads_to_an_object(browser, drawn):
 
 
 def test_the_page_finds_images_as_bad_as_they_were_found_when_it_was_made(browser, drawn, tmp_path):
-    page, found = Page(tuple(COLORS)), []
+    page, found = InspectorPage(tuple(COLORS)), []
     for boxes in ([], [(34, 58, 50, 66), (94, 98, 110, 106), (4, 4, 30, 30)]):
         truth = np.array(boxes, np.float32).reshape(-1, 4), np.zeros(len(boxes), np.int64)
-        seen = look(spot_detector(), Example(drawn.parent / "worse.png", "worse.png", *truth))
+        seen = analyze_image(
+            spot_detector(), Example(drawn.parent / "worse.png", "worse.png", *truth)
+        )
         page.add(*seen)
         found.append(seen[0])
     page.save(tmp_path / "two.html")
     Open(browser, tmp_path / "two.html")
     for threshold in (0, 0.3, 0.9, 1):  # one of the boxes scores 0.73
         shown = browser.execute_script(
-            "state.threshold = arguments[0]; return about.images.map(badness)", threshold
+            "state.threshold = arguments[0]; return about.images.map(errorScore)", threshold
         )
-        assert shown == pytest.approx([f.badness(np.full(3, threshold)) for f in found], abs=1e-6)
+        assert shown == pytest.approx(
+            [f.error_score(np.full(3, threshold)) for f in found], abs=1e-6
+        )
 
 
 def test_it_fits_a_phone(page):
@@ -304,8 +312,8 @@ def test_it_fits_a_phone(page):
 
 
 def test_images_without_annotations_have_no_targets(browser, drawn, tmp_path):
-    page = Page(tuple(COLORS))
-    page.add(*look(spot_detector(), Example(drawn.parent / "worse.png", "worse.png")))
+    page = InspectorPage(tuple(COLORS))
+    page.add(*analyze_image(spot_detector(), Example(drawn.parent / "worse.png", "worse.png")))
     page.save(tmp_path / "plain.html")
     opened = Open(browser, tmp_path / "plain.html")
     assert [layer.text for layer in opened.all("#layers label")] == ["Image", "Prediction"]
@@ -324,15 +332,15 @@ def test_the_page_of_a_trained_model(browser, test_data_root, tmp_path):
     dataset = DetectionDataset(
         root / "images", root / "annotations/instances_val.json", class_names=detector.class_names
     )
-    page = Page(detector.class_names)
-    for example in list(examples(dataset))[:8]:
-        page.add(*look(detector, example))
+    page = InspectorPage(detector.class_names)
+    for example in list(dataset_examples(dataset))[:8]:
+        page.add(*analyze_image(detector, example))
     page.save(tmp_path / "bccd.html")
     opened = Open(browser, tmp_path / "bccd.html")
     boxes = len(opened.all("#marks .box"))
     opened.slide("#threshold", 0.6)
     assert len(opened.all("#marks .box")) < boxes
-    assert "its peak scores" in opened.text("#problems")
+    assert "below threshold" in opened.text("#problems")
     opened.slide("#opacity", 0.5)
     before = len(opened.all("#marks .peak"))
     opened.one("#classes input").click()

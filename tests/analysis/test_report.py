@@ -13,11 +13,23 @@ import pytest
 from fakes import TINY_CONFIG
 
 from centernet import Detector, cli
-from centernet.analysis.inspector.look import Example, Findings
-from centernet.analysis.inspector.reasons import Objects, Peaks, Reason, Regions, explain
-from centernet.analysis.report import plots, write_report
-from centernet.analysis.report.mistakes import Mistake, picture, worst_alarms, worst_misses
-from centernet.analysis.report.scores import best_thresholds, confusion
+from centernet.analysis.inspector.analyze import Example, GroundTruthMatches, ImageAnalysis
+from centernet.analysis.inspector.error_types import (
+    ErrorType,
+    Objects,
+    Peaks,
+    Regions,
+    classify_errors,
+)
+from centernet.analysis.report import plots
+from centernet.analysis.report.best_thresholds import best_thresholds, confusion_counts
+from centernet.analysis.report.worst_errors import (
+    ErrorExample,
+    crop_error,
+    worst_false_positives,
+    worst_missed_objects,
+)
+from centernet.analysis.report.write_report import write_report
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
@@ -25,7 +37,7 @@ from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 BOX = np.array([0, 0, 40, 40], np.float32)
 
 
-def findings(objects=(), peaks=(), regions=()) -> Findings:
+def analysis_of(objects=(), peaks=(), regions=()) -> ImageAnalysis:
     """One image; things are (place, label[, score]), boxes of 40 pixels 100 apart by place."""
 
     def boxes(things):
@@ -41,40 +53,41 @@ def findings(objects=(), peaks=(), regions=()) -> Findings:
     scores = np.array([p[2] for p in peaks], np.float32)
     found = Peaks(boxes(peaks), labels(peaks), cells(peaks), scores)
     ignored = Regions(boxes(regions), labels(regions))
-    missed, false = explain(there, found, ignored, None)
-    return Findings(Example("a.png", "a"), (50, 900), found, {}, there, ignored, missed, false)
+    matches = classify_errors(there, found, ignored, None)
+    truth = GroundTruthMatches(there, ignored, *matches)
+    return ImageAnalysis(Example("a.png", "a"), (50, 900), found, {}, truth)
 
 
 def test_the_best_threshold_is_where_f1_is_highest():
     """Right, false, right, false by falling score, of three objects: F1 2/4, 2/5, 4/6, 4/7."""
     peaks = [(0, 0, 0.9), (3, 0, 0.8), (1, 0, 0.6), (4, 0, 0.5)]
-    (best,) = best_thresholds([findings([(0, 0), (1, 0), (2, 0)], peaks)], 1)
+    (best,) = best_thresholds([analysis_of([(0, 0), (1, 0), (2, 0)], peaks)], 1)
     assert best.threshold == pytest.approx(0.55)
     assert best.precision == best.recall == best.f1 == pytest.approx(2 / 3)
 
 
 def test_equal_scores_are_taken_together():
     peaks = [(0, 0, 0.75), (3, 0, 0.75), (4, 0, 0.75)]
-    (best,) = best_thresholds([findings([(0, 0)], peaks)], 1)
+    (best,) = best_thresholds([analysis_of([(0, 0)], peaks)], 1)
     assert best.precision == pytest.approx(1 / 3) and best.threshold < 0.75
 
 
 def test_without_objects_or_hits_there_is_no_best_threshold():
-    found = findings([(0, 1)], [(3, 0, 0.9), (4, 1, 0.9)])
+    found = analysis_of([(0, 1)], [(3, 0, 0.9), (4, 1, 0.9)])
     assert best_thresholds([found], 3) == [None, None, None]
 
 
 def test_a_box_in_an_ignore_region_counts_neither_way():
-    found = findings([(0, 0)], [(3, 0, 0.9), (0, 0, 0.6)], [(3, 0)])
+    found = analysis_of([(0, 0)], [(3, 0, 0.9), (0, 0, 0.6)], [(3, 0)])
     (best,) = best_thresholds([found], 1)
     assert best.precision == best.recall == 1
-    assert confusion([found], np.array([0.3]), ("cat",)).tolist() == [[1, 0], [0, 0]]
-    assert worst_alarms([found], np.array([0.3])) == []
+    assert confusion_counts([found], np.array([0.3]), ("cat",)).tolist() == [[1, 0], [0, 0]]
+    assert worst_false_positives([found], np.array([0.3])) == []
 
 
 def test_many_classes_are_judged_in_one_pass():
     """Not in one for each class, which takes seconds."""
-    found = findings([(0, 0), (1, 7)], [(0, 0, 0.9), (1, 7, 0.8), (3, 1999, 0.8)])
+    found = analysis_of([(0, 0), (1, 7)], [(0, 0, 0.9), (1, 7, 0.8), (3, 1999, 0.8)])
     start = time.process_time()
     best = best_thresholds([found] * 500, 2000)
     assert time.process_time() - start < 0.5
@@ -84,19 +97,22 @@ def test_many_classes_are_judged_in_one_pass():
 def test_confusion_has_what_is_there_in_rows_and_what_was_found_in_columns():
     objects = [(0, 0), (1, 0), (2, 1), (5, 1)]
     peaks = [(0, 0, 0.9), (1, 1, 0.8), (2, 1, 0.7), (3, 0, 0.6), (4, 1, 0.2)]
-    counts = confusion([findings(objects, peaks)], np.array([0.5, 0.5]), ("cat", "dog"))
+    counts = confusion_counts([analysis_of(objects, peaks)], np.array([0.5, 0.5]), ("cat", "dog"))
     # A cat found, a cat seen as a dog; a dog found, a dog missed; a cat where nothing is.
     assert counts.tolist() == [[1, 1, 0], [0, 1, 1], [1, 0, 0]]
-    assert confusion([findings()], np.array([0.5]), ("cat",)).tolist() == [[0, 0], [0, 0]]
+    assert confusion_counts([analysis_of()], np.array([0.5]), ("cat",)).tolist() == [[0, 0], [0, 0]]
 
 
 def test_the_worst_come_first_and_at_most_two_of_an_image():
     peaks = [(3, 0, 0.9), (4, 0, 0.8), (5, 0, 0.7), (0, 0, 0.2)]
-    many, other = findings([(0, 0), (1, 0), (2, 0)], peaks), findings([(1, 0)], [(3, 0, 0.75)])
-    misses = worst_misses([many, other], np.array([0.5]))
+    many, other = (
+        analysis_of([(0, 0), (1, 0), (2, 0)], peaks),
+        analysis_of([(1, 0)], [(3, 0, 0.75)]),
+    )
+    misses = worst_missed_objects([many, other], np.array([0.5]))
     assert [(m.image, m.index) for m in misses] == [(0, 1), (0, 2), (1, 0)]
-    assert {m.reason for m in misses} == {Reason.NO_PEAK}
-    alarms = worst_alarms([many, other], np.array([0.5]))
+    assert {m.error for m in misses} == {ErrorType.NO_PEAK}
+    alarms = worst_false_positives([many, other], np.array([0.5]))
     assert [(m.image, round(m.score, 2)) for m in alarms] == [(0, 0.9), (0, 0.8), (1, 0.75)]
 
 
@@ -105,9 +121,9 @@ def test_a_large_mistake_is_shown_by_the_mean_of_its_pixels(tmp_path):
     pixels = np.zeros((800, 800, 3), np.uint8)
     pixels[:, 1::2] = 255
     cv2.imwrite(str(tmp_path / "a.png"), pixels)
-    found = replace(findings(), example=Example(tmp_path / "a.png", "a"))
-    mistake = Mistake(0, "peak", 0, 0, 0.9, Reason.BACKGROUND, np.array([0.0, 0, 800, 800]))
-    data = base64.b64decode(picture([found], mistake).split(",")[1])
+    found = replace(analysis_of(), example=Example(tmp_path / "a.png", "a"))
+    mistake = ErrorExample(0, "peak", 0, 0, 0.9, ErrorType.BACKGROUND, np.array([0.0, 0, 800, 800]))
+    data = base64.b64decode(crop_error([found], mistake).split(",")[1])
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert shown.shape == (200, 200)
     assert shown[20:180, 20:180].min() > 100 and shown[20:180, 20:180].max() < 156
@@ -115,12 +131,12 @@ def test_a_large_mistake_is_shown_by_the_mean_of_its_pixels(tmp_path):
 
 def test_a_mistake_in_a_thin_image_is_shown(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((1, 900, 3), np.uint8))
-    found = replace(findings(), example=Example(tmp_path / "a.png", "a"))
-    mistake = Mistake(0, "peak", 0, 0, 0.9, Reason.BACKGROUND, np.array([0.0, 0, 900, 1]))
-    assert picture([found], mistake).startswith("data:image")
+    found = replace(analysis_of(), example=Example(tmp_path / "a.png", "a"))
+    mistake = ErrorExample(0, "peak", 0, 0, 0.9, ErrorType.BACKGROUND, np.array([0.0, 0, 900, 1]))
+    assert crop_error([found], mistake).startswith("data:image")
 
 
-def test_drawings_take_the_colour_of_the_text_around_them():
+def test_drawings_take_the_color_of_the_text_around_them():
     metrics = {"epoch": np.arange(3.0), "loss": np.array([3.0, 2, 1]), "loss/size": np.ones(3)}
     svg = plots.losses(metrics)
     assert svg.startswith("<svg") and "currentColor" in svg and "#010203" not in svg
@@ -169,7 +185,7 @@ def test_the_command_writes_report_inspector_and_thresholds(run, capsys):
     with (run / "metrics.csv").open() as file:
         ap = float(list(csv.DictReader(file))[-1]["AP"])
     assert f"<b>{ap:.3f}</b><span>AP</span>" in page
-    for title in ("Losses", "Learning rate", "Precision and recall", "Confusion", "Worst misses"):
+    for title in ("Losses", "Learning rate", "Precision and recall", "Confusion", "Worst missed"):
         assert title in page
     assert page.count("<svg") == 5 and not re.search(r'src="(?!data:)', page)
     assert "#image=" in page and "pictures-2" in (run / "inspect.html").read_text()
@@ -190,7 +206,7 @@ def test_links_lead_to_what_the_inspector_shows(run):
     assert len(about["images"]) == 2 and about["seen"] == 3 and about["threshold"] == "best"
     link = r'"inspect.html#image=(\d+)&amp;(object|peak)=(\d+)"'
     caption = r"<b>(\w+)[^<]*</b><small[^<]*</small><small>([^<]*)</small>"
-    links = re.findall(f"<a href={link}><img[^<]*>{caption}", page)
+    links = re.findall(f'<a class="card" href={link}><img[^<]*>{caption}', page)
     assert {image for image, *_ in links} == {"0", "1"}
     for image, kind, index, name, file in links:
         shown = about["images"][int(image)]
@@ -199,7 +215,7 @@ def test_links_lead_to_what_the_inspector_shows(run):
 
 
 def test_a_wrong_limit_is_named(tmp_path):
-    with pytest.raises(InputError, match="limit must be at least 0, got -1"):
+    with pytest.raises(InputError, match=r"limit.* -1"):
         write_report(tmp_path, limit=-1)
 
 
@@ -211,17 +227,17 @@ def test_data_that_moved_is_named(run, tmp_path):
     assert "gone" in end.value.code
     with pytest.raises(SystemExit) as end:
         cli.main(["report", str(tmp_path), "--device=cpu"])
-    assert "there is no best.ckpt in" in end.value.code
+    assert "best.ckpt" in end.value.code and str(tmp_path) in end.value.code
 
 
 def test_a_failing_report_leaves_the_training_alone(trained, tmp_path, monkeypatch, caplog):
-    from centernet.analysis import report
+    from centernet.analysis.report import write_report
     from centernet.cli import fit
 
     def fail(*_, **__):
         raise ZeroDivisionError("of\nall things")
 
-    monkeypatch.setattr(report, "write_report", fail)
+    monkeypatch.setattr(write_report, "write_report", fail)
     folder = trained.parents[1]
     where = [f"--data.root={folder / 'shapes'}", f"--trainer.default_root_dir={tmp_path}"]
     with caplog.at_level(logging.WARNING):

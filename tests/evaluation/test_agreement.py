@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from centernet import Detector
-from centernet.analysis import report
+from centernet.analysis.report import write_report
 from centernet.data.shapes import make_shapes
 from centernet.evaluation.coco import coco_results, evaluate
 from centernet.inference.tta import InferenceConfig
@@ -111,8 +111,8 @@ def by_test_mode(root, run) -> dict[str, float]:
 def reported(root, run) -> dict[str, float]:
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "render", lambda content: seen.append(content) or "")
-        report.write_report(run, root=root / "data", device="cpu", progress=False)
+        patch.setattr(write_report, "render_report_page", lambda report: seen.append(report) or [])
+        write_report.write_report(run, root=root / "data", device="cpu", progress=False)
     return seen[0].evaluation.metrics
 
 

@@ -7,9 +7,10 @@ import mutations_of_files as damage
 import numpy as np
 import seeds
 
-from centernet.analysis.check import text
-from centernet.analysis.check.page import html
-from centernet.analysis.check.report import as_dict, check
+from centernet.analysis.check.check_dataset import check_dataset
+from centernet.analysis.check.check_page import render_check_page
+from centernet.analysis.check.check_report import as_dict
+from centernet.analysis.check.check_text import format_text
 from centernet.data.images import image_size, read_image
 from centernet.inference.inputs import Video
 from centernet.models.pretrained import load_weights
@@ -67,10 +68,10 @@ def read_case(kind: str, path: Path) -> None:
     elif kind in ("checkpoint", "legacy"):
         load_weights(path)
     else:
-        report = check(path, input_size=(32, 32), sample=3)
+        report = check_dataset(path, input_size=(32, 32), sample=3)
         json.dumps(as_dict(report), allow_nan=False)
-        text.page(report).encode(errors="backslashreplace")
-        html(report).encode(errors="backslashreplace")
+        format_text(report).encode(errors="backslashreplace")
+        render_check_page(report).encode(errors="backslashreplace")
 
 
 def _write_coco(root: Path, rng: np.random.Generator, valid: bool) -> None:

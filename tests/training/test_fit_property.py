@@ -10,7 +10,7 @@ from fakes import TINY_CONFIG
 from hypothesis import HealthCheck, assume, given, settings
 from mutations import damages, write_annotations, write_images
 
-from centernet.analysis.check.report import check
+from centernet.analysis.check.check_dataset import check_dataset
 from centernet.errors import InputError
 from centernet.training.train_cli import main
 
@@ -24,7 +24,7 @@ def root(tmp_path_factory):
 
 def sound(root) -> bool:
     try:
-        return check(root, input_size=(64, 64), sample=3).works
+        return check_dataset(root, input_size=(64, 64), sample=3).is_trainable
     except InputError:
         return False
 

@@ -1,1 +1,1 @@
-"""Know before training whether a dataset will work: its faults, its shape, and its ceiling."""
+"""Check a dataset before training: its errors, its statistics, and the best possible AP."""

@@ -1,4 +1,4 @@
-"""What is wrong with boxes, all of a split at once."""
+"""Findings about boxes, computed for all boxes of a split at once."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -6,116 +6,129 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.analysis.check.content import Content
+from centernet.analysis.check.split_arrays import SplitArrays
 from centernet.data.entries import MAX_PIXELS
 
-# Two boxes of one class that overlap more are one object labelled twice.
+# Two boxes of one class with a higher IoU are one object labeled twice.
 SAME_OBJECT_IOU = 0.9
-# A box may reach over the edge by so many pixels: annotations are often rounded.
-_SLACK = 2.0
+_EDGE_TOLERANCE = 2.0  # pixels by which a box may exceed the image; annotations are often rounded
 _THIN = 8.0
-_MOST_COMPARED, _MOST_PAIRS = 20_000_000, 200_000
-# So many of a split's boxes must look like another convention before that is said.
-_MOST = 0.9
+_MAX_COMPARISONS, _MAX_PAIRS = 20_000_000, 200_000
+# Share of a split's boxes that must fit another convention before that is reported.
+_MIN_SHARE = 0.9
 
 
-def check_boxes(content: Content) -> None:
-    """Note what is wrong with each box, and which ones training keeps."""
+def check_boxes(arrays: SplitArrays) -> None:
+    """Add findings about boxes, and set ``usable``: the boxes that training keeps.
+
+    Like training, this decides whether a box is inside its image by the annotated image size, and
+    by the size of the file only where the annotations give none.
+    """
     with np.errstate(invalid="ignore"):
-        known = (content.image >= 0) & (content.label >= 0)
-        x, y, w, h = content.boxes.T
+        known = (arrays.image >= 0) & (arrays.label >= 0)
+        x, y, w, h = arrays.boxes.T
         size = np.full((len(known), 2), np.nan)
-        size[known] = content.sizes[content.image[known]]
+        size[known] = arrays.training_sizes[arrays.image[known]]
         height, width = np.where(np.isnan(size), np.inf, size).T
-        finite = (np.abs(content.boxes) <= MAX_PIXELS).all(1)
+        finite = (np.abs(arrays.boxes) <= MAX_PIXELS).all(1)
         empty = finite & ((w <= 0) | (h <= 0))
         outside = finite & ~empty & ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0))
-        content.usable = known & finite & ~empty & ~outside
-        over = np.max([-x, -y, x + w - width, y + h - height], axis=0, initial=-np.inf)
-        over = np.where(content.usable & ~content.region, over, 0)
+        arrays.usable = known & finite & ~empty & ~outside
+        excess = np.max([-x, -y, x + w - width, y + h - height], axis=0, initial=-np.inf)
+        excess = np.where(arrays.usable & ~arrays.region, excess, 0)
     for kind, found in (
-        ("box-not-finite", ~content.malformed & ~finite),
+        ("box-not-finite", ~arrays.malformed & ~finite),
         ("box-zero", empty),
         ("box-outside", outside & known),
     ):
-        content.add_each(kind, np.flatnonzero(found), lambda i: shown(content, i))
-    if _normalised(content) or _corners(content):
+        arrays.add_each(kind, np.flatnonzero(found), lambda i: format_box(arrays, i))
+    if _are_normalized(arrays) or _are_corners(arrays):
         return
-    content.add_each(
+    arrays.add_each(
         "box-reaches-over",
-        np.flatnonzero(over > _SLACK),
-        lambda i: f"{shown(content, i)} reaches {over[i]:.0f} pixels over",
+        np.flatnonzero(excess > _EDGE_TOLERANCE),
+        lambda i: f"{format_box(arrays, i)} exceeds the image by {excess[i]:.0f} pixels",
     )
-    _check_thin(content)
-    _check_twice(content)
+    _check_thin(arrays)
+    _check_duplicates(arrays)
 
 
-def shown(content: Content, annotation: int) -> str:
-    """Class and box of an annotation, in words."""
-    numbers = ", ".join(f"{value:.5g}" for value in content.boxes[annotation])
-    return f"{content.name(annotation)} [{numbers}]"
+def format_box(arrays: SplitArrays, annotation: int) -> str:
+    """Class name and box of an annotation, for messages."""
+    numbers = ", ".join(f"{value:.5g}" for value in arrays.boxes[annotation])
+    return f"{arrays.name(annotation)} [{numbers}]"
 
 
-def _normalised(content: Content) -> bool:
-    boxes = content.boxes[content.usable & ~content.region]
+def _are_normalized(arrays: SplitArrays) -> bool:
+    """Whether all boxes are fractions of the image size; adds the finding."""
+    boxes = arrays.boxes[arrays.usable & ~arrays.region]
     if not len(boxes) or (boxes[:, :2] + boxes[:, 2:]).max() > 1.01:
         return False
-    if not (np.nanmax(content.sizes, initial=0) > 2):
+    if not (np.nanmax(arrays.training_sizes, initial=0) > 2):
         return False
-    what = f"all {len(boxes)} boxes lie within 0..1, as [{', '.join(f'{v:.3g}' for v in boxes[0])}]"
-    content.add("boxes-are-normalised", what)
+    first = ", ".join(f"{value:.3g}" for value in boxes[0])
+    arrays.add("boxes-are-normalized", f"all {len(boxes)} boxes are within 0..1, such as [{first}]")
     return True
 
 
-def _corners(content: Content) -> bool:
-    """Whether boxes, of which many reach over the edge, fit their images as corners."""
-    chosen = np.flatnonzero((content.image >= 0) & np.isfinite(content.boxes).all(1))
-    boxes, size = content.boxes[chosen], content.sizes[content.image[chosen]][:, ::-1]
-    over = (boxes[:, :2] + boxes[:, 2:] > size + _SLACK).any(1)
-    fits = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= size + _SLACK)).all(1)
-    if len(chosen) < 5 or over.mean() < 0.2 or fits.mean() < _MOST:
+def _are_corners(arrays: SplitArrays) -> bool:
+    """Whether many boxes exceed their images, but fit as corners; adds the finding."""
+    chosen = np.flatnonzero((arrays.image >= 0) & np.isfinite(arrays.boxes).all(1))
+    boxes = arrays.boxes[chosen]
+    size = arrays.training_sizes[arrays.image[chosen]][:, ::-1]
+    exceeds = (boxes[:, :2] + boxes[:, 2:] > size + _EDGE_TOLERANCE).any(1)
+    fits = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= size + _EDGE_TOLERANCE)).all(1)
+    if len(chosen) < 5 or exceeds.mean() < 0.2 or fits.mean() < _MIN_SHARE:
         return False
     what = (
-        f"{int(over.sum())} of {len(chosen)} boxes reach over the edge, but {int(fits.sum())} fit "
-        "as left, top, right, bottom"
+        f"{int(exceeds.sum())} of {len(chosen)} boxes exceed their image, but {int(fits.sum())} "
+        "fit as left, top, right, bottom"
     )
-    content.add("boxes-are-corners", what, annotation=int(chosen[np.argmax(over)]))
+    arrays.add("boxes-are-corners", what, annotation=int(chosen[np.argmax(exceeds)]))
     return True
 
 
-def _check_thin(content: Content) -> None:
-    w, h = np.where(content.objects[:, None], content.boxes[:, 2:], 1).T
+def _check_thin(arrays: SplitArrays) -> None:
+    w, h = np.where(arrays.objects[:, None], arrays.boxes[:, 2:], 1).T
     ratio = np.maximum(w / h, h / w)
-    content.add_each(
+    arrays.add_each(
         "box-thin",
         np.flatnonzero(ratio > _THIN),
-        lambda i: f"{shown(content, i)} is {ratio[i]:.0f} times as long as wide",
+        lambda i: f"{format_box(arrays, i)} has an aspect ratio of {ratio[i]:.0f}",
     )
 
 
-def _check_twice(content: Content) -> None:
-    chosen = np.flatnonzero(content.objects)
-    boxes = content.boxes[chosen]
+def _check_duplicates(arrays: SplitArrays) -> None:
+    chosen = np.flatnonzero(arrays.objects)
+    boxes = arrays.boxes[chosen]
     corners = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
-    for first, second, overlap in islice(alike(corners, content.image[chosen]), _MOST_PAIRS):
+    pairs = near_duplicates(corners, arrays.image[chosen])
+    for first, second, iou in islice(pairs, _MAX_PAIRS):
         a, b = sorted((int(chosen[first]), int(chosen[second])))
-        same = content.label[a] == content.label[b]
-        other = f"annotation {content.ids[a]}"
-        other += "" if same else f" ({content.name(a)})"
-        content.add(
+        same = arrays.label[a] == arrays.label[b]
+        other = f"annotation {arrays.ids[a]}"
+        other += "" if same else f" ({arrays.name(a)})"
+        arrays.add(
             "box-duplicate" if same else "box-two-classes",
-            f"{shown(content, b)} overlaps {other} by {overlap:.2f}",
+            f"{format_box(arrays, b)} has IoU {iou:.2f} with {other}",
             annotation=b,
         )
 
 
-def alike(boxes: NDArray, group: NDArray) -> Iterator[tuple[int, int, float]]:
-    """Pairs of xyxy boxes (n, 4) of one group whose overlap is at least ``SAME_OBJECT_IOU``.
+def near_duplicates(boxes: NDArray, group: NDArray) -> Iterator[tuple[int, int, float]]:
+    """Pairs of boxes of one group with an IoU of at least ``SAME_OBJECT_IOU``.
 
-    Boxes that overlap so much begin near each other: of boxes in order of their left edges each is
-    compared with the next, the one after that, and so on while any still begins near enough. Of
-    equal boxes each is paired with the first alone. After ``_MOST_COMPARED`` comparisons, which no
-    real dataset needs, the rest is left out.
+    Such boxes have similar left edges. So boxes are sorted by left edge, and each is compared with
+    the next one, then with the one after that, and so on, while any pair is close enough. Equal
+    boxes are paired with the first of them only. The search stops after ``_MAX_COMPARISONS``, which
+    no real dataset reaches.
+
+    Args:
+        boxes: (n, 4) xyxy.
+        group: (n,) boxes of different groups are never paired.
+
+    Yields:
+        Index of each box of a pair, and their IoU.
     """
     order = np.lexsort((*boxes.T[::-1], group))
     boxes, group = boxes[order], group[order]
@@ -125,23 +138,27 @@ def alike(boxes: NDArray, group: NDArray) -> Iterator[tuple[int, int, float]]:
     for i in np.flatnonzero(~is_new):
         yield int(order[first[i]]), int(order[i]), 1.0
     order, boxes, group = order[is_new], boxes[is_new], group[is_new]
-    reach = boxes[:, 0] + (1 - SAME_OBJECT_IOU) * (boxes[:, 2] - boxes[:, 0])
+    max_left = boxes[:, 0] + (1 - SAME_OBJECT_IOU) * (boxes[:, 2] - boxes[:, 0])
     here = np.arange(len(boxes))
-    compared = 0
+    comparisons = 0
     for step in range(1, len(boxes)):
         here = here[here + step < len(boxes)]
+        near = group[here] == group[here + step]
+        near &= boxes[here + step, 0] <= max_left[here]
+        here = here[near]
         there = here + step
-        near = (group[here] == group[there]) & (boxes[there, 0] <= reach[here])
-        here, there = here[near], there[near]
-        compared += len(here)
-        if not len(here) or compared > _MOST_COMPARED:
+        comparisons += len(here)
+        if not len(here) or comparisons > _MAX_COMPARISONS:
             return
-        low, high = (
-            f(boxes[here][:, part], boxes[there][:, part])
-            for f, part in ((np.maximum, slice(0, 2)), (np.minimum, slice(2, 4)))
-        )
-        inside = (high - low).clip(0).prod(1)
-        areas = [(boxes[i, 2:] - boxes[i, :2]).prod(1) for i in (here, there)]
-        overlap = inside / (areas[0] + areas[1] - inside)
-        for i in np.flatnonzero(overlap >= SAME_OBJECT_IOU):
-            yield int(order[here[i]]), int(order[there[i]]), float(overlap[i])
+        iou = _paired_iou(boxes[here], boxes[there])
+        for i in np.flatnonzero(iou >= SAME_OBJECT_IOU):
+            yield int(order[here[i]]), int(order[there[i]]), float(iou[i])
+
+
+def _paired_iou(boxes: NDArray, others: NDArray) -> NDArray:
+    """IoU (n,) of xyxy boxes (n, 4), each with the box of the same index."""
+    low = np.maximum(boxes[:, :2], others[:, :2])
+    high = np.minimum(boxes[:, 2:], others[:, 2:])
+    intersection = (high - low).clip(0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (others[:, 2:] - others[:, :2]).prod(1)
+    return intersection / (areas - intersection)

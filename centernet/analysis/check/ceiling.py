@@ -1,8 +1,9 @@
-"""The AP of a perfect network: the ground truth as maps, decoded and evaluated as a network's are.
+"""The ceiling: the AP of a perfect network.
 
-Its boxes are exact where an object has a cell of its own, so what it misses is what no network can
-find at this resolution. How hard the resolution is in practice shows when every side of its boxes
-is off by one canvas pixel: large objects do not care, small ones lose their overlap.
+The ground truth is encoded as maps, decoded, and evaluated like the outputs of a network. Boxes are
+exact where an object has its own cell, so the remaining error is what no network can avoid at this
+input size. A second AP, with every box side one input pixel too far out, shows how precise boxes
+must be: large objects keep their IoU, small objects lose it.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from centernet import geometry
-from centernet.analysis.check.content import Content, usable
-from centernet.analysis.check.grid import MAX_OBJECTS, Grid
+from centernet.analysis.check.cells import MAX_OBJECTS, CellAssignment
+from centernet.analysis.check.split_arrays import SplitArrays, usable_annotations
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
 from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order
@@ -26,12 +27,13 @@ from centernet.targets import encode_targets
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What can be reached at best.
+    """The best possible AP of a split.
 
     Attributes:
-        exact: of the ground truth's maps: ``AP``, ``AP50``, ``AP75``; ``per_class``, AP by label.
-        off_by_one: the same with every side one canvas pixel too far out.
-        images: how many images were looked at.
+        exact: ``AP``, ``AP50``, ``AP75`` and ``per_class`` (AP by label) of the decoded ground
+            truth.
+        off_by_one: the same with every box side one input pixel too far out.
+        images: number of images that were evaluated.
     """
 
     exact: dict[str, Any]
@@ -39,73 +41,89 @@ class Ceiling:
     images: int
 
 
-def ceiling(content: Content, grid: Grid, *, most: int = 0) -> Ceiling | None:
-    """The ceiling of a split.
+def measure_ceiling(
+    arrays: SplitArrays, assignment: CellAssignment, *, max_images: int = 0
+) -> Ceiling | None:
+    """Measure the ceiling of a split.
 
     Args:
-        content: of the split.
-        grid: of its objects.
-        most: look at so many images, evenly chosen; 0 for all. Those of more than ``MAX_OBJECTS``
-            objects are left out.
+        arrays: of the split.
+        assignment: of its objects to cells.
+        max_images: evaluate this many images, evenly spaced; 0 for all. Images with more than
+            ``MAX_OBJECTS`` objects are left out.
 
     Returns:
-        The ceiling; None for a split without an object to find.
+        The ceiling; None for a split without objects.
     """
-    count = np.bincount(content.image[grid.objects], minlength=len(content.files))
-    images = np.flatnonzero(np.isfinite(grid.matrices[:, 0, 0]) & (count <= MAX_OBJECTS))
-    images = _by_id(content, images[_first_of_id(content)[images]])
-    if most and len(images) > most:
-        images = images[np.linspace(0, len(images) - 1, most).round().astype(int)]
-    if not np.isin(content.image[grid.objects], images).any():
+    images = _evaluated_images(arrays, assignment, max_images)
+    owner = arrays.image[assignment.objects]
+    if not np.isin(owner, images).any():
         return None
-    truth = GroundTruth(read_coco(usable(content, images)))
-    category_ids = list(range(1, len(content.names) + 1))
-    exact, off = [], []
-    order = np.argsort(content.image[grid.objects], kind="stable")
-    owner = content.image[grid.objects][order]
+    truth = GroundTruth(read_coco(usable_annotations(arrays, images)))
+    category_ids = list(range(1, len(arrays.names) + 1))
+    exact: list[dict[str, Any]] = []
+    off: list[dict[str, Any]] = []
+    order = np.argsort(owner, kind="stable")
+    owner = owner[order]
     for number, image in enumerate(images):
         own = order[slice(*np.searchsorted(owner, [image, image + 1]))]
-        boxes, scores, labels = _decoded(content, grid, image, own)
-        back = geometry.invert(grid.matrices[image])
-        for results, grown in ((exact, 0), (off, 1)):
-            moved = boxes + np.array([-grown, -grown, grown, grown], np.float32)
-            moved = geometry.transform_boxes(moved, back)
-            found = {"boxes": moved, "scores": scores, "labels": labels}
-            found = clip_to_image(found, content.sizes[image])
+        boxes, scores, labels = _decode_ground_truth(arrays, assignment, own)
+        to_image = geometry.invert(assignment.matrices[image])
+        for results, growth in ((exact, 0), (off, 1)):
+            grown = boxes + np.array([-growth, -growth, growth, growth], np.float32)
+            found = {
+                "boxes": geometry.transform_boxes(grown, to_image),
+                "scores": scores,
+                "labels": labels,
+            }
+            found = clip_to_image(found, arrays.sizes[image])
             results += coco_results(
                 number, found["boxes"], found["scores"], found["labels"], category_ids
             )
-    aps = [average_precision(truth, results, top_k=grid.top_k) for results in (exact, off)]
-    return Ceiling(*aps, len(images))
+    return Ceiling(
+        exact=average_precision(truth, exact, top_k=assignment.top_k),
+        off_by_one=average_precision(truth, off, top_k=assignment.top_k),
+        images=len(images),
+    )
 
 
-def _first_of_id(content: Content) -> NDArray[np.bool_]:
-    """Which images are the first with their id, the one that annotations of that id mean."""
-    first = {image_id: i for i, image_id in reversed(list(enumerate(content.image_ids)))}
-    return np.array([first[image_id] == i for i, image_id in enumerate(content.image_ids)], bool)
+def _evaluated_images(
+    arrays: SplitArrays, assignment: CellAssignment, max_images: int
+) -> NDArray[np.int64]:
+    """Indices of the images to evaluate, in the order of evaluation, which decides ties."""
+    count = np.bincount(arrays.image[assignment.objects], minlength=len(arrays.files))
+    is_evaluated = np.isfinite(assignment.matrices[:, 0, 0]) & (count <= MAX_OBJECTS)
+    images = np.flatnonzero(is_evaluated & _is_first_of_id(arrays))
+    images = np.array(sorted(images, key=lambda i: image_order(arrays.image_ids[i])), np.int64)
+    if max_images and len(images) > max_images:
+        images = images[np.linspace(0, len(images) - 1, max_images).round().astype(int)]
+    return images
 
 
-def _by_id(content: Content, images: NDArray) -> NDArray:
-    """Images in the order in which evaluation goes through them, which decides between ties."""
-    return np.array(sorted(images, key=lambda i: image_order(content.image_ids[i])), np.int64)
+def _is_first_of_id(arrays: SplitArrays) -> NDArray[np.bool_]:
+    """Which images are the first with their id: annotations of that id belong to the first."""
+    first = {image_id: i for i, image_id in reversed(list(enumerate(arrays.image_ids)))}
+    return np.array([first[image_id] == i for i, image_id in enumerate(arrays.image_ids)], bool)
 
 
-def _decoded(
-    content: Content, grid: Grid, image: int, own: NDArray
+def _decode_ground_truth(
+    arrays: SplitArrays, assignment: CellAssignment, own: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Boxes (K, 4) on the input, scores and labels that decoding an image's true maps gives."""
+    """Boxes (K, 4) in the network input, scores and labels decoded from one image's objects."""
     if not len(own):
         return np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0, int)
-    label = content.label[grid.objects[own]]
-    # Maps of the classes that are there are enough, unless it matters which peaks come first.
-    present = np.unique(label) if len(own) <= grid.top_k else np.arange(len(content.names))
-    cells = (side // grid.stride for side in grid.input_size)
+    label = arrays.label[assignment.objects[own]]
+    # Maps of the classes that occur are enough, unless top_k has to choose among the peaks.
+    present = np.unique(label) if len(own) <= assignment.top_k else np.arange(len(arrays.names))
+    height, width = (side // assignment.stride for side in assignment.input_size)
     target = {
-        "boxes": torch.from_numpy(grid.boxes[own]),
+        "boxes": torch.from_numpy(assignment.boxes[own]),
         "labels": torch.from_numpy(np.searchsorted(present, label)),
     }
-    targets = encode_targets([target], (1, len(present), *cells), stride=grid.stride)
+    shape = (1, len(present), height, width)
+    targets = encode_targets([target], shape, stride=assignment.stride)
     outputs = center_outputs(select_heads().values(), targets)
-    found = drop_zero_scores(decode(outputs, stride=grid.stride, top_k=grid.top_k))[0]
+    decoded = decode(outputs, stride=assignment.stride, top_k=assignment.top_k)
+    found = drop_zero_scores(decoded)[0]
     boxes, scores, labels = (found[name].numpy() for name in ("boxes", "scores", "labels"))
     return boxes, scores, present[labels]

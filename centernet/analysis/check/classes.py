@@ -1,53 +1,52 @@
-"""What is wrong with splits and classes as a whole."""
+"""Findings about splits and classes."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.analysis.check.content import Content
 from centernet.analysis.check.findings import Finding
+from centernet.analysis.check.split_arrays import SplitArrays
 
-# Training objects below which little can be expected of a class.
-_RARE = 20
-
-
-def counts(content: Content) -> NDArray[np.int64]:
-    """Objects by label."""
-    return np.bincount(content.label[content.objects], minlength=len(content.names))
+_RARE = 20  # training objects; a class with fewer is learned poorly
 
 
-def check_splits(contents: Sequence[Content], *, needed: Sequence[str] = ()) -> None:
-    """Note splits that are absent; splits, classes and images without objects.
+def objects_by_class(arrays: SplitArrays) -> NDArray[np.int64]:
+    """Number of objects by label."""
+    return np.bincount(arrays.label[arrays.objects], minlength=len(arrays.names))
+
+
+def check_splits(splits: Sequence[SplitArrays], *, needed: Sequence[str] = ()) -> None:
+    """Add findings about missing splits, and about splits, classes and images without objects.
 
     Args:
-        contents: of the splits.
-        needed: names of the splits that there must be.
+        splits: all splits of the dataset.
+        needed: names of the splits that must exist.
     """
-    for content in contents:
-        if not content.objects.any():
-            what = f"{len(content.files)} images, {len(content.ids)} annotations, no usable box"
-            content.add("split-without-objects", what)
+    for arrays in splits:
+        if not arrays.objects.any():
+            what = f"{len(arrays.files)} images, {len(arrays.ids)} annotations, no usable box"
+            arrays.add("split-without-objects", what)
             continue
-        _check_classes(content)
-        own = np.bincount(content.image[content.usable], minlength=len(content.files))
-        for image in np.flatnonzero(own == 0):
-            content.add("image-without-objects", "", image=int(image))
-    there = [content.split.name for content in contents]
+        _check_classes(arrays)
+        used = np.bincount(arrays.image[arrays.usable], minlength=len(arrays.files))
+        for image in np.flatnonzero(used == 0):
+            arrays.add("image-without-objects", "", image=int(image))
+    existing = [arrays.split.name for arrays in splits]
     for name in needed:
-        if name not in there:
-            contents[0].add("split-absent", f"there is no split {name!r}, only {', '.join(there)}")
+        if name not in existing:
+            splits[0].add("split-absent", f"no split {name!r}, only {', '.join(existing)}")
 
 
-def _check_classes(content: Content) -> None:
-    for label, count in enumerate(counts(content)):
-        name = content.names[label]
-        if not count and content.split.name in ("train", "val"):
-            content.add("class-absent", f"{name} has no object in {content.split.name}")
-        elif 0 < count < _RARE and content.split.name == "train":
-            content.add("class-rare", f"{name} has {count}")
+def _check_classes(arrays: SplitArrays) -> None:
+    split = arrays.split.name
+    for name, count in zip(arrays.names, objects_by_class(arrays), strict=True):
+        if not count and split in ("train", "val"):
+            arrays.add("class-absent", f"{name} has no object in {split}")
+        elif 0 < count < _RARE and split == "train":
+            arrays.add("class-rare", f"{name} has {count} objects")
 
 
-def gathered(contents: Sequence[Content]) -> list[Finding]:
+def all_findings(splits: Sequence[SplitArrays]) -> list[Finding]:
     """The findings of all splits."""
-    return [finding for content in contents for finding in content.findings]
+    return [finding for arrays in splits for finding in arrays.findings]

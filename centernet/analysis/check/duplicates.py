@@ -1,49 +1,49 @@
-"""Images of one photograph: in two splits (a leak), or twice in one split."""
+"""Findings about images of the same photograph: in two splits (a leak), or twice in one split."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from centernet.analysis.check.content import Content
-from centernet.analysis.check.files import ImageFile, paths_of
+from centernet.analysis.check.files import ImageFile, image_paths
+from centernet.analysis.check.split_arrays import SplitArrays
 from centernet.data.similar_images import Groups, group_similar, original_name
 
 
-def check_duplicates(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:
-    """Note images of one photograph in two splits, and equal ones in one split.
+def check_duplicates(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFile]) -> None:
+    """Add findings about copies of a photograph in two splits, and equal images in one split.
 
     Args:
-        contents: of the splits.
-        files: the images as read; those that are absent are compared by name alone.
+        splits: all splits of the dataset.
+        files: the images that were read; others are compared by file name only.
     """
-    entries = [(content, i) for content in contents for i in range(len(content.files))]
-    paths = [path for content in contents for path in paths_of(content)]
-    pictures = [files[path].picture if path in files else None for path in paths]
-    upright = group_similar(pictures, turned=False)
-    turned = group_similar(pictures, turned=True)
+    entries = [(arrays, i) for arrays in splits for i in range(len(arrays.files))]
+    paths = [path for arrays in splits for path in image_paths(arrays)]
+    fingerprints = [files[path].fingerprint if path in files else None for path in paths]
+    upright = group_similar(fingerprints, turned=False)
+    turned = group_similar(fingerprints, turned=True)
     related = Groups(len(entries))
     related.join(range(len(entries)), turned.label)
-    related.join_equal(original_name(content.files[i]) for content, i in entries)
+    related.join_equal(original_name(arrays.files[i]) for arrays, i in entries)
     leaks: set[int] = set()
-    for groups, how in (
+    for groups, description in (
         (upright, "also in {}, as {}"),
-        (turned, "mirrored or turned, also in {}, as {}"),
+        (turned, "mirrored or rotated, also in {}, as {}"),
         (related, "another copy of the photograph is in {}, as {}"),
     ):
         for origin, *others in groups.several():
             first, first_image = entries[origin]
             for other in others:
-                content, image = entries[other]
-                if content is not first and other not in leaks:
+                arrays, image = entries[other]
+                if arrays is not first and other not in leaks:
                     leaks.add(other)
-                    what = how.format(first.split.name, first.files[first_image])
-                    content.add("image-leak", what, image=image)
-    _note_duplicates(entries, upright)
+                    what = description.format(first.split.name, first.files[first_image])
+                    arrays.add("image-leak", what, image=image)
+    _check_equal_images(entries, upright)
 
 
-def _note_duplicates(entries: Sequence[tuple[Content, int]], upright: Groups) -> None:
+def _check_equal_images(entries: Sequence[tuple[SplitArrays, int]], upright: Groups) -> None:
     for group in upright.several():
         (first, first_image), *others = (entries[i] for i in group)
         origin = first.files[first_image]
-        for content, image in others:
-            if content is first and content.files[image] != origin:
-                content.add("image-duplicate", f"the same picture as {origin}", image=image)
+        for arrays, image in others:
+            if arrays is first and arrays.files[image] != origin:
+                arrays.add("image-duplicate", f"the same picture as {origin}", image=image)

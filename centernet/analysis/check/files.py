@@ -1,4 +1,4 @@
-"""The image files: all of them read, and compared with their entries."""
+"""Findings about image files: reads all of them and compares them with their entries."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,43 +7,47 @@ from pathlib import Path
 
 import numpy as np
 
-from centernet.analysis.check.content import Content
+from centernet.analysis.check.split_arrays import SplitArrays
 from centernet.data.formats.splits import images_in
 from centernet.data.images import for_each_image, read_image
 from centernet.data.similar_images import Fingerprint, fingerprint
 from centernet.errors import InputError
 
+_OUTLIER_FACTOR = 2.5  # times the median, or the median divided by it
+
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What a file turned out to be.
+    """The result of reading an image file.
 
     Attributes:
-        fault: ``missing``, ``broken`` or ``truncated``; None for an image.
-        what: the fault in words.
-        size: (height, width).
-        picture: what it is compared with others by; None where there is a fault.
+        error: ``missing``, ``broken`` or ``truncated``; None for a readable image.
+        what: the error as a message.
+        size: (height, width) in pixels; None if there is an error.
+        fingerprint: for comparison with other images; None if there is an error.
     """
 
-    fault: str | None = None
+    error: str | None = None
     what: str = ""
     size: tuple[int, int] | None = None
-    picture: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
 
 
-def read_files(contents: Sequence[Content], *, progress: bool = False) -> dict[Path, ImageFile]:
-    """Read every image of the splits once, several at a time."""
-    paths = (path for content in contents for path in paths_of(content))
-    return for_each_image(read_file, paths, progress=progress)
+def read_image_files(
+    splits: Sequence[SplitArrays], *, progress: bool = False
+) -> dict[Path, ImageFile]:
+    """Read every image of the splits once, in parallel."""
+    paths = (path for arrays in splits for path in image_paths(arrays))
+    return for_each_image(read_image_file, paths, progress=progress)
 
 
-def paths_of(content: Content) -> list[Path]:
-    """The image files of a split."""
-    return [content.split.images / file for file in content.files]
+def image_paths(arrays: SplitArrays) -> list[Path]:
+    """Paths of a split's image files."""
+    return [arrays.split.images / file for file in arrays.files]
 
 
-def read_file(path: Path) -> ImageFile:
-    """Read an image file, and say what is wrong with it if it is none."""
+def read_image_file(path: Path) -> ImageFile:
+    """Read an image file; an unreadable one is returned with its error."""
     if not path.is_file():
         return ImageFile("missing", f"there is no file {path}")
     try:
@@ -51,57 +55,56 @@ def read_file(path: Path) -> ImageFile:
     except InputError as error:
         kind = "truncated" if "truncated" in str(error) else "broken"
         return ImageFile(kind, f"{path.stat().st_size} bytes")
-    return ImageFile(size=image.shape[:2], picture=fingerprint(image))
+    return ImageFile(size=image.shape[:2], fingerprint=fingerprint(image))
 
 
-def check_files(contents: Sequence[Content], files: Mapping[Path, ImageFile]) -> None:
-    """Note what is wrong with the files; known sizes of images become those of their files."""
-    for content in contents:
-        for i, path in enumerate(paths_of(content)):
+def check_files(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFile]) -> None:
+    """Add findings about image files, and set ``sizes`` to the sizes of the files."""
+    for arrays in splits:
+        for i, path in enumerate(image_paths(arrays)):
             file = files[path]
-            if file.fault:
-                content.add(f"image-{file.fault}", file.what, image=i)
+            if file.size is None:
+                arrays.add(f"image-{file.error}", file.what, image=i)
             else:
-                _compare_size(content, i, file.size)
+                _compare_size(arrays, i, file.size)
 
 
-def _compare_size(content: Content, image: int, size: tuple[int, int]) -> None:
-    annotated = content.sizes[image]
+def _compare_size(arrays: SplitArrays, image: int, size: tuple[int, int]) -> None:
+    annotated = arrays.annotated_sizes[image]
     if np.isfinite(annotated).all() and tuple(annotated) != size:
-        what = (
-            f"annotated as {annotated[1]:.0f}x{annotated[0]:.0f}, the file is {size[1]}x{size[0]}"
-        )
-        what += " (turned by EXIF?)" if tuple(annotated[::-1]) == size else ""
-        content.add("image-size", what, image=image)
-    content.sizes[image] = size
+        what = f"annotated as {annotated[1]:.0f}x{annotated[0]:.0f}, file is {size[1]}x{size[0]}"
+        what += " (rotated by EXIF?)" if tuple(annotated[::-1]) == size else ""
+        arrays.add("image-size", what, image=image)
+    arrays.sizes[image] = size
 
 
-def check_orphans(contents: Sequence[Content]) -> None:
-    """Note image files in the splits' folders that none of them lists."""
-    seen = {_plain(path) for content in contents for path in paths_of(content)}
-    for content in contents:
-        if not content.split.images.is_dir():
+def check_orphans(splits: Sequence[SplitArrays]) -> None:
+    """Add findings about image files in the splits' folders that no split lists."""
+    seen = {_normalized(path) for arrays in splits for path in image_paths(arrays)}
+    for arrays in splits:
+        folder = arrays.split.images
+        if not folder.is_dir():
             continue
-        for path in images_in(content.split.images, deep=True):
-            if _plain(path) not in seen:
-                seen.add(_plain(path))
-                content.add("image-orphan", str(path.relative_to(content.split.images)))
+        for path in images_in(folder, deep=True):
+            if _normalized(path) not in seen:
+                seen.add(_normalized(path))
+                arrays.add("image-orphan", str(path.relative_to(folder)))
 
 
-def _plain(path: Path) -> str:
+def _normalized(path: Path) -> str:
     return os.path.normpath(os.path.abspath(path))
 
 
-def check_sizes(content: Content) -> None:
-    """Note images whose area or shape is far from the median's."""
-    height, width = content.sizes.T
-    for values, name in ((np.sqrt(height * width), "size"), (width / height, "shape")):
+def check_sizes(arrays: SplitArrays) -> None:
+    """Add findings about images whose area or aspect ratio is far from the median."""
+    height, width = arrays.sizes.T
+    for values, name in ((np.sqrt(height * width), "size"), (width / height, "aspect ratio")):
         known = np.flatnonzero(np.isfinite(values))
         if len(known) < 5:
             continue
-        middle = np.median(values[known])
-        for i in known[np.abs(np.log(values[known] / middle)) > np.log(2.5)]:
-            what = (
-                f"{width[i]:.0f}x{height[i]:.0f}, {values[i] / middle:.2g} times the usual {name}"
-            )
-            content.add("image-outlier", what, image=int(i))
+        median = np.median(values[known])
+        far = np.abs(np.log(values[known] / median)) > np.log(_OUTLIER_FACTOR)
+        for i in known[far].tolist():
+            times = values[i] / median
+            what = f"{width[i]:.0f}x{height[i]:.0f}, {times:.2g} times the median {name}"
+            arrays.add("image-outlier", what, image=i)

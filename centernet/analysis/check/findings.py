@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset: the kinds, how grave they are, and what to do about each."""
+"""Kinds of findings about a dataset: how severe each is, and what to do about it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ class Kind(NamedTuple):
     """A kind of finding.
 
     Attributes:
-        severity: ``error`` would stop training or teach it what is wrong; ``warning`` costs
-            accuracy or falsifies its measurement; ``note`` is good to know.
+        severity: ``error`` stops training or teaches it something wrong; ``warning`` costs accuracy
+            or distorts its measurement; ``note`` is good to know.
         title: what was found.
         advice: why it matters and what to do.
     """
@@ -27,66 +27,66 @@ class Kind(NamedTuple):
 KINDS = {
     # Files
     "image-missing": Kind(
-        ERROR, "images that are not there", "Copy the files, or take them out of the annotations."
+        ERROR, "missing image files", "Copy the files, or remove their entries."
     ),
     "image-broken": Kind(
-        ERROR, "files that are no image", "Replace them, or take them out of the annotations."
+        ERROR, "files that are not images", "Replace the files, or remove their entries."
     ),
     "image-truncated": Kind(
-        ERROR, "images that end too early", "They were not copied whole: copy them again."
+        ERROR, "truncated image files", "The copy is incomplete: copy the files again."
     ),
     "image-size": Kind(
         ERROR,
-        "images of another size than the annotations say",
-        "Boxes then lie elsewhere. Was the image scaled, or turned by its EXIF orientation, after "
-        "it was labelled?",
+        "images whose size differs from the annotations",
+        "The boxes do not fit the image. Was the image scaled, or rotated by its EXIF orientation, "
+        "after it was labeled?",
     ),
     "image-orphan": Kind(
         WARNING,
         "image files without an entry",
-        "They are not used. Was a part of the dataset left out of the annotations?",
+        "Training does not use them. Are annotations missing?",
     ),
     "image-twice": Kind(WARNING, "files listed twice", "Each counts twice: keep one entry."),
     "image-duplicate": Kind(
-        WARNING, "images that are the same", "Each counts twice, perhaps with other labels."
+        WARNING, "identical images", "Each counts twice, perhaps with different labels."
     ),
     "image-leak": Kind(
         WARNING,
         "images of one photograph in two splits",
-        "Objects of training images are found easily, so the measured AP is too high. Keep all "
-        "copies of a photograph in one split, also mirrored, turned and augmented ones.",
+        "Training has seen the validation image, so the measured AP is too high. Keep all copies "
+        "of a photograph in one split, including mirrored, rotated and augmented copies.",
     ),
     "image-outlier": Kind(
         NOTE,
-        "images of a size or shape far from the rest",
-        "On the canvas their objects are far smaller or larger than the others.",
+        "images of unusual size or aspect ratio",
+        "In the network input their objects are much smaller or larger than those of other images.",
     ),
     "image-without-objects": Kind(
         NOTE,
-        "images without any object",
-        "Welcome as background, unless their objects were just not labelled.",
+        "images without objects",
+        "They are useful as background, unless their objects were not labeled.",
     ),
     # Entries
     "reading": Kind(
         WARNING,
-        "remarks on reading the dataset",
-        "What was left out, changed or guessed; docs/data.md says what becomes of what. Labels "
-        "left out are not learned.",
+        "remarks from the dataset reader",
+        "Something was skipped, changed or guessed; docs/data.md lists the rules. Skipped labels "
+        "are not learned.",
     ),
     "entry-malformed": Kind(
-        ERROR, "entries without a required field or with a malformed one",
-        "data/README.md shows the fields.",
+        ERROR, "entries with a missing or malformed field",
+        "data/README.md lists the fields.",
     ),
     "image-id-duplicate": Kind(
         ERROR,
-        "image ids used twice",
-        'Give each image an id of its own (1 and "1" are the same), also in its annotations.',
+        "duplicate image ids",
+        'Give each image its own id (1 and "1" are equal), and update its annotations.',
     ),
     "category-duplicate": Kind(
-        ERROR, "categories of the same id or name", "Merge them, or give them their own."
+        ERROR, "categories with the same id or name", "Merge them, or make them different."
     ),
     "annotation-id-duplicate": Kind(
-        WARNING, "annotation ids used twice", "Training does not mind, other tools do."
+        WARNING, "duplicate annotation ids", "Training accepts them, other tools do not."
     ),
     "annotation-without-image": Kind(
         ERROR, "annotations of an unknown image", "Add the image's entry, or delete them."
@@ -97,7 +97,7 @@ KINDS = {
     "class-not-trained": Kind(
         ERROR,
         "categories that the training split does not list",
-        "All splits need the same categories: the network has an output for each of train's.",
+        "All splits need the same categories: the network has one output per category of train.",
     ),
     # Boxes
     "box-malformed": Kind(
@@ -105,14 +105,14 @@ KINDS = {
     ),
     "boxes-are-corners": Kind(
         ERROR,
-        "boxes that look like corners",
-        "COCO's are [left, top, width, height]; these fit their images only as [left, top, right, "
-        "bottom]. Convert them.",
+        "boxes that look like xyxy coordinates",
+        "COCO boxes are [left, top, width, height]; these fit their images only as [left, top, "
+        "right, bottom]. Convert them.",
     ),
-    "boxes-are-normalised": Kind(
+    "boxes-are-normalized": Kind(
         ERROR,
-        "boxes that look like fractions of the image",
-        "COCO's are in pixels: multiply by width and height.",
+        "boxes that look like normalized coordinates",
+        "COCO boxes are in pixels: multiply by the image's width and height.",
     ),
     "box-not-finite": Kind(
         WARNING, f"boxes that are not finite or beyond {MAX_PIXELS:g}", "Training drops them."
@@ -121,29 +121,29 @@ KINDS = {
     "box-outside": Kind(WARNING, "boxes outside their image", "Training drops them."),
     "box-reaches-over": Kind(
         WARNING,
-        "boxes that reach over their image's edge",
-        "Training cuts them there, evaluation does not: the full box cannot be found.",
+        "boxes that exceed their image",
+        "Training clips them, evaluation does not: no detection can match the full box.",
     ),
     "box-duplicate": Kind(
         WARNING,
-        "objects labelled twice",
-        "Only one of the two can be found, the other counts as missed: delete it.",
+        "objects labeled twice",
+        "Only one of the two can be detected, the other counts as missed: delete it.",
     ),
     "box-two-classes": Kind(
         WARNING,
         "boxes with two classes",
-        "One object of two names, or one object's box copied onto another.",
+        "One object has two classes, or its box was copied to another object.",
     ),
     "box-thin": Kind(
         NOTE,
-        "boxes more than 8 times as long as wide",
-        "They are hard to fit: an error of few pixels across is much of their area.",
+        "boxes with an aspect ratio above 8",
+        "They are hard to fit: an error of few pixels across is a large part of their area.",
     ),
     "region-malformed": Kind(
         ERROR,
         "ignore regions with a malformed segmentation",
-        "The segmentation must be an RLE with counts and size, or polygons of three points or "
-        "more: correct it, or remove it to use the box.",
+        "The segmentation must be an RLE with counts and size, or polygons of at least three "
+        "points: correct it, or remove it to use the box.",
     ),
     # Classes and splits
     "split-without-objects": Kind(
@@ -151,65 +151,67 @@ KINDS = {
     ),
     "split-absent": Kind(
         ERROR,
-        "absent splits that training needs",
-        "It learns from train and keeps the checkpoint that is best on val: centernet convert with "
-        "--val-fraction 0.2 sets images aside, --data.val_annotations names another split.",
+        "missing splits that training needs",
+        "Training learns from train and keeps the checkpoint that is best on val: centernet "
+        "convert with --val-fraction 0.2 splits off validation images, --data.val_annotations "
+        "selects another split.",
     ),
     "class-absent": Kind(
         WARNING,
         "classes without an object in a split",
-        "What is absent in train is never learned, what is absent in val is never measured.",
+        "Classes absent in train are not learned, classes absent in val are not measured.",
     ),
     "class-rare": Kind(
-        NOTE, "classes of less than 20 training objects", "Expect little of them: label more."
+        NOTE, "classes with fewer than 20 training objects", "Expect low accuracy: label more."
     ),
-    # The grid of cells
+    # Cells
     "object-below-cell": Kind(
         WARNING,
         "objects narrower than a cell",
-        "Little of them is left on the canvas: a larger image size, or tiles of the images.",
+        "The network input shows little of them: use a larger image size, or split the images into "
+        "tiles.",
     ),
-    "centre-collision": Kind(
+    "center-collision": Kind(
         WARNING,
-        "objects of a class whose centres share a cell",
-        "Only the larger one can be found. A larger image size parts them, unless the box was "
-        "labelled twice.",
+        "objects of one class with their centers in one cell",
+        "Only the larger one can be detected. A larger image size separates them, unless the "
+        "object was labeled twice.",
     ),
-    "centre-shared": Kind(
+    "center-shared": Kind(
         NOTE,
-        "objects of two classes whose centres share a cell",
-        "Both are found, with one size: the smaller one's box is wrong.",
+        "objects of two classes with their centers in one cell",
+        "Both are detected, but with one size: the box of the smaller one is wrong.",
     ),
-    "centre-neighbour": Kind(
+    "center-neighbor": Kind(
         NOTE,
-        "objects of a class in neighbouring cells",
-        "Their peaks melt into one unless the heatmap is very sharp.",
+        "objects of one class in neighboring cells",
+        "Their peaks merge unless the heatmap is very sharp.",
     ),
     "image-crowded": Kind(
         NOTE,
         "images with more than 3000 objects",
-        "The ceiling is measured without them. Tile the images.",
+        "They are left out of the ceiling. Split them into tiles.",
     ),
     "over-top-k": Kind(
         WARNING,
         "images with more objects than top_k",
-        "No more than top_k are found in an image: raise it, or tile the images.",
+        "At most top_k objects are detected per image: raise it, or split the images into tiles.",
     ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth to know.
+    """One problem in a dataset, or one fact that is good to know.
 
     Attributes:
         kind: key of :data:`KINDS`.
         split: name of the split.
         what: one line with the values.
-        file: of the image, as the annotations name it.
-        image_id: of the annotations.
-        annotation_id: of the annotations.
-        box: xywh in image pixels, to show.
+        file: image file name as annotated.
+        image_id: as annotated.
+        annotation_id: as annotated.
+        box: xywh in image pixels.
     """
 
     kind: str
@@ -222,24 +224,24 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        """That of its kind."""
+        """Severity of its kind."""
         return KINDS[self.kind].severity
 
     @property
     def where(self) -> str:
-        """File and ids, for people."""
+        """File name and ids as text."""
         parts = [self.file] if self.file else []
         parts += [f"image {self.image_id}"] if self.image_id is not None else []
         parts += [f"annotation {self.annotation_id}"] if self.annotation_id is not None else []
         return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields as JSON values."""
         return {"severity": self.severity} | asdict(self)
 
 
-def by_kind(findings: list[Finding]) -> dict[str, list[Finding]]:
-    """Findings in groups, the gravest kinds first."""
+def group_by_kind(findings: list[Finding]) -> dict[str, list[Finding]]:
+    """Findings by kind, the most severe kinds first."""
     groups: dict[str, list[Finding]] = {}
     for kind in sorted(KINDS, key=lambda kind: SEVERITIES.index(KINDS[kind].severity)):
         found = [finding for finding in findings if finding.kind == kind]

@@ -1,11 +1,23 @@
-"""What the detector sees: one page per dataset with heatmaps, peaks, and why objects are missed.
+"""The inspector: a page with the heatmaps and peaks of each image, and the errors of a detector."""
 
-The page is one file that needs neither a server nor a network: ``page.html``, ``style.css``, and
-``script.js`` and its fellows, with the numbers of :mod:`centernet.analysis.inspector.look` put in.
-"""
+from centernet.analysis.inspector.analyze import (
+    Example,
+    ImageAnalysis,
+    ImageMaps,
+    analyze_image,
+    dataset_examples,
+)
+from centernet.analysis.inspector.error_types import ErrorType, Match, classify_errors
+from centernet.analysis.inspector.inspector_page import InspectorPage
 
-from centernet.analysis.inspector.look import Example, Findings, Maps, look
-from centernet.analysis.inspector.page import Page
-from centernet.analysis.inspector.reasons import Reason, Verdict, explain
-
-__all__ = ["Example", "Findings", "Maps", "Page", "Reason", "Verdict", "explain", "look"]
+__all__ = [
+    "ErrorType",
+    "Example",
+    "ImageAnalysis",
+    "ImageMaps",
+    "InspectorPage",
+    "Match",
+    "analyze_image",
+    "classify_errors",
+    "dataset_examples",
+]

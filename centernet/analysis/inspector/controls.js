@@ -1,13 +1,13 @@
 "use strict";
-// Controls and lists, and what follows when they change.
+// Controls and lists, and the updates when they change.
 
 const $ = (id) => document.getElementById(id);
 const current = () => about.images[state.image];
 const LAYERS = annotated
   ? ["image", "prediction", "target", "difference"] : ["image", "prediction"];
 const SORTS = annotated
-  ? { worst: "worst first", missed: "most missed", false: "most false", name: "by name" }
-  : { name: "by name", boxes: "most boxes", unsure: "least sure" };
+  ? { worst: "most errors", missed: "most missed", false: "most false positives", name: "by name" }
+  : { name: "by name", boxes: "most boxes", unsure: "least certain" };
 
 function make(name, properties = {}, ...children) {
   const element = Object.assign(document.createElement(name), properties);
@@ -15,7 +15,7 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
-// ---- building the page once
+// ---- build the page
 
 function build() {
   for (const layer of LAYERS) {
@@ -33,7 +33,7 @@ function build() {
     $("classes").append(make("label", { className: "check" }, input, swatch, name));
   });
   const shown = { boxes: "boxes (b)", truth: "ground truth (g)", peaks: "peaks (e)",
-    sharp: "sharp cells" };
+    sharp: "single cells" };
   for (const [what, text] of Object.entries(shown)) {
     if (what === "truth" && !annotated) continue;
     const input = make("input", {
@@ -61,19 +61,19 @@ function build() {
 
 function legend() {
   const entries = annotated
-    ? { right: "found", false: "false", missed: "missed", truth: "annotated, found",
-        peak: "peak", faint: "peak below the threshold" }
-    : { right: "box", peak: "peak", faint: "peak below the threshold" };
+    ? { right: "correct", false: "false positive", missed: "missed object",
+        truth: "detected object", peak: "peak", faint: "peak below threshold" }
+    : { right: "box", peak: "peak", faint: "peak below threshold" };
   return Object.entries(entries).map(([kind, text]) =>
     make("li", {}, make("i", { className: `sample ${kind}` }), text));
 }
 
-// ---- what follows a change
+// ---- updates
 
-// After the threshold or the classes changed; the list is sorted anew only when it is let go.
+// After a change of threshold or classes; the list is sorted only when the slider is released.
 function refresh({ sorted = true } = {}) {
   $("threshold").disabled = state.best;
-  $("threshold-value").textContent = state.best ? "by class" : number(state.threshold);
+  $("threshold-value").textContent = state.best ? "per class" : number(state.threshold);
   drawMarks(current());
   listProblems();
   count();
@@ -82,15 +82,15 @@ function refresh({ sorted = true } = {}) {
 
 function count() {
   const total = { objects: 0, boxes: 0, missed: 0, false: 0 };
-  const reasons = new Map();
+  const errors = new Map();
   for (const image of about.images) {
     const { objects, boxes } = judge(image);
     const wrong = problems(image);
     image.missed = wrong.filter((thing) => thing.kind === "missed").length;
     image.false = wrong.length - image.missed;
     image.boxes = boxes.length;
-    image.reasons = new Set(wrong.map(reasonKey));
-    for (const key of wrong.map(reasonKey)) reasons.set(key, (reasons.get(key) ?? 0) + 1);
+    image.errors = new Set(wrong.map(errorKey));
+    for (const key of wrong.map(errorKey)) errors.set(key, (errors.get(key) ?? 0) + 1);
     total.objects += objects.length;
     total.boxes += boxes.length;
     total.missed += image.missed;
@@ -103,39 +103,39 @@ function count() {
   const shown = plural(about.images.length, "image") +
     (about.seen > about.images.length ? `, the worst of ${about.seen}` : "");
   $("summary").textContent = annotated
-    ? `${shown}: ${total.objects} objects, ${total.objects - total.missed} found, ` +
-      `${total.missed} missed; ${total.false} false boxes`
+    ? `${shown}: ${total.objects} objects, ${total.objects - total.missed} detected, ` +
+      `${total.missed} missed; ${plural(total.false, "false positive")}`
     : `${shown}: ${plural(total.boxes, "box", "boxes")}`;
-  listReasons(reasons);
+  listErrors(errors);
 }
 
-const reasonKey = (thing) => `${thing.kind === "missed" ? "missed" : "false"}: ${thing.reason}`;
+const errorKey = (thing) => `${thing.kind === "missed" ? "missed" : "false positive"}: ${thing.error}`;
 
-function listReasons(reasons) {
-  const rows = [...reasons].sort((a, b) => b[1] - a[1]);
-  if (state.reason && !reasons.has(state.reason)) rows.push([state.reason, 0]);
-  $("reasons").replaceChildren(...rows.map(([key, times]) => {
+function listErrors(errors) {
+  const rows = [...errors].sort((a, b) => b[1] - a[1]);
+  if (state.error && !errors.has(state.error)) rows.push([state.error, 0]);
+  $("errors").replaceChildren(...rows.map(([key, times]) => {
     const button = make("button", {
-      title: "list only images with this",
+      title: "list only images with this error",
       onclick: () => {
-        state.reason = state.reason === key ? null : key;
-        listReasons(reasons);
+        state.error = state.error === key ? null : key;
+        listErrors(errors);
         sortImages();
       },
     }, make("span", { textContent: key }), make("b", { textContent: times }));
-    button.setAttribute("aria-pressed", state.reason === key);
-    button.className = key.split(":")[0];
+    button.setAttribute("aria-pressed", state.error === key);
+    button.className = key.split(/[: ]/)[0];
     return make("li", {}, button);
   }));
 }
 
 function sortImages() {
   const by = {
-    worst: (image) => -badness(image),
+    worst: (image) => -errorScore(image),
     missed: (image) => -image.missed,
     false: (image) => -image.false,
     boxes: (image) => -image.boxes,
-    // The distance of the peak nearest to the threshold.
+    // The smallest distance of a score from its threshold.
     unsure: (image) => Math.min(9, ...image.peaks.map((p) => Math.abs(p.score - limit(p.label)))),
     name: () => 0,
   }[$("sort").value];
@@ -143,7 +143,7 @@ function sortImages() {
   const keyed = about.images.map((image) => [by(image), image]);
   keyed.sort((a, b) => a[0] - b[0] || names.compare(a[1].name, b[1].name));
   const listed = keyed.map(([, image]) => image)
-    .filter((image) => !state.reason || image.reasons.has(state.reason));
+    .filter((image) => !state.error || image.errors.has(state.error));
   $("images").replaceChildren(...listed.map((image) => image.item));
 }
 
@@ -152,11 +152,11 @@ function listProblems() {
   const wrong = annotated ? problems(image) : [];
   $("problems").replaceChildren(...wrong.map((thing) => {
     const [title, sentence] = describe(image, thing);
-    const button = make("button", { className: thing.kind, onclick: () => spotlight(image, thing) },
+    const button = make("button", { className: thing.kind, onclick: () => highlight(image, thing) },
       make("b", { textContent: title }), make("span", { textContent: sentence }));
     return make("li", {}, button);
   }));
-  if (annotated && !wrong.length) $("problems").append(make("li", { textContent: "All is well." }));
+  if (annotated && !wrong.length) $("problems").append(make("li", { textContent: "No errors." }));
 }
 
 async function select(place) {
@@ -169,7 +169,7 @@ async function select(place) {
   image.button.scrollIntoView({ block: "nearest", inline: "nearest" });
   $("name").textContent = image.name;
   const loaded = await loadMaps(place);
-  if (state.image !== place) return; // another one was chosen meanwhile
+  if (state.image !== place) return; // another image was selected meanwhile
   maps = loaded;
   photo.src = maps.image;
   photo.alt = image.name;
@@ -211,7 +211,7 @@ function drawScale() {
   const black = [0, 0, 0];
   const stops = state.layer === "difference" ? [TOO_LITTLE, black, TOO_MUCH]
     : about.heat_colors.filter((_, i) => i % 16 === 0);
-  const [low, high] = state.layer === "difference" ? ["too little heat", "too much"] : ["0", "1"];
+  const [low, high] = state.layer === "difference" ? ["too low", "too high"] : ["0", "1"];
   const bar = make("i", { style: `background: linear-gradient(90deg, ${stops.map(css)})` });
   $("scale").replaceChildren(low, bar, high);
   $("scale").hidden = state.layer === "image";

@@ -1,5 +1,5 @@
 "use strict";
-// The picture: photo, heat over it, boxes and peaks over that; zoom and pan.
+// The image with the heatmap, boxes and peaks drawn over it; zoom and pan.
 
 const stage = document.getElementById("stage");
 const world = document.getElementById("world");
@@ -10,9 +10,9 @@ const tip = document.getElementById("tip");
 
 const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
 const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
-let maps = null; // of the image that is shown: {prediction, target} by label, and cells
+let maps = null; // of the current image: {prediction, target} by label, and cells
 
-// ---- heat
+// ---- heatmap
 
 async function loadMaps(place) {
   const pictures = JSON.parse(document.getElementById(`pictures-${place}`).textContent);
@@ -25,7 +25,7 @@ async function loadMaps(place) {
   return loaded;
 }
 
-// The grey levels of a picture that is one pixel per cell.
+// The gray levels of an image with one pixel per cell.
 async function levels(uri, [width, height]) {
   const picture = new Image();
   picture.src = uri;
@@ -40,8 +40,7 @@ async function levels(uri, [width, height]) {
 const planesOf = (layer) =>
   [...(maps?.[layer] ?? [])].filter(([label]) => state.classes.has(label)).map(([, p]) => p);
 
-// Of every cell the strongest value of the classes that are on: of the differences that is the one
-// farthest from zero.
+// The highest value of the selected classes at each cell; for differences, the one farthest from 0.
 function cellValues(layer) {
   const [width, height] = maps.cells;
   const values = new Float32Array(width * height);
@@ -74,7 +73,7 @@ function drawHeat() {
   const context = heat.getContext("2d");
   const pixels = context.createImageData(heat.width, heat.height);
   cellValues(state.layer).forEach((value, i) => {
-    // Dimmed where it is 0, glowing where it is 1.
+    // Low values darken the image, high values cover it.
     const alpha = 0.35 + 0.65 * Math.sqrt(Math.abs(value));
     pixels.data.set([...colorOf(value, state.layer), 255 * alpha], 4 * i);
   });
@@ -85,7 +84,7 @@ function drawHeat() {
 function placeHeat(image) {
   const [scaleX, shiftX, scaleY, shiftY] = image.matrix;
   const [width, height] = maps.cells;
-  const percent = (value, whole) => `${(100 * value) / whole}%`;
+  const percent = (value, total) => `${(100 * value) / total}%`;
   heat.style.left = percent(shiftX, image.width);
   heat.style.top = percent(shiftY, image.height);
   heat.style.width = percent(scaleX * width, image.width);
@@ -153,7 +152,7 @@ function cross(x, y) {
 function nameBox(box, before) {
   const x = Math.max(0, Math.min(box.box[0], box.box[2]));
   const top = Math.max(0, Math.min(box.box[1], box.box[3]));
-  // Above the box, or inside where that would be outside the picture.
+  // Above the box, or inside the box at the top of the image.
   const inside = top < 0.04 * about.images[state.image].height;
   const text = svg("text", { x, y: top, class: inside ? "inside" : "" });
   text.textContent = `${before}${className(box.label)} ${number(box.score)}`;
@@ -172,19 +171,19 @@ function showTip(thing, clientX, clientY) {
   tip.style.top = `${below + tip.offsetHeight > frame.height ? Math.max(6, above) : below}px`;
 }
 
-// Show where a thing is: zoom to it and mark it.
-function spotlight(image, thing) {
+// Zoom to an object or box, and highlight it.
+function highlight(image, thing) {
   const [left, top, right, bottom] = thing.box;
   const size = Math.max(right - left, bottom - top, Math.max(image.width, image.height) / 15);
   const close = Math.min(stage.clientWidth, stage.clientHeight) / (3 * size);
   zoomTo(Math.max(view.fitted, close), ...center(thing.box));
-  const alike = (other) => other.kind === thing.kind && other.index === thing.index;
+  const isSame = (other) => other.kind === thing.kind && other.index === thing.index;
   for (const element of marks.querySelectorAll("[data-thing]")) {
-    element.classList.toggle("lit", alike(marks.things[element.dataset.thing]));
+    element.classList.toggle("lit", isSame(marks.things[element.dataset.thing]));
   }
 }
 
-// ---- zoom and pan: pixel (px, py) of the image is at (x + scale * px, y + scale * py)
+// ---- zoom and pan: image pixel (px, py) is drawn at (x + scale * px, y + scale * py)
 
 function measure(image) {
   [view.width, view.height] = [stage.clientWidth, stage.clientHeight];
@@ -198,7 +197,7 @@ function fit(image) {
 
 const zoomed = () => view.scale > 1.01 * view.fitted;
 
-// Where the stage has a new size: zoomed in, the scale and what is in the middle stay.
+// After the stage changed its size: when zoomed in, keep the scale and the center.
 function refit(image) {
   if (!zoomed()) return fit(image);
   const middle = [view.width / 2 - view.x, view.height / 2 - view.y].map((at) => at / view.scale);
@@ -206,7 +205,7 @@ function refit(image) {
   zoomTo(Math.max(view.scale, view.fitted), ...middle);
 }
 
-// So that a pixel of the image is in the middle.
+// Put an image pixel in the center of the stage.
 function zoomTo(scale, px, py) {
   view.scale = scale;
   view.x = stage.clientWidth / 2 - scale * px;
@@ -214,7 +213,7 @@ function zoomTo(scale, px, py) {
   placeWorld();
 }
 
-// So that what is at a point of the stage stays there.
+// Zoom around a point of the stage.
 function zoomBy(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
   const scale = Math.min(Math.max(view.scale * factor, view.fitted), 40 * view.fitted);
   const ratio = scale / view.scale;
@@ -238,6 +237,6 @@ function placeWorld() {
   Object.assign(world.style,
     { left: `${view.x}px`, top: `${view.y}px`, width: `${width}px`, height: `${height}px` });
   marks.style.setProperty("--scale", view.scale);
-  // At rest a finger scrolls the page; zoomed in it moves the picture.
+  // A finger scrolls the page, but moves the image when zoomed in.
   stage.classList.toggle("zoomed", zoomed());
 }

@@ -1,20 +1,24 @@
-"""Curves and tables as drawings that a page holds: SVG in the colours of the page around it."""
+"""Plots as SVG for the report page, in the text color of the page."""
 
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-# Stands for the colour of the text around the drawing, and is put in when that is finished.
+# Placeholder of the text color; the finished SVG has "currentColor" in its place.
 _INK = "#010203"
-_STYLE = {
+# Any: matplotlib's stubs accept literal keys only.
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -28,49 +32,52 @@ _STYLE = {
     ),
     "grid.color": _INK,
 }
-# Drawn with the class colours, which are light, on pages both light and dark.
+# Readable on light and dark pages; the class colors of drawings are too light for that.
 _SHADES = ("#0d8f6f", "#8a3ffc", "#d9480f", "#1c7ed6", "#c2255c", "#a07800", "#5c940d", "#0b8fa8")
-_MOST_CURVES, _MOST_CELLS = 10, 30
+_MAX_CURVES = 10
+_MAX_ROWS_WITH_NUMBERS = 30  # of a confusion matrix
 
 
 def read_metrics(path: Path) -> dict[str, NDArray]:
-    """The columns of ``metrics.csv``; NaN where an epoch has no value."""
+    """The columns of ``metrics.csv`` by name; NaN where an epoch has no value."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = rows[0] if rows else ()
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
 
 
-def losses(metrics: Mapping[str, NDArray]) -> str:
-    """The loss and its terms by epoch."""
+def losses(metrics: Mapping[str, NDArray]) -> Markup:
+    """Plot of the loss and its terms by epoch."""
     names = [name for name in metrics if name == "loss" or name.startswith("loss/")]
     curves = {name.removeprefix("loss/"): metrics[name] for name in sorted(names)}
-    return _drawing(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "loss", log=True))
+    return _plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "loss", log=True))
 
 
-def learning_rate(metrics: Mapping[str, NDArray]) -> str:
-    """The learning rate by epoch."""
+def learning_rate(metrics: Mapping[str, NDArray]) -> Markup:
+    """Plot of the learning rate by epoch."""
     curves = {"learning rate": metrics["learning_rate"]}
-    return _drawing(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "learning rate"))
+    return _plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "learning rate"))
 
 
-def precision_by_epoch(metrics: Mapping[str, NDArray]) -> str:
-    """AP, AP50 and AP75 of every validation."""
+def precision_by_epoch(metrics: Mapping[str, NDArray]) -> Markup:
+    """Plot of AP, AP50 and AP75 of every validation epoch."""
     curves = {name: metrics[name] for name in ("AP50", "AP", "AP75") if name in metrics}
-    return _drawing(
+    return _plot(
         lambda axes: _by_epoch(axes, metrics["epoch"], curves, "average precision", marker="o")
     )
 
 
-def precision_recall(precision: NDArray, class_names: Sequence[str], objects: Sequence[int]) -> str:
-    """One curve for each class, of many classes for the most frequent.
+def precision_recall(
+    precision: NDArray, class_names: Sequence[str], objects: Sequence[int]
+) -> Markup:
+    """Precision-recall curves, one per class; of many classes only the most frequent.
 
     Args:
-        precision: (101, C) by recall from 0 to 1; -1 for a class without objects.
+        precision: (101, C) at recalls from 0 to 1; -1 for a class without objects.
         class_names: by column.
-        objects: how many there are of each.
+        objects: number of objects by column.
     """
-    shown = [i for i in np.argsort(objects)[::-1] if precision[0, i] >= 0][:_MOST_CURVES]
+    shown = [i for i in np.argsort(objects)[::-1] if precision[0, i] >= 0][:_MAX_CURVES]
 
     def draw(axes: Axes) -> None:
         recall = np.linspace(0, 1, len(precision))
@@ -80,17 +87,17 @@ def precision_recall(precision: NDArray, class_names: Sequence[str], objects: Se
             style = "-" if number < len(_SHADES) else "--"
             lines += axes.plot(recall, precision[:, i], style, color=color)
         axes.set(xlabel="recall", ylabel="precision (IoU 0.5)", xlim=(0, 1.01), ylim=(0, 1.02))
-        # Named here: of lines, a label that begins with _ is left out.
-        axes.legend(lines, _plain([class_names[i] for i in shown]), loc="lower left")
+        # Labels of lines are ignored if they begin with "_", so they are given here.
+        axes.legend(lines, _escape_formula([class_names[i] for i in shown]), loc="lower left")
 
-    return _drawing(draw)
+    return _plot(draw)
 
 
-def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> str:
-    """Rows sum to 1 in their colours; numbers are counts.
+def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
+    """Confusion matrix: colors are shares of the row, numbers are counts.
 
     Args:
-        counts: (C + 1, C + 1), see :func:`centernet.analysis.report.scores.confusion`.
+        counts: (C + 1, C + 1), see ``confusion_counts`` in ``best_thresholds.py``.
         class_names: by label.
     """
     size = len(counts)
@@ -100,23 +107,23 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> str:
     def draw(axes: Axes) -> None:
         axes.grid(False)
         axes.imshow(share, cmap="Purples", vmin=0, vmax=1)
-        font = {} if size <= _MOST_CELLS else {"fontsize": 5}
-        names = _plain(class_names)
+        font: dict[str, Any] = {} if size <= _MAX_ROWS_WITH_NUMBERS else {"fontsize": 5}
+        names = _escape_formula(class_names)
         axes.set_xticks(range(size), [*names, "missed"], rotation=45, ha="right", **font)
-        axes.set_yticks(range(size), [*names, "nothing"], **font)
-        axes.set(xlabel="found", ylabel="annotated")
-        if size > _MOST_CELLS:
+        axes.set_yticks(range(size), [*names, "background"], **font)
+        axes.set(xlabel="detected", ylabel="annotated")
+        if size > _MAX_ROWS_WITH_NUMBERS:
             return
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 color = "white" if share[row, column] > 0.5 else "#222"
                 axes.text(column, row, count, ha="center", va="center", color=color)
 
-    return _drawing(draw, (side + 0.6, side))
+    return _plot(draw, (side + 0.6, side))
 
 
-def _plain(names: Sequence[str]) -> list[str]:
-    """Names as they are: between two dollars, matplotlib would read a formula."""
+def _escape_formula(names: Sequence[str]) -> list[str]:
+    """Escape names: matplotlib reads text between two dollars as a formula."""
     return [name.replace("$", r"\$") for name in names]
 
 
@@ -134,7 +141,8 @@ def _by_epoch(
         dots = marker or ("o" if known.sum() == 1 else "")
         axes.plot(epochs[known], values[known], marker=dots, ms=3, color=color, label=name)
     axes.set(xlabel="epoch", ylabel=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    epoch_ticks = MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    axes.xaxis.set_major_locator(epoch_ticks)
     if log and all((values[np.isfinite(values)] > 0).all() for values in curves.values()):
         axes.set_yscale("log")
     else:
@@ -143,8 +151,8 @@ def _by_epoch(
         axes.legend()
 
 
-def _drawing(draw, size: tuple[float, float] = (4.6, 3.2)) -> str:
-    """What ``draw`` does to axes, as SVG whose ink is the colour of the text around it."""
+def _plot(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.2)) -> Markup:
+    """SVG of what ``draw`` draws into the axes. Matplotlib escapes all text in it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
@@ -155,4 +163,4 @@ def _drawing(draw, size: tuple[float, float] = (4.6, 3.2)) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return Markup(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))

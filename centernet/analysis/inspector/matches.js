@@ -1,7 +1,6 @@
 "use strict";
-// What is found, missed and false at the thresholds of the moment, and the words for it. That a
-// peak finds an object, or why not, was worked out beforehand (reasons.py): only the comparison
-// with the threshold is left to do.
+// Detected, missed and false at the current score thresholds, with descriptions. Matches and error
+// types are computed in Python (error_types.py); only the thresholds are applied here.
 
 const about = JSON.parse(document.getElementById("about").textContent);
 const annotated = about.images.some((image) => image.objects);
@@ -16,29 +15,29 @@ const state = {
   truth: true,
   peaks: true,
   sharp: false,
-  reason: null, // only images with this one are listed
+  error: null, // list only images with this error
 };
 
-const BELOW = "below threshold";
+const BELOW = "score below threshold";
 const IGNORED = "in an ignore region";
 
 function limit(label) {
   return state.best ? about.best[label] : state.threshold;
 }
 
-// Objects and boxes of an image, of the classes that are on: {kind, index, label, box, reason ...}.
-// An object is "found" or "missed"; a box is "right", "false", "ignored", or "plain" where nothing
-// is annotated.
+// Objects and boxes of an image, of the selected classes: {kind, index, label, box, error ...}.
+// An object is "found" or "missed"; a box is "right", "false", "ignored", or "plain" in an image
+// without annotations. Boxes below the threshold are "faint".
 function judge(image) {
   const objects = (image.objects ?? []).map((object, index) => {
     const low = object.match !== undefined &&
       image.peaks[object.match].score < limit(object.label);
-    const reason = low ? BELOW : object.reason;
-    return { ...object, index, reason, kind: reason ? "missed" : "found" };
+    const error = low ? BELOW : object.error;
+    return { ...object, index, error, kind: error ? "missed" : "found" };
   });
   const boxes = image.peaks.map((peak, index) => {
     const kind = !image.objects ? "plain" : peak.match !== undefined ? "right" :
-      peak.reason === IGNORED ? "ignored" : "false";
+      peak.error === IGNORED ? "ignored" : "false";
     return { ...peak, index, kind };
   });
   const on = (thing) => state.classes.has(thing.label);
@@ -58,8 +57,8 @@ function problems(image) {
   ];
 }
 
-// How badly an image went: things missed and false, then by how far.
-function badness(image) {
+// The number of errors, then their size, as ImageAnalysis.error_score in Python.
+function errorScore(image) {
   const { objects, boxes } = judge(image);
   let sum = 0;
   for (const object of objects) {
@@ -77,7 +76,7 @@ const sides = ([left, top, right, bottom]) =>
   `${Math.round(right - left)}×${Math.round(bottom - top)} px`;
 const center = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
 
-function overlap(a, b) {
+function iou(a, b) {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
   const both = width > 0 && height > 0 ? width * height : 0;
@@ -85,67 +84,68 @@ function overlap(a, b) {
   return both / (area(a) + area(b) - both) || 0;
 }
 
-// Why an object is missed, in a sentence.
+// Why an object is missed.
 function whyMissed(image, object) {
   const peak = image.peaks[object.match ?? object.peak];
   const score = peak && number(peak.score);
   const sentence = {
-    [BELOW]: () => `its peak scores ${score}, the threshold is ${number(limit(object.label))}`,
-    "collided with another centre": () =>
-      `its centre's cell touches that of another object (${className(image.objects[object.object].label)}), which is found; ` +
+    [BELOW]: () => `its peak has score ${score}, the threshold is ${number(limit(object.label))}`,
+    "center collision": () =>
+      "its center is in the same or a neighboring cell as that of another object " +
+      `(${className(image.objects[object.object].label)}), which is detected; ` +
       "only one of the two can be a peak",
-    "suppressed by a stronger neighbouring peak": () =>
-      `it is warm at its centre (${number(object.heat)}), but the heat rises on to a peak of ${score} ` +
-      (object.object === undefined ? "nearby" : `that finds another ${className(object.label)}`),
-    "no peak at all": () => `the heat at its centre is ${number(object.heat)}`,
-    "wrong class": () => `it is seen as ${className(peak.label)}, score ${score}`,
-    "poor size": () => poorly(peak, object, score),
-    "poor offset": () => poorly(peak, object, score),
-  }[object.reason]();
-  const low = peak && object.reason !== BELOW && peak.score < limit(peak.label);
-  return sentence + (low ? "; that is below the threshold, too" : "");
+    "suppressed by a stronger peak": () =>
+      `the heatmap is ${number(object.heat)} at its center, but rises to a peak of ${score} ` +
+      (object.object === undefined ? "nearby" : `that detects another ${className(object.label)}`),
+    "no peak": () => `the heatmap is ${number(object.heat)} at its center`,
+    "wrong class": () => `detected as ${className(peak.label)} with score ${score}`,
+    "poor size": () => poorBox(peak, object, score),
+    "poor offset": () => poorBox(peak, object, score),
+  }[object.error]();
+  const low = peak && object.error !== BELOW && peak.score < limit(peak.label);
+  return sentence + (low ? "; that score is below the threshold, too" : "");
 }
 
-// Why a box is false, in a sentence.
+// Why a box is a false positive.
 function whyFalse(image, box) {
   const object = image.objects[box.object];
   return {
-    [IGNORED]: () => "it counts neither way",
-    duplicate: () => `a better box finds this ${className(box.label)} already`,
-    "wrong class": () => `a ${className(object.label)} is annotated here`,
-    "poor size": () => poorly(box, object),
-    "poor offset": () => poorly(box, object),
+    [IGNORED]: () => "it counts neither as right nor as wrong",
+    duplicate: () => `a box with a higher score detects this ${className(box.label)}`,
+    "wrong class": () => `the annotated object here is a ${className(object.label)}`,
+    "poor size": () => poorBox(box, object),
+    "poor offset": () => poorBox(box, object),
     background: () => `no ${className(box.label)} is annotated here`,
-  }[box.reason]();
+  }[box.error]();
 }
 
-function poorly(box, object, score) {
+function poorBox(box, object, score) {
   const away = Math.hypot(...center(box.box).map((x, axis) => x - center(object.box)[axis]));
-  const fault = box.reason === "poor size" || object.reason === "poor size"
-    ? `is ${sides(box.box)}, the object ${sides(object.box)}`
-    : `lies ${Math.round(away)} px off`;
-  return `${score ? `the box of a peak of ${score}` : "it"} ${fault}; ` +
-    `they overlap by ${number(overlap(box.box, object.box))}, not ${number(about.iou)}`;
+  const fault = box.error === "poor size" || object.error === "poor size"
+    ? `is ${sides(box.box)}, the object is ${sides(object.box)}`
+    : `is ${Math.round(away)} px off`;
+  return `${score ? `the box with score ${score}` : "it"} ${fault}; ` +
+    `IoU ${number(iou(box.box, object.box))}, at least ${number(about.iou)} is needed`;
 }
 
-// What to say about a thing in a picture: a title and a sentence.
+// Title and description of an object or a box.
 function describe(image, thing) {
   const name = className(thing.label);
-  if (thing.kind === "missed") return [`Missed ${name}: ${thing.reason}`, whyMissed(image, thing)];
+  if (thing.kind === "missed") return [`Missed ${name}: ${thing.error}`, whyMissed(image, thing)];
   if (thing.kind === "found") {
-    return [`${name}, annotated`, `found with score ${number(image.peaks[thing.match].score)}`];
+    return [`${name}, annotated`, `detected with score ${number(image.peaks[thing.match].score)}`];
   }
   const [x, y] = atPixel(image, thing.cell).map(Math.round);
   const place = `peak at (${x}, ${y}), cell (${thing.cell.join(", ")})`;
   const title = `${name} ${number(thing.score)}`;
   if (thing.kind === "false") {
-    return [`False ${title}: ${thing.reason}`, `${whyFalse(image, thing)}; ${place}`];
+    return [`False positive ${title}: ${thing.error}`, `${whyFalse(image, thing)}; ${place}`];
   }
-  if (thing.kind === "ignored") return [`${title}: ${thing.reason}`, place];
+  if (thing.kind === "ignored") return [`${title}: ${thing.error}`, place];
   return [title, place];
 }
 
-// The centre of a cell in pixels of the image.
+// The center of a cell in image pixels.
 function atPixel(image, [column, row]) {
   const [scaleX, shiftX, scaleY, shiftY] = image.matrix;
   return [scaleX * (column + 0.5) + shiftX, scaleY * (row + 0.5) + shiftY];

@@ -1,5 +1,5 @@
 "use strict";
-// What pointer and keys do, and how it all starts.
+// Pointer and keyboard events, and the start of the page.
 
 // ---- pointer: hover, drag, pinch, wheel
 
@@ -18,9 +18,9 @@ function hover(event) {
   const row = Math.floor((pixel[1] - shiftY) / scaleY);
   const [width, height] = maps.cells;
   const inside = column >= 0 && row >= 0 && column < width && row < height;
-  const said = LAYERS.slice(1, 3).map((layer) =>
+  const values = LAYERS.slice(1, 3).map((layer) =>
     inside && `${layer} ${number(cellValues(layer)[row * width + column])}`);
-  $("readout").textContent = inside ? `cell (${column}, ${row}): ${said.join(", ")}` : "";
+  $("readout").textContent = inside ? `cell (${column}, ${row}): ${values.join(", ")}` : "";
 }
 
 function drag(event) {
@@ -46,7 +46,7 @@ function listenToPointers() {
     if (event.target.closest("#zoom")) return;
     hover(event);
     pointers.set(event.pointerId, event);
-    // Not at once: captured, a tap would no longer be on the mark.
+    // Only when zoomed in: with a captured pointer, a tap would not reach the mark.
     if (stage.classList.contains("zoomed")) stage.setPointerCapture(event.pointerId);
   });
   stage.addEventListener("pointermove", drag);
@@ -101,7 +101,7 @@ function press(event) {
 
 // ---- start
 
-// A link may name an image, and an object or a peak in it: #image=3&object=5
+// A link may select an image, and an object or a peak in it: #image=3&object=5
 async function follow() {
   const named = new URLSearchParams(location.hash.slice(1));
   const place = Number(named.get("image"));
@@ -111,7 +111,7 @@ async function follow() {
   const thing = named.has("object")
     ? objects.find((object) => object.index === Number(named.get("object")))
     : [...boxes, ...faint].find((box) => box.index === Number(named.get("peak") ?? -1));
-  if (thing) spotlight(current(), thing);
+  if (thing) highlight(current(), thing);
   return true;
 }
 

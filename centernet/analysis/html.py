@@ -1,0 +1,78 @@
+"""HTML pages from Jinja templates, escaped, each a single file that loads nothing else.
+
+Every page extends ``base.html``, which holds the Content-Security-Policy, the colors for light and
+dark, and the styles of tables, cards and buttons. This module is the only place that configures
+Jinja, that writes JSON into a ``<script>``, and that inlines style sheets and scripts.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from centernet.files import atomic_write
+
+_PACKAGE = "centernet.analysis"
+
+
+def render(template: str, **values: Any) -> Iterator[str]:
+    """Render a template piece by piece, so that a page with many images needs little memory.
+
+    Args:
+        template: path below ``centernet/analysis``, such as ``check/check_page.html``.
+        values: variables of the template. Strings are escaped, ``Markup`` is inserted unchanged.
+    """
+    return _environment().get_template(template).generate(**values)
+
+
+def write_page(path: Path, pieces: Iterable[str]) -> None:
+    r"""Write a rendered page atomically; characters that UTF-8 lacks are written as ``\udcff``.
+
+    Args:
+        path: the HTML file. Missing folders are created.
+        pieces: of the page, as :func:`render` gives them.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.writelines(pieces)
+
+
+def script_json(value: Any) -> Markup:
+    """JSON for the inside of a ``<script>``: no string in it can end the script.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot represent.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return Markup(text)
+
+
+@cache
+def _environment() -> Environment:
+    """The one Jinja environment: escapes every value, and refuses variables that are not given."""
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["script_json"] = script_json
+    environment.globals["inline"] = _inline
+    return environment
+
+
+def _inline(name: str) -> Markup:
+    """A style sheet or script of this package, unchanged."""
+    return Markup(files(_PACKAGE).joinpath(name).read_text(encoding="utf-8"))

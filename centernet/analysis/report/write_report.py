@@ -1,0 +1,114 @@
+"""Write the report of a training run.
+
+``report.html`` in the run's folder is a single self-contained file; its pictures link to
+``inspect.html`` in the same folder.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from centernet.analysis.html import write_page
+from centernet.analysis.inspector import (
+    ImageAnalysis,
+    InspectorPage,
+    analyze_image,
+    dataset_examples,
+)
+from centernet.analysis.report.best_thresholds import best_thresholds
+from centernet.analysis.report.report_page import INSPECTOR_FILE, TrainingReport, render_report_page
+from centernet.data.dataset import DetectionDataset
+from centernet.errors import InputError, require_at_least
+from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.results import CocoResults
+from centernet.inference.detector import Detector
+from centernet.inference.thresholds import BEST
+from centernet.models.checkpoints import DESCRIPTION, read_checkpoint, save_file
+
+REPORT_FILE = "report.html"
+
+
+def write_report(
+    run: str | Path,
+    *,
+    dataset: DetectionDataset | None = None,
+    root: str | Path | None = None,
+    limit: int = 100,
+    device: str | torch.device = "auto",
+    progress: bool = True,
+) -> Path:
+    """Analyze the validation images with a run's best weights, and write the report.
+
+    The best threshold of each class is saved in ``best.ckpt``.
+
+    Args:
+        run: folder of a training run.
+        dataset: its validation images; by default those of its ``config.yaml``.
+        root: folder of the data, if it moved since training.
+        limit: maximum number of images in ``inspect.html``, 0 for all.
+        device: as for :class:`centernet.Detector`.
+        progress: show a progress bar.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InputError: there is no such run, or its data or weights cannot be read.
+    """
+    require_at_least(0, limit=limit)
+    run = Path(run)
+    weights = run / "best.ckpt"
+    if not weights.is_file():
+        raise InputError(f"no best.ckpt in {run}: give the folder of a training run")
+    detector = Detector.load(weights, device=device)
+    names = detector.class_names
+    dataset = dataset or _validation_images(run, names, root)
+    inspector = InspectorPage(names, title=run.name, limit=limit or None)
+    analyses, evaluation = _analyze_all(detector, dataset, inspector, progress)
+    best = best_thresholds(analyses, len(names))
+    thresholds = [found.threshold if found else None for found in best]
+    _save_thresholds(weights, thresholds)
+    inspector.threshold, inspector.best = BEST, thresholds
+    if len(inspector):
+        inspector.save(run / INSPECTOR_FILE)
+    report = TrainingReport(run, names, analyses, evaluation, best, inspector)
+    write_page(run / REPORT_FILE, render_report_page(report))
+    return run / REPORT_FILE
+
+
+def _validation_images(
+    run: Path, class_names: tuple[str, ...], root: str | Path | None
+) -> DetectionDataset:
+    from centernet.training.datamodule import validation_set
+
+    return validation_set(run / "config.yaml", class_names, root=root)
+
+
+def _analyze_all(
+    detector: Detector, dataset: DetectionDataset, inspector: InspectorPage, progress: bool
+) -> tuple[list[ImageAnalysis], Evaluation]:
+    """Analyze every image once; only pictures that the inspector keeps stay in memory."""
+    assert dataset.annotations is not None, "a validation dataset keeps its annotations"
+    analyses, collected = [], CocoResults()
+    examples = dataset_examples(dataset)
+    for example in tqdm(examples, total=len(dataset), unit="image", disable=not progress):
+        analysis, maps = analyze_image(detector, example)
+        analyses.append(analysis)
+        if maps.heat is not None:
+            inspector.add(analysis, maps)
+        collected.add(example.image_id, analysis.detections, dataset.category_ids)
+    evaluation = evaluate(
+        dataset.annotations, collected.results, collected.image_ids, top_k=int(detector.top_k)
+    )
+    return analyses, evaluation
+
+
+def _save_thresholds(weights: Path, thresholds: list[float | None]) -> None:
+    """Save the best thresholds in a checkpoint, atomically, if they changed."""
+    content = read_checkpoint(weights)
+    known = json.dumps(content[DESCRIPTION].get("thresholds"))
+    if known != json.dumps(thresholds):
+        content[DESCRIPTION]["thresholds"] = thresholds
+        save_file(content, weights)
