@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
+from fakes import BCCD
+
+from centernet.data.shapes import make_shapes
 
 
 class CocoFiles(NamedTuple):
@@ -52,6 +55,14 @@ def tiny_coco(tmp_path: Path) -> Callable[..., CocoFiles]:
         return CocoFiles(folder, tmp_path / name)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn shapes: 10 images for training, 3 for validation; not to be changed."""
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    make_shapes(root, train=10, val=3, size=64)
+    return root
 
 
 @pytest.fixture(scope="session")

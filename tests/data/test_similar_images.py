@@ -3,6 +3,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from fakes import BCCD
 from sample_datasets import photograph
 
 from centernet.data.images import read_image
@@ -144,6 +145,12 @@ def test_groups_join_transitively():
     assert groups.several() == [[2, 3, 4, 5]] and groups.every() == [[0], [1], [2, 3, 4, 5]]
     groups.join_equal(["a", None, None, "b", None, "a"])
     assert groups.every() == [[0, 2, 3, 4, 5], [1]]
+
+
+def test_of_the_excerpt_only_the_true_pair_is_similar():
+    paths = sorted((BCCD / "images").glob("*.jpg"))
+    (pair,) = groups_of(map(read_image, paths), turned=True)
+    assert [paths[i].name for i in pair] == ["BloodImage_00037.jpg", "BloodImage_00038.jpg"]
 
 
 @pytest.mark.slow
