@@ -26,11 +26,12 @@ from centernet.inference.detector import Detector
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION
 
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
 
 # A 12-image excerpt of a real dataset, as COCO (images, annotations) and Pascal VOC (voc).
 BCCD = GOLDEN / "bccd"
-CONFIGS = sorted((GOLDEN.parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 # The smallest training run on the shapes dataset.
 _TINY: dict[str, Any] = {

@@ -1,12 +1,11 @@
 """Every file in configs/: its network, its options and its paths, and a training step with it."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from fakes import CONFIGS, config_paths
+from fakes import CONFIGS, ROOT, config_paths
 
 from centernet.data.augment import Augment
 from centernet.errors import InputError
@@ -17,7 +16,6 @@ from centernet.training.datamodule import DetectionData
 from centernet.training.task import DetectionTask
 from centernet.training.train_cli import main
 
-ROOT = Path(__file__).parents[1]
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 
 

@@ -97,6 +97,7 @@ def test_unrelated_pictures_of_low_contrast_are_not_similar():
     assert group_similar(thumbnails(1000, contrast=5), turned=True).several() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", [None, 5])
 def test_five_thousand_pictures_take_seconds(contrast):
     pictures = thumbnails(5000, contrast=contrast)
@@ -105,6 +106,7 @@ def test_five_thousand_pictures_take_seconds(contrast):
     assert time.process_time() - start < 10
 
 
+@pytest.mark.slow
 def test_frames_of_one_scene_take_seconds():
     rng = np.random.default_rng(0)
     scene = thumbnails(1)[0].thumbnail.astype(int)
