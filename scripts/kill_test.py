@@ -33,7 +33,7 @@ OPTIONS = (
     "--data.root=shapes", "--data.batch_size=4", "--model.backbone=test_resnet",
     "--model.heatmap_loss=ghm", "--model.heatmap_loss_options={schedule: epoch, momentum: 0.5}",
     "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
-    "--trainer.check_val_every_n_epoch=2", "--trainer.callbacks=GradientByDifficulty",
+    "--trainer.check_val_every_n_epoch=2", "--trainer.callbacks+=GradientByDifficulty",
     "--checkpoint_minutes=0.002", "--report=false",
 )  # fmt: skip
 
