@@ -14,10 +14,10 @@ help: ## list the targets
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: lint ## check style and run the quick tests, about a minute on two cores
+test: lint ## lint and run the quick tests, about a minute on two cores
 	@$(PYTEST)
 
-test-all: lint ## check style and run all tests
+test-all: lint ## lint and run all tests
 	@$(PYTEST) -m "slow or not slow"
 
 fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=, SEED=, EXAMPLES=)
@@ -25,9 +25,10 @@ fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=
 		tests/analysis/test_check_property.py tests/training/test_fit_property.py
 	@$(BIN)/python tests/fuzz/run.py --files $(FILES) --seed $(SEED)
 
-lint: .venv/dev.done ## check style and formatting
+lint: .venv/dev.done ## check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
 
 format: .venv/dev.done ## fix style and formatting
 	@$(BIN)/ruff check --fix
