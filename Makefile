@@ -1,39 +1,41 @@
-# `make` lists what there is. Needs Python 3.11 or newer and nothing else; `make PYTHON=python3.12 demo` picks one.
+# `make` lists the targets. Needs Python 3.11 or newer; `make PYTHON=python3.12 demo` chooses another.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 FILES ?= 10000
 SEED ?= 0
 EXAMPLES ?= 1000
 
 .PHONY: help demo test test-all fuzz lint format clean
 
-help: ## show this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/train.done ## make a small dataset, train on it, draw detections and heatmaps
+demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: lint ## run the checks and the quick tests
-	@$(BIN)/python -m pytest
+test: lint ## lint and run the quick tests, about a minute on two cores
+	@$(PYTEST)
 
-test-all: lint ## the same with the slow tests
-	@$(BIN)/python -m pytest -m "slow or not slow"
+test-all: lint ## lint and run all tests
+	@$(PYTEST) -m "slow or not slow"
 
-fuzz: .venv/dev.done ## read 10,000 damaged files, and try many datasets (FILES=, SEED=, EXAMPLES=)
+fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=, SEED=, EXAMPLES=)
 	@CENTERNET_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m "slow or not slow" \
 		tests/analysis/test_check_property.py tests/training/test_fit_property.py
 	@$(BIN)/python tests/fuzz/run.py --files $(FILES) --seed $(SEED)
 
-lint: .venv/dev.done ## check style and formatting
+lint: .venv/dev.done ## check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
 
-format: .venv/dev.done ## mend style and formatting
+format: .venv/dev.done ## fix style and formatting
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-clean: ## remove the environment and all caches; data/ and runs/ stay
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
+clean: ## delete the environment and all caches; data/ and runs/ stay
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/train.done: pyproject.toml

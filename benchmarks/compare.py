@@ -1,34 +1,33 @@
-r"""Several trainings of the same length, and a table of how good each became.
+r"""Train several configurations for the same time and tabulate their accuracy.
 
 python benchmarks/compare.py benchmarks/bccd_recipes.yaml --data.root data/bccd \
     --test-annotations annotations/instances_test.json --budget-minutes 30
 
-A file of rows names the trainings: of each a configuration, options that change it, and, if it
-shall not be the command's, the number of epochs.
+The rows file lists the training runs: a configuration, options that change it, and optionally the
+number of epochs, which otherwise is the command's.
 
     rows:
       plain: {config: configs/bccd_resnet18.yaml}
       deconv: {config: configs/bccd_resnet18.yaml, options: [--model.neck=deconv]}
 
-There are bccd_recipes.yaml, what makes a CenterNet learn faster, one thing added after the other,
-bccd_levers.yaml, each of them alone, and bccd_losses.yaml, the same detector with each loss, and a
-RetinaNet.
+Available files: bccd_recipes.yaml adds the changes that speed up learning one after another,
+bccd_levers.yaml applies each of them alone, bccd_losses.yaml trains one detector with each loss,
+and a RetinaNet.
 
-Every row of the table is one `train.py fit`, with the same data, seed and number of epochs (or
-minutes, see below), and one `train.py validate` of its best checkpoint, chosen by AP on the
-configuration's validation set. The numbers are those of --test-annotations, with AP and AP50 of the
-validation set beside them, or else of that validation set, which flatters all rows a little.
-Further options for both commands follow after "--", as `-- --data.workers 2`. With several --seeds
-every row is trained once for each; the table has the means, and how far apart the largest and the
-smallest are.
+Each row is one `train.py fit` with the same data, seed and number of epochs (or minutes, see
+below), and one `train.py validate` of its best checkpoint, selected by AP on the validation set.
+The table reports accuracy on --test-annotations, with AP and AP50 of the validation set beside it.
+Without --test-annotations it reports the validation set, which is slightly optimistic. Options
+after "--" are passed to both commands, as in `-- --data.workers 2`. With several --seeds, every row
+is trained once per seed; the table reports the mean and the range (largest minus smallest).
 
---epochs N trains every row for N epochs. --budget-minutes M gives every row the same time instead,
-for the steps of some cost more: three short trainings (one step, one epoch, one step and one
-validation) tell how many epochs fit into it, and the schedule is made for these. The final
-validation is not counted. Give the machine nothing else to do meanwhile.
+--epochs N trains every row for N epochs. --budget-minutes M gives every row the same time instead:
+three short runs (one step, one epoch, one step and one validation) measure how many epochs fit, and
+the learning rate schedule has that length. The time excludes the final validation. Run nothing else
+on the machine.
 
-The output folder keeps each row: its runs, logs and result.json, and the table as table.md and
-table.csv. Called again, only what is missing is trained.
+The output folder keeps the runs, logs and result.json of each row, and the table as table.md and
+table.csv. A second call trains only what is missing.
 """
 
 import argparse
@@ -63,7 +62,7 @@ ONE_VALIDATION = ("--trainer.limit_train_batches=1",)
 
 @dataclass(frozen=True)
 class Row:
-    """One training: its name in the table, its configuration, and what it changes in that."""
+    """One training run: its name in the table, its configuration and the options changed."""
 
     name: str
     config: Path
@@ -83,8 +82,8 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         raise InputError(
-            f"{path} is no file of rows: it should have `rows`, each a name with a `config` and "
-            "a list of `options`"
+            f"{path} is not a rows file: it needs `rows`, each a name with a `config` and a list "
+            "of `options`"
         ) from None
 
 
@@ -96,19 +95,19 @@ def _options(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def call(command: str, row: Row, options: Sequence[str], log: Path) -> float:
-    """Run a command of train.py, its output in ``log``; returns the seconds it took."""
+    """Run a command of train.py with its output in ``log``; return its duration in seconds."""
     arguments = [sys.executable, str(TRAIN), command, f"--config={row.config}", *options]
     start = perf_counter()
     with log.open("w") as file:
         status = subprocess.run(arguments, stdout=file, stderr=subprocess.STDOUT).returncode
     if status:
-        lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
         raise InputError(f"{command} of {row.name} failed, see {log}: {lines[-1]}")
     return perf_counter() - start
 
 
 def fit(row: Row, folder: Path, options: Sequence[str]) -> tuple[Path, float]:
-    """Train; returns the run and the seconds."""
+    """Train; return the run folder and the duration in seconds."""
     where = (f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false")
     where += ("--report=false",)
     seconds = call("fit", row, (*row.options, *where, *options), folder / "fit.log")
@@ -116,7 +115,7 @@ def fit(row: Row, folder: Path, options: Sequence[str]) -> tuple[Path, float]:
 
 
 def epochs_in(minutes: float, row: Row, options: Sequence[str]) -> int:
-    """How many epochs of a row, with the validations between them, fit into a time."""
+    """Number of epochs of a row, including validations, that fit into a time."""
     seconds = []
     for part in (ONE_STEP, ONE_EPOCH, ONE_VALIDATION):
         with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +123,7 @@ def epochs_in(minutes: float, row: Row, options: Sequence[str]) -> int:
             seconds.append(taken)
             trainer = yaml.safe_load((run / "config.yaml").read_text())["trainer"]
     start = seconds[0]
-    # Starts differ by a little; what takes less than that is not to be had for nothing.
+    # Start-up time varies; do not let a shorter epoch or validation count as free.
     epoch, validation = (max(0.05 * start, more - start) for more in seconds[1:])
     epochs = most_epochs(
         60 * minutes,
@@ -141,7 +140,7 @@ def epochs_in(minutes: float, row: Row, options: Sequence[str]) -> int:
 def most_epochs(
     seconds: float, *, start: float, epoch: float, validation: float, every: int
 ) -> int:
-    """The largest number of epochs that ends in time; the last one is always validated."""
+    """The largest number of epochs that fits; the last one is always validated."""
     epochs = 0
     while True:
         validations = math.ceil((epochs + 1) / every)
@@ -153,7 +152,7 @@ def most_epochs(
 def train_row(
     row: Row, folder: Path, seed: int, options: argparse.Namespace
 ) -> dict[str, float | None]:
-    """Train and validate one row, unless that was done; returns its numbers."""
+    """Train and validate one row, unless its result exists; return its numbers."""
     common = [f"--data.root={options.data_root}"] if options.data_root else []
     common += [f"--seed_everything={seed}", *options.options]
     settings = {
@@ -167,7 +166,7 @@ def train_row(
     if result.exists():
         known = json.loads(result.read_text())
         if known["settings"] != settings:
-            raise InputError(f"{result} is of other settings: choose another --output")
+            raise InputError(f"{result} has other settings: choose another --output")
         return known["numbers"]
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{row.name}, seed {seed}: training ...", flush=True)
@@ -192,7 +191,7 @@ def train_row(
 
 
 def read_result(folder: Path) -> dict[str, float | None]:
-    """AP and AP50 of all classes, and AP50 of each, from what validate saved."""
+    """AP and AP50 over all classes and AP50 of each class, from the files of validate."""
     metrics = json.loads((folder / "metrics.json").read_text())
     with (folder / "per_class.csv").open(newline="") as file:
         classes = {f"AP50 {row['class']}": float(row["AP50"]) for row in csv.DictReader(file)}
@@ -202,12 +201,12 @@ def read_result(folder: Path) -> dict[str, float | None]:
 
 
 def read_validation(run: Path) -> dict[str, float | None]:
-    """AP and AP50 of the validation that a run's best checkpoint was chosen by."""
+    """AP and AP50 of the validation that selected a run's best checkpoint."""
     columns = read_metrics(run / "metrics.csv")
     precision = np.nan_to_num(columns["AP"], nan=-1)
-    # Of equal ones the last, as RunFolder keeps it.
+    # The last one of equal AP, as RunFolder keeps it.
     best = len(precision) - 1 - int(np.argmax(precision[::-1]))
-    # Without an object to find, there is no AP50.
+    # AP50 is undefined without objects.
     return {
         f"validation {name}": float(columns[name][best]) if name in columns else None
         for name in ("AP", "AP50")
@@ -215,7 +214,7 @@ def read_validation(run: Path) -> dict[str, float | None]:
 
 
 def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """The means of a row's numbers and, of several seeds, the spread of AP and AP50."""
+    """Means of a row's numbers; with several seeds also the range of AP and AP50."""
     means = {
         name: None if None in (values := [numbers[name] for numbers in found]) else mean(values)
         for name in found[0]
@@ -229,7 +228,7 @@ def over_seeds(found: Sequence[dict[str, float | None]]) -> dict[str, float | No
 
 
 def write_table(lines: Sequence[dict[str, Any]], output: Path) -> str:
-    """Save table.csv and table.md; returns the latter."""
+    """Save table.csv and table.md; return the content of table.md."""
     columns = list(dict.fromkeys(name for line in lines for name in line))
     with (output / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
@@ -253,17 +252,25 @@ def main(arguments: list[str] | None = None) -> None:
     summary, *_ = __doc__.splitlines()
     parser = argparse.ArgumentParser(description=summary)
     add = parser.add_argument
-    add("rows", type=Path, metavar="ROWS", help="the trainings, a YAML file as in benchmarks/")
-    add("--only", nargs="+", metavar="NAME", help="of the rows")
-    add("--data.root", dest="data_root", help="folder of the dataset, where not as configured")
-    add("--test-annotations", help="COCO JSON that the table's numbers are of, as data.root has it")
-    add("--seeds", type=int, nargs="+", default=[0], help="every row is trained for each (0)")
-    add("--output", type=Path, help="folder for all of it (runs/ and the name of ROWS)")
+    add("rows", type=Path, metavar="ROWS", help="YAML file of the training runs, see benchmarks/")
+    add("--only", nargs="+", metavar="NAME", help="train only these rows")
+    add("--data.root", dest="data_root", help="dataset folder; default: the configuration's")
+    add("--test-annotations", help="COCO JSON of the test images, relative to data.root")
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="train every row with each seed (default: 0)",
+    )
+    add("--output", type=Path, help="output folder (default: runs/ROWS)")
     length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--epochs", type=int, help="of every row that does not say")
-    length.add_argument("--budget-minutes", type=float, help="of training, likewise")
+    length.add_argument("--epochs", type=int, help="number of epochs of rows without their own")
+    length.add_argument(
+        "--budget-minutes", type=float, help="training time of rows without their own epochs"
+    )
     given = sys.argv[1:] if arguments is None else list(arguments)
-    # Not left to argparse: --seeds and --only would take what follows "--" as their own.
+    # argparse would give the words after "--" to --seeds or --only.
     split = given.index("--") if "--" in given else len(given)
     options = parser.parse_args(given[:split])
     options.options = given[split + 1 :]
@@ -275,7 +282,7 @@ def main(arguments: list[str] | None = None) -> None:
     unknown = set(options.only or ()) - {row.name for row in rows}
     if unknown:
         names = ", ".join(row.name for row in rows)
-        raise InputError(f"{options.rows} has no row {', '.join(unknown)}: choose of {names}")
+        raise InputError(f"{options.rows} has no row {', '.join(unknown)}: choose from {names}")
     output = options.output or Path("runs") / options.rows.stem
     lines: list[dict[str, Any]] = []
     table = ""

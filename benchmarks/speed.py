@@ -1,12 +1,11 @@
-"""The parts against plain ways to do the same, as ratios (below 1: faster than plain).
+"""Time parts of the package against plain implementations, as ratios (below 1: faster).
 
 python benchmarks/speed.py
 python benchmarks/speed.py deformable --repeats 3
 
-"Plain" is what a straightforward implementation does: the focal loss term by term on clamped
-probabilities, one numpy loop over objects per image, a max-pool and a top-k over the whole map,
-torchvision's operator for deformable convolution.
-Both sides run in turn, so that whatever else the machine does hits both.
+The plain implementations: the focal loss term by term on clamped probabilities, one NumPy loop over
+the objects of each image, a max-pool and a top-k over the full map, torchvision's operator for
+deformable convolution. Both sides alternate, so that other load on the machine affects both.
 """
 
 import argparse
@@ -66,7 +65,7 @@ def ratio(ours: Callable[[], object], plain: Callable[[], object], repeats: int)
         for function in (ours, plain):
             start = perf_counter()
             function()
-            if run:  # the first warms up
+            if run:  # the first run is a warm-up
                 seconds[function].append(perf_counter() - start)
     fast, slow = median(seconds[ours]), median(seconds[plain])
     return f"{fast / slow:6.3f}   ({1000 * fast:.2f} ms against {1000 * slow:.2f} ms)"
@@ -129,7 +128,7 @@ def measure_decode(repeats: int) -> None:
 
 
 def measure_deformable(repeats: int) -> None:
-    """Whole networks, by sampling and with torchvision's operator."""
+    """Complete networks, with the sampling formulation and with torchvision's operator."""
     for name, side, options in (
         ("resdcn_18", 256, {}),
         ("dla_34", 128, {"backbone": "dla34", "neck": "dla", "head_channels": 256}),
@@ -172,9 +171,11 @@ MEASURES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(MEASURES)}; by default all"
+        "parts", nargs="*", metavar="PART", help=f"any of {', '.join(MEASURES)} (default: all)"
     )
-    parser.add_argument("--repeats", type=int, default=10, help="runs of each side (%(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=10, help="runs of each side (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     require_at_least(1, repeats=options.repeats, threads=options.threads)

@@ -1,11 +1,12 @@
-"""Kill training at random times and compare the resumed runs with an unbroken one.
+"""Kill training at random times and compare the resumed runs with an uninterrupted one.
 
     python scripts/kill_test.py --kills 30 --seed 0
 
-For 0, 1 and 2 loader workers, an unbroken fit is made on generated shapes, and one that is killed
-(SIGKILL) again and again and resumed with ``--ckpt_path last``, or started anew when nothing was
-saved. Then the last checkpoints (weights, their average, optimizer, schedule, progress) and
-metrics.csv are compared, bit for bit. Prints a table; the exit status is 1 on any difference.
+For 0, 1 and 2 loader workers, the script trains twice on generated shapes: one run is
+uninterrupted, the other is repeatedly killed (SIGKILL) and resumed with ``--ckpt_path last``, or
+restarted if it left no checkpoint. The last checkpoints (weights, their average, optimizer,
+schedule, progress) and metrics.csv must be equal bit for bit. Prints a table; the exit status is 1
+on any difference.
 """
 
 import argparse
@@ -24,37 +25,24 @@ import torch
 from centernet.data.shapes import make_shapes
 from centernet.models.checkpoints import read_file
 
-# All kills; those after which nothing was saved, and those resumed from within an epoch.
+# Kills in total, kills before the first checkpoint, and kills with a checkpoint within an epoch.
 STAGES = ("kills", "before checkpoint", "within an epoch")
-TRAIN = Path(__file__).parents[1] / "train.py"
-CONFIG = """\
-report: false
-checkpoint_minutes: 0.002
-data:
-  root: shapes
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: 64
-  batch_size: 4
-model:
-  backbone: test_resnet
-  heatmap_loss: ghm
-  heatmap_loss_options: {schedule: epoch, momentum: 0.5}
-trainer:
-  accelerator: cpu
-  enable_progress_bar: false
-  check_val_every_n_epoch: 2
-  callbacks: [GradientByDifficulty]
-"""
+ROOT = Path(__file__).parents[1]
+CONFIG = (ROOT / "configs" / "shapes_resnet10t.yaml").read_text()
+OPTIONS = (
+    "--data.root=shapes", "--data.batch_size=4", "--model.backbone=test_resnet",
+    "--model.heatmap_loss=ghm", "--model.heatmap_loss_options={schedule: epoch, momentum: 0.5}",
+    "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
+    "--trainer.check_val_every_n_epoch=2", "--trainer.callbacks+=GradientByDifficulty",
+    "--checkpoint_minutes=0.002", "--report=false",
+)  # fmt: skip
 
 
 def fit(folder: Path, name: str, workers: int, epochs: int, *options: str) -> subprocess.Popen:
-    """Start training in a process group of its own."""
+    """Start training in its own process group."""
     command = [
-        sys.executable, TRAIN, "fit", f"--config={name}.yaml", f"--data.workers={workers}",
-        f"--trainer.max_epochs={epochs}", *options,
+        sys.executable, ROOT / "train.py", "fit", f"--config={name}.yaml", *OPTIONS,
+        f"--data.workers={workers}", f"--trainer.max_epochs={epochs}", *options,
     ]  # fmt: skip
     with (folder / f"{name}.log").open("a") as log:
         return subprocess.Popen(
@@ -66,7 +54,7 @@ def fit(folder: Path, name: str, workers: int, epochs: int, *options: str) -> su
 def killed_run(
     folder: Path, name: str, workers: int, epochs: int, kills: int, rng: random.Random
 ) -> Counter:
-    """Train with at most so many kills; returns how many there were, by ``STAGES``."""
+    """Train with at most ``kills`` kills; return their numbers by ``STAGES``."""
     counts = Counter()
     last = folder / "runs" / name / "last.ckpt"
     while True:
@@ -74,7 +62,7 @@ def killed_run(
         process = fit(folder, name, workers, epochs, *resume)
         if counts["kills"] < kills and kill(process, last, rng):
             counts["kills"] += 1
-            # What the next start finds.
+            # The state that the next start resumes from.
             if not last.exists():
                 counts["before checkpoint"] += 1
             elif "unfinished_epoch" in read_file(last):
@@ -86,8 +74,8 @@ def killed_run(
 
 
 def kill(process: subprocess.Popen, last: Path, rng: random.Random) -> bool:
-    """Kill a process at a random moment; False if it ended before."""
-    # Mostly after it wrote a checkpoint: else most would die in their imports.
+    """Kill a process at a random moment; return False if it ended earlier."""
+    # Mostly after it wrote a checkpoint; otherwise most kills would hit the imports.
     before = written(last)
     if rng.random() < 0.75:
         while written(last) == before and process.poll() is None:
@@ -105,7 +93,7 @@ def kill(process: subprocess.Popen, last: Path, rng: random.Random) -> bool:
 
 
 def written(path: Path) -> int:
-    """When a file was written; 0 if it is not there."""
+    """Modification time of a file in ns; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -113,7 +101,7 @@ def written(path: Path) -> int:
 
 
 def same(first: object, second: object) -> bool:
-    """Whether two contents of checkpoints are the same to the last bit."""
+    """Whether two parts of checkpoints are equal bit for bit."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
     if isinstance(first, dict):
@@ -123,12 +111,12 @@ def same(first: object, second: object) -> bool:
     return first == second
 
 
-def differences(unbroken: Path, killed: Path) -> set[str]:
-    """What differs between two runs."""
-    first, second = (read_file(run / "last.ckpt") for run in (unbroken, killed))
+def differences(uninterrupted: Path, killed: Path) -> set[str]:
+    """Names of the checkpoint entries and files that differ between two runs."""
+    first, second = (read_file(run / "last.ckpt") for run in (uninterrupted, killed))
     names = first.keys() | second.keys()
     found = {name for name in names if not same(first.get(name), second.get(name))}
-    tables = [(run / "metrics.csv").read_bytes() for run in (unbroken, killed)]
+    tables = [(run / "metrics.csv").read_bytes() for run in (uninterrupted, killed)]
     return found | ({"metrics.csv"} if tables[0] != tables[1] else set())
 
 
@@ -149,10 +137,10 @@ def main() -> None:
         make_shapes(folder / "shapes", train=options.images, val=8, size=64)
         for workers in (0, 1, 2):
             left = options.kills // 3 + (workers < options.kills % 3)
-            unbroken = f"unbroken{workers}"
-            (folder / f"{unbroken}.yaml").write_text(CONFIG)
-            if fit(folder, unbroken, workers, options.epochs).wait():
-                sys.exit((folder / f"{unbroken}.log").read_text())
+            uninterrupted = f"uninterrupted{workers}"
+            (folder / f"{uninterrupted}.yaml").write_text(CONFIG)
+            if fit(folder, uninterrupted, workers, options.epochs).wait():
+                sys.exit((folder / f"{uninterrupted}.log").read_text())
             totals, found, runs = Counter(), set(), 0
             while totals["kills"] < left:
                 runs += 1
@@ -160,7 +148,7 @@ def main() -> None:
                 (folder / f"{name}.yaml").write_text(CONFIG)
                 more = left - totals["kills"]
                 totals += killed_run(folder, name, workers, options.epochs, more, rng)
-                found |= differences(*(folder / "runs" / run for run in (unbroken, name)))
+                found |= differences(*(folder / "runs" / run for run in (uninterrupted, name)))
             failed |= bool(found)
             print(row.format(workers, runs, *(totals[stage] for stage in STAGES), found or "yes"))
             sys.stdout.flush()

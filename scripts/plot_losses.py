@@ -1,12 +1,12 @@
-"""Draw what the losses do: their values, and where their gradient comes from.
+"""Plot the values of the losses and the distribution of their gradients.
 
     python scripts/plot_losses.py
     python scripts/plot_losses.py --weights runs/bccd_resnet18/best.ckpt --images data/bccd/images \
         --annotations data/bccd/annotations/instances_val.json
 
-The first draws losses.png, every loss of one example against p_t, the probability given to the
-truth. The second also draws gradient_shares.png: under each loss, the share of the heatmap's
-gradient that comes from cells of each of ten regions of |p - target|, on the logits of a trained
+The first command writes losses.png: every loss of one example against p_t, the predicted
+probability of the true class. The second also writes gradient_shares.png: for each loss, the share
+of the heatmap's gradient from cells in each of ten intervals of |p - target|, with a trained
 network.
 """
 
@@ -38,7 +38,7 @@ from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkp
 from centernet.models.registry import make_loss
 
 BINS = 10
-# What is compared on a heatmap: name, loss, its options. Cross-entropy is the yardstick.
+# Compared on a heatmap: name, loss and its options. Cross-entropy is the reference.
 COMPARED = (
     ("cross-entropy", "focal", {"alpha": None, "gamma": 0.0}),
     ("penalty_reduced_focal", "penalty_reduced_focal", {}),
@@ -96,7 +96,7 @@ def draw_harmonised(axes: np.ndarray, p_t: Tensor) -> None:
     logits = torch.logit(p_t).requires_grad_()
     weight = torch.ones_like(logits, requires_grad=True)
     loss = ghm_classification_loss(logits, torch.ones_like(logits), density=density, weight=weight)
-    # The loss is linear in the weights, so its slope by one is that example's share of it.
+    # The loss is linear in the weights; its derivative by a weight is that example's share.
     for ax, slope in zip(axes, torch.autograd.grad(loss, (weight, logits)), strict=True):
         label = (
             "GHM, if {} %\nof the examples are in the regions from\neasy to hard; scaled".format(
@@ -110,7 +110,7 @@ def draw_harmonised(axes: np.ndarray, p_t: Tensor) -> None:
 def measure_shares(
     weights: str, images: str, annotations: str, *, limit: int, batch_size: int, device: str
 ) -> dict[str, np.ndarray]:
-    """Share of the heatmap's gradient by region of |p - target|, easiest first, for every loss.
+    """Share of the heatmap's gradient by interval of |p - target|, easiest first, for every loss.
 
     Returns:
         By name of the loss (BINS,); under "all cells" the share of the cells themselves.
@@ -121,7 +121,7 @@ def measure_shares(
     description = checkpoint[DESCRIPTION]
     network = build_network(checkpoint).to(device)
     if not network.has_heatmaps:
-        raise InputError(f"{weights} holds a network without heatmaps: choose a CenterNet's")
+        raise InputError(f"{weights} is a network without heatmaps: choose a CenterNet checkpoint")
     dataset = DetectionDataset(
         images,
         annotations,
@@ -143,7 +143,7 @@ def measure_shares(
 def shares_of_batch(
     network: DetectionModel, outputs: dict[str, Tensor], targets: list[dict]
 ) -> dict[str, Tensor]:
-    """Shares of one batch's gradient, under every loss, and of its cells."""
+    """Shares of the gradient of one batch for every loss, and shares of its cells."""
     logits = outputs["heatmap"].requires_grad_()
     wanted = network.encode(targets, outputs)
     positive = wanted.heatmap == 1
@@ -158,7 +158,7 @@ def shares_of_batch(
 
 
 def draw_shares(shares: dict[str, np.ndarray], path: Path) -> None:
-    """Grouped bars: regions from easy to hard, one bar per loss."""
+    """Grouped bars: intervals from easy to hard, one bar per loss."""
     figure, ax = plt.subplots(figsize=(11, 4.2), layout="constrained")
     width = 0.85 / len(shares)
     colors = ["lightgrey", "black", "C0", "C3", "C1", "C2"]
@@ -180,13 +180,24 @@ def draw_shares(shares: dict[str, np.ndarray], path: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     summary, *_ = __doc__.splitlines()
     parser = argparse.ArgumentParser(description=summary)
-    parser.add_argument("--output", type=Path, default="docs/images", help="folder (%(default)s)")
-    parser.add_argument("--weights", help="a checkpoint of fit, for gradient_shares.png")
+    parser.add_argument(
+        "--output", type=Path, default="docs/images", help="output folder (default: %(default)s)"
+    )
+    parser.add_argument("--weights", help="checkpoint of fit, for gradient_shares.png")
     parser.add_argument("--images", help="folder of the images")
     parser.add_argument("--annotations", help="COCO JSON of the images")
-    parser.add_argument("--limit", type=int, default=64, help="images looked at (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8, help="of ghm's density (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, ... (%(default)s)")
+    parser.add_argument(
+        "--limit", type=int, default=64, help="number of images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=8,
+        help="images per gradient density of ghm (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="auto, cpu, cuda, ... (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     if options.weights and not (options.images and options.annotations):
         parser.error("--weights needs --images and --annotations")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# setup.sh PYTHON EXTRA...: installs the project with these extras into .venv, which PYTHON makes where there is none.
-# Each finished extra leaves .venv/EXTRA.done, so an interrupted install is taken up again by the next `make`.
+# setup.sh PYTHON EXTRA...: installs the project with these extras into .venv; PYTHON creates .venv if it is missing.
+# Each installed extra leaves .venv/EXTRA.done, so `make` repeats an interrupted installation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1; shift
@@ -13,28 +13,28 @@ check_python() {
     local version
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null |
         grep -oE '[0-9]+\.[0-9]+') ||
-        fail "'$python' does not run; install Python 3.11 or newer and name it: make PYTHON=python3.12 ..."
+        fail "'$python' does not run; install Python 3.11 or newer and choose it: make PYTHON=python3.12 ..."
     ((${version%.*} * 100 + ${version#*.} >= 311)) ||
-        fail "'$python' is Python $version, too old; name 3.11 or newer: make PYTHON=python3.12 ..."
+        fail "'$python' is Python $version, too old; choose 3.11 or newer: make PYTHON=python3.12 ..."
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "'$python' has no venv module; on Debian or Ubuntu: sudo apt install python3-venv python$version-venv"
 }
 
-# A working .venv is used as it is; anything else there is an interrupted attempt.
+# Keeps a working .venv and replaces an incomplete one.
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     check_python
     said=$("$python" -m venv --clear .venv 2>&1) ||
-        fail "'$python' cannot make .venv here: $(tail -n 1 <<<"$said")"
+        fail "'$python' cannot create .venv: $(tail -n 1 <<<"$said")"
 fi
 
 wanted=$(IFS=,; echo "${extras[*]}")
-echo "Installing into .venv: a download of some GB the first time (tail -f $log shows it) ..."
+echo "Installing into .venv; the first time downloads several GB (progress: tail -f $log) ..."
 .venv/bin/python -m pip install --progress-bar off -e ".[$wanted]" >"$log" 2>&1 ||
-    fail "the install failed, the end of $log says why; check the network and the disk (about 6 GB), then make again"
+    fail "installation failed, see the end of $log; check the internet connection and the disk space (about 6 GB), then run make again"
 
 said=$(.venv/bin/python -c 'import cv2' 2>&1) || {
     library=$(grep -o 'lib[^ :]*\.so[.0-9]*' <<<"$said" | head -n 1) || true
-    fail "OpenCV does not load${library:+, the system lacks $library}; on Debian or Ubuntu:" \
+    fail "OpenCV cannot be imported${library:+: $library is missing}; on Debian or Ubuntu:" \
         "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
 }
 

@@ -1,4 +1,4 @@
-"""Show that memory, open files and threads stay the same over many detections.
+"""Report memory, open files and threads during many detections; they should stay constant.
 
 python scripts/soak.py
 python scripts/soak.py --detections 100000 --every 10000
@@ -22,10 +22,14 @@ _FILES = 20
 
 
 def main() -> None:
-    """Detect in small images, from files, and print the figures now and then."""
+    """Detect in small image files and print the figures at intervals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--detections", type=int, default=10_000, help="(%(default)s)")
-    parser.add_argument("--every", type=int, default=1000, help="detections a line (%(default)s)")
+    parser.add_argument(
+        "--detections", type=int, default=10_000, help="total number (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1000, help="detections per line (default: %(default)s)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         detector, files = _detector(Path(folder)), _images(Path(folder))
@@ -54,7 +58,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _figures() -> str:
-    """Resident memory, open files, threads of the process, and those of Python."""
+    """Resident memory, open files, threads of the process and threads of Python."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     resident = int(status["VmRSS"].split()[0]) / 1000
     files = len(os.listdir("/proc/self/fd"))

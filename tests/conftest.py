@@ -4,9 +4,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# One thread for each of pytest-xdist's workers; must be set before PyTorch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import cv2
 import numpy as np
 import pytest
+
+from centernet.data.shapes import make_shapes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest tests first, so that no worker ends with one."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 class CocoFiles(NamedTuple):
@@ -18,7 +28,7 @@ class CocoFiles(NamedTuple):
 def tiny_coco(tmp_path: Path) -> Callable[..., CocoFiles]:
     """Writes images of coarse noise, ids 10, 20, ..., and a COCO file with sparse category ids.
 
-    An annotation needs no more than its bbox: it is of image 10 and of category 3, unless it says.
+    An annotation needs only a bbox: its image is 10 and its category 3 by default.
     """
 
     def write(
@@ -55,8 +65,16 @@ def tiny_coco(tmp_path: Path) -> Callable[..., CocoFiles]:
 
 
 @pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shapes dataset, 10 training and 3 validation images; tests must not change it."""
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    make_shapes(root, train=10, val=3, size=64)
+    return root
+
+
+@pytest.fixture(scope="session")
 def test_data_root() -> Path:
-    """Real images and annotations, where this machine has them."""
+    """The folder of larger real datasets, if CENTERNET_TEST_DATA names one."""
     if "CENTERNET_TEST_DATA" not in os.environ:
         pytest.skip("CENTERNET_TEST_DATA does not name a folder of real data")
     return Path(os.environ["CENTERNET_TEST_DATA"])

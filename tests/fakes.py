@@ -1,19 +1,24 @@
-"""Stand-ins whose answers are known: a network of coloured spots, a camera, a web server."""
+"""Test doubles with known answers: a network of colored spots, a camera, a web server."""
 
 import base64
 import contextlib
+import copy
+import functools
 import http.server
+import inspect
 import json
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
 from centernet import cli
@@ -21,36 +26,69 @@ from centernet.inference.detector import Detector
 from centernet.models.centernet import CenterNet
 from centernet.models.checkpoints import DESCRIPTION
 
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
 
-# Of a training as small as they come, on the shapes.
-TINY_CONFIG = """\
-report: false
-data:
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: 64
-  batch_size: 4
-  workers: 0
-model:
-  backbone: test_resnet
-  box_head: sides
-trainer:
-  accelerator: cpu
-  enable_progress_bar: false
-  max_epochs: 1
-  check_val_every_n_epoch: 1
-"""
+# A 12-image excerpt of a real dataset, as COCO (images, annotations) and Pascal VOC (voc).
+BCCD = GOLDEN / "bccd"
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+# The smallest training run on the shapes dataset.
+_TINY: dict[str, Any] = {
+    "report": False,
+    "data": {
+        "train_images": "train",
+        "train_annotations": "annotations/instances_train.json",
+        "val_images": "val",
+        "val_annotations": "annotations/instances_val.json",
+        "image_size": 64,
+        "batch_size": 4,
+        "workers": 0,
+    },
+    "model": {"backbone": "test_resnet", "box_head": "sides"},
+    "trainer": {
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+        "max_epochs": 1,
+        "check_val_every_n_epoch": 1,
+    },
+}
+
+
+def tiny_config(**changes: Mapping[str, Any]) -> str:
+    """The YAML of the smallest training run, with changes by section: data, model, trainer."""
+    config = copy.deepcopy(_TINY)
+    for section, options in changes.items():
+        config[section] |= options
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+TINY_CONFIG = tiny_config()
+
+
+def config_paths(config: Path) -> list[str]:
+    """The folders and annotation files that a config names, relative to its ``data.root``."""
+    from centernet.training.datamodule import DetectionData  # imports Lightning, which is slow
+
+    data = yaml.safe_load(config.read_text())["data"]
+    defaults = inspect.signature(DetectionData).parameters
+    names = ("train_images", "train_annotations", "val_images", "val_annotations")
+    return [data.get(name, defaults[name].default) for name in names]
+
+
+def configs_of(dataset: str) -> list[Path]:
+    """The configs of ``data/dataset``."""
+    root = f"data/{dataset}"
+    return [c for c in CONFIGS if yaml.safe_load(c.read_text())["data"]["root"] == root]
+
 
 COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-# What a full spot scores.
+# Score of a full spot.
 SCORE = 1 / (1 + np.exp(-10))
 
 
 class SpotNetwork(nn.Module):
-    """Finds cells that are red, blue or white all over; each box is 4 cells wide and 2 high."""
+    """Detects cells that are red, blue or white; each box is 4 cells wide and 2 cells high."""
 
     size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
     decode = CenterNet.decode
@@ -76,7 +114,7 @@ def spot_detector(class_names=tuple(COLORS), *, thresholds=None, **options) -> D
 
 
 def picture(*spots: tuple[str, int, int], size: tuple[int, int] = (128, 128)) -> np.ndarray:
-    """A black RGB image; each spot (colour, x, y) fills one cell, whose corner is at (x, y)."""
+    """A black RGB image; each spot (color, x, y) fills the cell with its corner at (x, y)."""
     image = np.zeros((*size, 3), np.uint8)
     for color, x, y in spots:
         image[y : y + 4, x : x + 4] = COLORS[color]
@@ -84,7 +122,7 @@ def picture(*spots: tuple[str, int, int], size: tuple[int, int] = (128, 128)) ->
 
 
 def blob(size: tuple[int, int], x: float, y: float, sigma: float) -> np.ndarray:
-    """A black image with a grey Gaussian whose centre is at (x, y)."""
+    """A black image with a gray Gaussian centered at (x, y)."""
     rows, columns = np.indices(size) + 0.5
     bump = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
     return np.repeat((160 * bump[..., None]).round().astype(np.uint8), 3, axis=2)
@@ -94,8 +132,8 @@ def checkpoint(
     class_names: Iterable[str] = ("cat", "dog"),
     image_size: tuple[int, int] = (64, 96),
     box_head: str = "size",
-):
-    """What train.py fit writes, of a network as small as they come."""
+) -> dict[str, Any]:
+    """A checkpoint as train.py fit writes it, of a tiny network."""
     names = list(class_names)
     architecture = {
         "num_classes": len(names),
@@ -118,7 +156,7 @@ def checkpoint(
 
 
 class Capture:
-    """A camera that gives these frames in turn; for None it fails, an exception it raises."""
+    """A camera with these frames; a frame of None is a failed read, an exception is raised."""
 
     def __init__(self, *frames, fps: float = 10.0, count: float = 0, opened: bool = True) -> None:
         self.frames, self.opened, self.released = list(frames), opened, False
@@ -141,11 +179,11 @@ class Capture:
 
 
 class Web:
-    """A web server on this machine; paths that nothing is served at are missing.
+    """A local web server; it answers 404 for paths without content.
 
     Attributes:
         asked: the paths and queries of all requests.
-        password: what USER:PASSWORD every request needs, if any.
+        password: USER:PASSWORD that every request needs, if any.
     """
 
     def __init__(self) -> None:
@@ -218,7 +256,7 @@ def read_video(path: Path) -> tuple[float, list[np.ndarray]]:
 
 
 def released_tensor(key: str, shape: Iterable[int]) -> Tensor:
-    """A tensor that depends on its released name alone, so that no file of weights is needed."""
+    """A tensor computed from its released name, so that tests need no weights file."""
     shape = tuple(shape)
     z = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
     if key.endswith("num_batches_tracked"):
@@ -234,7 +272,15 @@ def released_tensor(key: str, shape: Iterable[int]) -> Tensor:
 
 
 def released_weights(name: str, *, num_classes: int | None = None) -> dict[str, Tensor]:
-    """A released state dict: res_18, resdcn_18, dla_34 or hourglass."""
+    """A released state dict: res_18, resdcn_18, dla_34 or hourglass.
+
+    The dict is new, its tensors are shared: replace them, but do not write into them.
+    """
+    return dict(_released_weights(name, num_classes))
+
+
+@functools.lru_cache(maxsize=4)
+def _released_weights(name: str, num_classes: int | None) -> dict[str, Tensor]:
     about = json.loads((GOLDEN / f"network_{name}.json").read_text())
     last = "hm.1.1." if name == "hourglass" else "hm.2."
     return {
@@ -246,7 +292,7 @@ def released_weights(name: str, *, num_classes: int | None = None) -> dict[str, 
 
 
 def run_centernet(arguments: list[str], capsys) -> tuple[int | str, str, str]:
-    """Exit status (or its message), output and errors of the command."""
+    """Exit status (or its message), stdout and stderr of the command."""
     with pytest.raises(SystemExit) as end:
         cli.main([str(argument) for argument in arguments])
     return end.value.code, *capsys.readouterr()

@@ -1,4 +1,4 @@
-"""benchmarks/compare.py, with networks and trainings as small as they come."""
+"""benchmarks/compare.py with tiny networks and training runs."""
 
 import csv
 import json
@@ -44,9 +44,9 @@ def test_the_rows_name_configurations_that_are_there(path):
         "",
     ],
 )
-def test_what_is_no_file_of_rows_is_said(text, tmp_path):
+def test_a_wrong_rows_file_is_named(text, tmp_path):
     (tmp_path / "rows.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"rows\.yaml is no file of rows"):
+    with pytest.raises(InputError, match=r"rows\.yaml.*`rows`"):
         SCRIPT["read_rows"](tmp_path / "rows.yaml")
 
 
@@ -139,11 +139,11 @@ def test_rows_are_trained_once(tiny, tmp_path, capsys):
     config = (tmp_path / "out" / "focal" / "seed-1" / "tiny" / "config.yaml").read_text()
     assert "heatmap_loss: focal" in config and "learning_rate: 0.0001" in config
     assert "seed_everything: 1" in config
-    # A row that is missing is trained, the others are taken as they are.
+    # A missing row is trained, the others are kept.
     (tmp_path / "out" / "focal" / "seed-0" / "result.json").unlink()
     SCRIPT["main"]([*arguments, *more])
     assert capsys.readouterr().out.count("training ...") == 1
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"result\.json.*--output"):
         SCRIPT["main"]([*arguments])
 
 
@@ -162,7 +162,7 @@ def test_a_budget_is_measured_out(tmp_path, monkeypatch):
     # 20 + 3 * 80 + 2 * 10 seconds are 4 minutes and 40 seconds.
     assert SCRIPT["epochs_in"](4.7, row, ["--x=1"]) == 3
     assert all({"--x=1", "--trainer.max_epochs=1"} <= set(options) for options in given)
-    with pytest.raises(InputError, match=r"budget of 1\.5 minutes: one epoch of plain"):
+    with pytest.raises(InputError, match=r"1\.5 minutes.*plain"):
         SCRIPT["epochs_in"](1.5, row, [])
 
 
@@ -176,10 +176,10 @@ def test_a_budget_of_minutes(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_a_failing_row_says_why(tiny):
-    with pytest.raises(InputError, match=r"fit of plain failed, see .*resnet19"):
+    with pytest.raises(InputError, match=r"plain.*resnet19"):
         SCRIPT["main"]([*tiny, "--epochs=1", "--", "--model.backbone=resnet19"])
 
 
-def test_a_row_that_is_not_there_is_said(tiny):
-    with pytest.raises(InputError, match="no row ghm: choose of plain, focal, retinanet"):
+def test_an_unknown_row_is_named(tiny):
+    with pytest.raises(InputError, match=r"ghm.*plain, focal, retinanet"):
         SCRIPT["main"]([*tiny, "--epochs=1", "--only", "ghm"])

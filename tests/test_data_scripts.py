@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fakes import BCCD, config_paths, configs_of
 from sample_datasets import coco_content, picture, text, voc_xml, write_coco, write_voc
 
 from centernet.cli import run_script
@@ -69,6 +70,7 @@ def test_coco_is_left_as_it_comes(script, tmp_path):
     output = tmp_path / "data" / "coco"
     summary = script("coco").prepare(site, output)
     assert summary.startswith(f"{output}: 1 ")
+    require_paths_of_configs("coco", output)
     assert sorted(str(p.relative_to(output)) for p in output.rglob("*") if p.is_file()) == [
         "annotations/instances_train2017.json", "annotations/instances_val2017.json",
         "train2017/a.jpg", "val2017/a.jpg",
@@ -93,6 +95,7 @@ def test_voc_is_joined_as_the_recipe_has_it(script, tmp_path):
         pack(tmp_path / name, site / f"{name}.tar")
     output = tmp_path / "voc"
     print(script("voc").prepare(site, output))
+    require_paths_of_configs("voc", output)
     trainval = load(output / "annotations" / "instances_trainval.json")
     test = load(output / "annotations" / "instances_test.json")
     assert [i["file_name"] for i in trainval["images"]] == ["1.jpg", "2.jpg", "2008_1.jpg"]
@@ -129,6 +132,25 @@ def test_another_bccd_than_the_known_one_is_refused(script, bccd_archive, tmp_pa
     with pytest.raises(InputError, match=r"\{'train': 1, .*'train': 205"):
         script("bccd").prepare(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_excerpt_of_bccd_becomes_a_dataset(script, bccd_archive, tmp_path, monkeypatch):
+    bccd_archive(BCCD / "voc", BCCD / "images")
+    module = script("bccd")
+    monkeypatch.setattr(module, "IMAGES", {"train": 8, "val": 4})
+    conversion = module.prepare(tmp_path, tmp_path / "out")
+    assert sum("BloodImage_00020" in message for message in conversion.messages) == 1
+    require_paths_of_configs("bccd", tmp_path / "out")
+    for name in ("train", "val"):
+        file = f"annotations/instances_{name}.json"
+        assert contents(load(tmp_path / "out" / file)) == contents(load(BCCD / file))
+
+
+def require_paths_of_configs(dataset, output):
+    """Every folder and file that a config of this dataset names is there."""
+    for config in configs_of(dataset):
+        missing = [path for path in config_paths(config) if not (output / path).exists()]
+        assert not missing, f"{config.name} names {missing}, which data/{dataset}.py does not write"
 
 
 def test_real_bccd_becomes_the_dataset_of_the_results(

@@ -40,7 +40,7 @@ def png(width: int, height: int) -> bytes:
         sum_ = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", sum_)
 
-    packed, row = zlib.compressobj(9), bytes(1 + width)
+    packed, row = zlib.compressobj(1), bytes(1 + width)
     data = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -152,8 +152,8 @@ BILLION_LAUGHS = (
     [
         BILLION_LAUGHS + "<annotation><filename>&a11;</filename></annotation>",
         (BILLION_LAUGHS + "<annotation/>").encode("utf-16"),
-        "<annotation>" + "<object>" * 10**5,
-        "<annotation>" + "<object>" * 10**5 + "</object>" * 10**5 + "</annotation>",
+        "<annotation>" + "<object>" * 20_000,
+        "<annotation>" + "<object>" * 20_000 + "</object>" * 20_000 + "</annotation>",
         voc_xml("a.png", [("cat", (1, 2, 3, 4), 0)]).replace("<width>60", "<width>inf"),
         voc_xml("../../../etc/passwd", [("cat", (1, 2, 3, 4), 0)]),
     ],
@@ -180,7 +180,7 @@ def test_hostile_xml_costs_an_image_at_most(tmp_path, content):
         "a0: &a0 [x]\n"
         + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
         + "names: *a29\ntrain: images\n",
-        "x: " + "[" * 10**5,
+        "x: " + "[" * 20_000,
         "x" * (2 << 20),
     ],
     ids=["merge keys", "aliases", "deep", "long"],
@@ -206,7 +206,7 @@ def test_names_outside_are_an_error_of_check(tmp_path):
 
 @pytest.mark.parametrize("equal", [False, True])
 def test_very_many_boxes_in_one_image_are_checked_in_bounded_work(tmp_path, equal):
-    count = 40_000
+    count = 20_000
     rng = np.random.default_rng(0)
     boxes = np.hstack([rng.uniform(0, 600, (count, 2)), rng.uniform(1, 40, (count, 2))]).round(1)
     boxes = np.full((count, 4), 9.0) if equal else boxes

@@ -1,4 +1,4 @@
-"""scripts/plot_losses.py, on a network that was never trained."""
+"""scripts/plot_losses.py with an untrained network."""
 
 import runpy
 from pathlib import Path
@@ -35,22 +35,22 @@ def test_shares_of_a_network(tmp_path, tiny_coco, capsys, box_head):
     assert list(shares) == ["all cells", *(name for name, _, _ in SCRIPT["COMPARED"])]
     for values in shares.values():
         assert values.sum() == pytest.approx(1, abs=0.01)
-    # Head bias: p is about 0.1 everywhere, so nearly all cells are easy and the centres hard.
+    # The bias prior makes p about 0.1 everywhere: nearly all cells are easy, centers are hard.
     assert shares["all cells"][:2].sum() > 0.99
     assert shares["ghm"][5:].sum() > shares["cross-entropy"][5:].sum()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
-        ("--limit=0", "limit must be at least 1, got 0"),
-        ("--batch-size=0", "batch_size must be at least 1, got 0"),
-        ("--device=tpu", "device 'tpu' cannot be used"),
+        ("--limit=0", "limit.* 0"),
+        ("--batch-size=0", "batch_size.* 0"),
+        ("--device=tpu", "device.*tpu"),
     ],
 )
-def test_a_wrong_option_is_named(tmp_path, wrong, said):
+def test_a_wrong_option_is_named(tmp_path, wrong, message):
     given = ["--weights=best.ckpt", "--images=.", "--annotations=a.json", f"--output={tmp_path}"]
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         SCRIPT["main"]([*given, wrong])
 
 

@@ -1,4 +1,4 @@
-"""Every command and snippet of the README, run as it stands on a tiny dataset."""
+"""Runs every command and snippet of the README, unchanged, on a tiny dataset."""
 
 import os
 import re
@@ -23,16 +23,16 @@ PAGES = sorted(
     for pattern in ("*.md", "data/*.md", "docs/*.md", "tests/**/*.md")
     for page in ROOT.glob(pattern)
 )
-# Why a command is not run here.
+# Commands that are not run, with the reason.
 NOT_RUN = {
-    "make demo": "installs some GB and trains for minutes",
-    "python3 -m venv": "installs some GB",
-    "pip install": "installs some GB",
+    "make demo": "installs several GB and trains for minutes",
+    "python3 -m venv": "installs several GB",
+    "pip install": "installs several GB",
     "demo.py 0 ": "needs a camera and a screen",
     "https://host": "needs an internet connection",
 }
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
-# How to run a command's first word with this Python.
+# Runs the first word of a command with this Python.
 PROGRAMS = {"python": [], "centernet": ["-c", "from centernet.cli import main; main()"]}
 
 
@@ -47,7 +47,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A checkout as a new user has it, with a trained model and pictures of the README's names."""
+    """A new user's checkout, with weights, images and videos of the README's names."""
     folder = tmp_path_factory.mktemp("readme")
     for name in ("train.py", "demo.py", "configs"):
         (folder / name).symlink_to(ROOT / name)
@@ -76,7 +76,7 @@ def test_the_readme_has_commands_and_snippets():
 
 @pytest.mark.slow
 def test_every_command_and_snippet_runs(workplace):
-    """In the README's order, for each lives on what those before it left."""
+    """In the README's order, because commands use the output of earlier ones."""
     tiny = (
         "--model.backbone=test_resnet --model.pretrained=false --data.image_size=64 "
         "--data.workers=0 --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 "
@@ -89,7 +89,7 @@ def test_every_command_and_snippet_runs(workplace):
             continue
         extra = next((more for part, more in small.items() if part in command), "")
         words = shlex.split(f"{command} {extra}")
-        assert words[0] in PROGRAMS, f"neither run nor marked why not: {command}"
+        assert words[0] in PROGRAMS, f"neither run nor in NOT_RUN: {command}"
         words = [sys.executable, *PROGRAMS[words[0]], *words[1:]]
         subprocess.run(words, cwd=workplace, check=True, timeout=120, env=ENVIRONMENT)
         ran.append(command)

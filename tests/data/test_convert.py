@@ -1,9 +1,12 @@
 import json
 import os
+import re
+import shutil
 
 import cv2
 import numpy as np
 import pytest
+from fakes import BCCD
 from pycocotools.coco import COCO
 from sample_datasets import coco_content, photograph, picture, text, write_coco, write_voc
 
@@ -354,6 +357,24 @@ def test_the_command_says_what_came_out_and_what_next(coco, tmp_path, capsys):
     )
 
 
+def test_the_excerpt_of_bccd_is_converted_with_all_but_its_empty_boxes(tmp_path):
+    source = tmp_path / "voc"
+    shutil.copytree(BCCD / "voc", source)
+    (source / "JPEGImages").symlink_to(BCCD / "images")
+    conversion = convert(source, tmp_path / "out")
+    counts = {
+        s.name: (len(s.coco["images"]), len(s.coco["annotations"])) for s in conversion.splits
+    }
+    # One more than in the COCO file, which lacks a double label.
+    assert counts == {"train": (8, 116), "val": (4, 61)}
+    empty = [message for message in conversion.messages if "zero" in message]
+    assert [re.findall(r"BloodImage_\d+", message) for message in empty] == [
+        ["BloodImage_00343"], ["BloodImage_00338"],
+    ]  # fmt: skip
+    known = rows(BCCD / "annotations" / "instances_val.json")
+    assert rows(tmp_path / "out" / "annotations" / "instances_val.json") == known
+
+
 def test_real_bccd_has_the_published_counts(test_data_root, tmp_path):
     source = tmp_path / "voc"
     source.mkdir()
@@ -375,11 +396,13 @@ def test_real_bccd_has_the_published_counts(test_data_root, tmp_path):
         assert rows(*files[:1]) == rows(*files[1:])
 
 
-def test_real_coco_survives_yolo(test_data_root, tmp_path):
-    convert_dataset(test_data_root / "coco_mini", tmp_path / "yolo", format="yolo")
+@pytest.mark.parametrize(("data", "suffix"), [("bccd", ""), ("coco_mini", "2017")])
+def test_real_annotations_survive_yolo(request, tmp_path, data, suffix):
+    source = BCCD if data == "bccd" else request.getfixturevalue("test_data_root") / data
+    convert_dataset(source, tmp_path / "yolo", format="yolo")
     convert_dataset(tmp_path / "yolo", tmp_path / "back")
     for name in ("train", "val"):
-        before = rows(test_data_root / "coco_mini" / "annotations" / f"instances_{name}2017.json")
+        before = rows(source / "annotations" / f"instances_{name}{suffix}.json")
         after = rows(tmp_path / "back" / "annotations" / f"instances_{name}.json")
         # Sorted by boxes of many digits, neighbours may change places: compare within a class.
         assert len(before) == len(after)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fakes import BCCD
 from torch.utils.data import DataLoader
 
 from centernet import geometry
@@ -276,6 +277,16 @@ def test_the_order_changes_with_epoch_and_seed_only():
     assert orders[0] == orders[1] != orders[2]
     epochs = [epoch_of(1, 50, batch_size=1, shuffle=True, epoch=epoch) for epoch in (0, 1, 1)]
     assert epochs[0] != epochs[1] == epochs[2]
+
+
+def test_every_sample_of_the_excerpt_of_bccd_loads():
+    annotations = BCCD / "annotations" / "instances_train.json"
+    data = DetectionDataset(BCCD / "images", annotations, input_size=(192, 192))
+    samples = [data[i] for i in range(len(data))]
+    assert len(samples) == 8 and data.class_names == ("RBC", "WBC", "Platelets")
+    assert sum(len(target["boxes"]) for _, target in samples) == data.num_objects == 115
+    # Smears are bright; a border of 24 rows above and below is filled.
+    assert all(image[:, 24:-24].float().mean() > 100 for image, _ in samples)
 
 
 @pytest.mark.parametrize(

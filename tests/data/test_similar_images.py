@@ -3,6 +3,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from fakes import BCCD
 from sample_datasets import photograph
 
 from centernet.data.images import read_image
@@ -96,6 +97,7 @@ def test_unrelated_pictures_of_low_contrast_are_not_similar():
     assert group_similar(thumbnails(1000, contrast=5), turned=True).several() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contrast", [None, 5])
 def test_five_thousand_pictures_take_seconds(contrast):
     pictures = thumbnails(5000, contrast=contrast)
@@ -104,6 +106,7 @@ def test_five_thousand_pictures_take_seconds(contrast):
     assert time.process_time() - start < 10
 
 
+@pytest.mark.slow
 def test_frames_of_one_scene_take_seconds():
     rng = np.random.default_rng(0)
     scene = thumbnails(1)[0].thumbnail.astype(int)
@@ -144,6 +147,12 @@ def test_groups_join_transitively():
     assert groups.several() == [[2, 3, 4, 5]] and groups.every() == [[0], [1], [2, 3, 4, 5]]
     groups.join_equal(["a", None, None, "b", None, "a"])
     assert groups.every() == [[0, 2, 3, 4, 5], [1]]
+
+
+def test_of_the_excerpt_only_the_true_pair_is_similar():
+    paths = sorted((BCCD / "images").glob("*.jpg"))
+    (pair,) = groups_of(map(read_image, paths), turned=True)
+    assert [paths[i].name for i in pair] == ["BloodImage_00037.jpg", "BloodImage_00038.jpg"]
 
 
 @pytest.mark.slow

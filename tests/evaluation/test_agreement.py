@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from fakes import tiny_config
 
 from centernet import Detector
 from centernet.analysis.report import write_report
@@ -15,32 +16,11 @@ from centernet.inference.tta import InferenceConfig
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training.train_cli import main
 
-CONFIG = """\
-report: false
-data:
-  train_images: train
-  train_annotations: annotations/instances_train.json
-  val_images: val
-  val_annotations: annotations/instances_val.json
-  image_size: [64, 96]
-  batch_size: 4
-  workers: 0
-  augment:
-    scale: [0.9, 1.15]
-    shift: false
-model:
-  backbone: test_resnet
-  neck: fpn
-  box_head: sides
-  head_norm: true
-  learning_rate: 0.02
-  warmup_steps: 5
-trainer:
-  accelerator: cpu
-  enable_progress_bar: false
-  max_epochs: 6
-  check_val_every_n_epoch: 2
-"""
+CONFIG = tiny_config(
+    data={"image_size": [64, 96], "augment": {"scale": [0.9, 1.15], "shift": False}},
+    model={"neck": "fpn", "head_norm": True, "learning_rate": 0.02, "warmup_steps": 5},
+    trainer={"max_epochs": 6, "check_val_every_n_epoch": 2},
+)
 # (top, bottom, left, right) of a 96x96 image: landscape, portrait, and more of both.
 CROPS = [(0, 96, 0, 96), (0, 96, 24, 80), (20, 70, 0, 96), (0, 96, 30, 66), (40, 72, 0, 96)]
 

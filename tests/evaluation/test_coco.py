@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from fakes import BCCD
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -204,8 +205,12 @@ def test_random_detections_score_exactly_as_in_pycocotools(tiny_coco):
     assert found.summary.splitlines() == summary.splitlines()
 
 
-def test_real_annotations_score_exactly_as_in_pycocotools(test_data_root):
-    path = test_data_root / "coco_mini" / "annotations" / "instances_val2017.json"
+@pytest.mark.parametrize("data", ["bccd", "coco_mini"])
+def test_real_annotations_score_exactly_as_in_pycocotools(request, data):
+    path = BCCD / "annotations" / "instances_train.json"
+    if data == "coco_mini":
+        root = request.getfixturevalue("test_data_root")
+        path = root / data / "annotations" / "instances_val2017.json"
     truth = json.loads(path.read_text())["annotations"]
     results = jittered(truth, np.random.default_rng(0))
     expected, summary = by_pycocotools(path, results)

@@ -102,7 +102,15 @@ def test_detections_equal_the_release(pipeline, mode, options, count):
     assert_same(rows(batched), rows(found))
 
 
-@pytest.mark.parametrize("backbone", ["resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "resnet34",
+        "resnet50",
+        pytest.param("resnet101", marks=pytest.mark.slow),
+        pytest.param("resnet152", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("deformable", [False, True])
 def test_depth_widths_and_number_of_classes_are_derived(backbone, deformable):
     options = {"neck_channels": (24, 16, 8), "head_channels": 12, "deformable": deformable}

@@ -29,6 +29,7 @@ def sound(root) -> bool:
         return False
 
 
+@pytest.mark.slow
 @settings(
     max_examples=int(os.environ.get("CENTERNET_EXAMPLES", 12)),
     deadline=None,

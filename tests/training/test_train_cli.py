@@ -45,13 +45,6 @@ model:
 """
 
 
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "shapes"
-    make_shapes(root, train=10, val=3, size=64)
-    return root
-
-
 @pytest.fixture
 def train(tmp_path, monkeypatch, shapes):
     """Runs the command in an empty folder; returns that folder."""
@@ -97,14 +90,15 @@ def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, cap
         return 2, "for a test"
 
     monkeypatch.setattr("centernet.training.lightning_cli.epochs_for", two_epochs)
-    run = train("fit", "--data.image_size=auto") / "runs" / "tiny"
+    auto = ("--data.image_size=auto", "--trainer.limit_train_batches=1")
+    run = train("fit", *auto) / "runs" / "tiny"
     assert seen == [(10, 4)] and len(rows_of(run)) == 2
     assert "2 epochs: for a test" in caplog.text
     # 64 pixels, which are not to be enlarged beyond 256
     assert read_checkpoint(run / "best.ckpt")[DESCRIPTION]["image_size"] == [256, 256]
     assert "image size 256x256" in caplog.text and "64x64" in caplog.text
     caplog.clear()
-    train("fit", "--data.image_size=auto", "--ckpt_path=last", "--trainer.max_epochs=3")
+    train("fit", *auto, "--ckpt_path=last", "--trainer.max_epochs=3")
     assert caplog.text.count("before the run stopped") == 1
     assert "trainer.max_epochs is 3 now, None before" in caplog.text
     train("validate", "--data.image_size=auto", f"--ckpt_path={run / 'best.ckpt'}")
@@ -159,8 +153,8 @@ def stop_after_first_epoch(monkeypatch):
     [
         ("penalty_reduced_focal", 0),
         ("ghm", 0),
-        ("penalty_reduced_focal", 1),
-        ("penalty_reduced_focal", 2),
+        pytest.param("penalty_reduced_focal", 1, marks=pytest.mark.slow),
+        pytest.param("penalty_reduced_focal", 2, marks=pytest.mark.slow),
     ],
 )
 def test_resuming_equals_never_having_stopped(train, monkeypatch, caplog, loss, workers):
@@ -207,9 +201,15 @@ GHM = [
             0,
             [*GHM, "--trainer.callbacks+=GradientByDifficulty", "--model.freeze_backbone_epochs=1"],
         ),
-        (1, ["--model.ema_decay=0"]),
-        (1, ["--trainer.callbacks+=callback_fakes.RandomFeatures"]),
-        (2, ["--trainer.accumulate_grad_batches=2", "--trainer.limit_train_batches=4"]),
+        pytest.param(1, ["--model.ema_decay=0"], marks=pytest.mark.slow),
+        pytest.param(
+            1, ["--trainer.callbacks+=callback_fakes.RandomFeatures"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            2,
+            ["--trainer.accumulate_grad_batches=2", "--trainer.limit_train_batches=4"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_resuming_within_an_epoch_equals_never_having_stopped(train, monkeypatch, workers, options):
@@ -402,7 +402,7 @@ def test_weights_without_names_and_of_another_count_cannot_be_validated(train, t
         train("validate", f"--ckpt_path={path}")
 
 
-@pytest.mark.parametrize("ema", [0, 0.9])
+@pytest.mark.parametrize("ema", [pytest.param(0, marks=pytest.mark.slow), 0.9])
 def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     caplog.set_level(logging.INFO)
     options = (f"--model.ema_decay={ema}", "--trainer.max_epochs=2", "--model.warmup_steps=0")
@@ -542,7 +542,11 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--trainer.max_epochs=-1"], "max_epochs -1"),
         (["--model.test.scales=[]"], "scales"),
         (["--model.test.nms=2"], "nms"),
-        (["--model.backbone=hourglass104", "--data.image_size=96"], "multiples of 128"),
+        pytest.param(
+            ["--model.backbone=hourglass104", "--data.image_size=96"],
+            "multiples of 128",
+            marks=pytest.mark.slow,
+        ),
         (["--model.backbone=efficientformerv2_s0"], "efficientformerv2_s0.*64x64"),
         (["--model.ema_decay=1"], "ema_decay"),
         (["--model.loss_weights={heatmap: 1.0, depth: 1.0}"], "depth"),
