@@ -62,3 +62,18 @@ def test_gradient_stops_at_a_crowd():
     assert (logits.grad[0, 1][crowd] == 0).all()
     assert (logits.grad[0, 1][~crowd] > 0).all()
     assert (logits.grad[0, 0][crowd] > 0).all()
+
+
+def test_the_state_of_another_loss_is_ignored():
+    def ghm(bins):
+        return CenterNetLoss(heatmap_loss="ghm", heatmap_loss_options={"bins": bins})
+
+    ten, twenty = ghm(10), ghm(20)
+    own = {name: value.clone() for name, value in ten.state_dict().items()}
+    for other in (twenty.state_dict(), CenterNetLoss().state_dict()):
+        ten.load_state_dict(other)
+        assert own and all(torch.equal(ten.state_dict()[name], own[name]) for name in own)
+    CenterNetLoss().load_state_dict(own)
+    own = {name: value + 1 for name, value in own.items()}
+    ten.load_state_dict(own)
+    assert all(torch.equal(ten.state_dict()[name], own[name]) for name in own)
