@@ -11,7 +11,7 @@ from centernet.training.callbacks import EMA, HeatmapPictures
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 
 
-def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
+def test_checkpoints_are_replaced_atomically(tmp_path):
     path = tmp_path / "last.ckpt"
     io = AtomicCheckpointIO()
     io.save_checkpoint({"epoch": 1}, path)

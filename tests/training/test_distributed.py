@@ -24,7 +24,7 @@ def run(folder, *options):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_but_for_batch_norm(tmp_path):
-    """Losses are divided by the objects of the whole batch, so only its statistics differ."""
+    """Losses are divided by the objects of the complete batch, so only its statistics differ."""
     make_shapes(tmp_path / "shapes", train=12, val=3, size=64)
     options = [
         "--data.root=shapes", "--trainer.max_epochs=1", "--model.optimizer=sgd",

@@ -29,7 +29,7 @@ TRAINER = SimpleNamespace(is_global_zero=True)
 
 
 def a_target(*labels):
-    """Objects in a row: the centre of number i is in cell (2 i + 1, 1) of an 8 x 8 map."""
+    """Objects in a row: the center of number i is in cell (2 i + 1, 1) of an 8 x 8 map."""
     boxes = [[8.0 * i, 0, 8 * i + 8, 8] for i in range(len(labels))]
     return {
         "boxes": torch.tensor(boxes).reshape(-1, 4),
@@ -93,7 +93,7 @@ def validated(monitor, task, *batches):
 
 
 def logits_at_centers(*rows):
-    """Logits (1, C, 8, 8) with these class scores at the centres of :func:`a_target`'s objects."""
+    """Logits (1, C, 8, 8) with these class scores at the centers of :func:`a_target`'s objects."""
     logits = torch.full((1, len(rows[0]), 8, 8), -9.0)
     for i, row in enumerate(rows):
         logits[0, :, 1, 2 * i + 1] = torch.tensor(row)
@@ -121,7 +121,7 @@ def test_auroc_by_hand():
     monitor, task = CenterAUROC(), Task()
     batches = (first, [a_target(0, 1)]), (second, [a_target(0, 1)])
     expected = {"AUROC": 0.875, "AUROC/cat": 0.75, "AUROC/dog": 1.0}
-    # no cow: nothing is said about it; and a second validation starts anew
+    # No cow, so no AUROC of it. A second validation does not include the first.
     assert validated(monitor, task, *batches) == pytest.approx(expected)
     assert validated(monitor, task, *batches) == pytest.approx(expected)
 

@@ -378,9 +378,8 @@ def test_weights_of_other_classes_are_a_start(train, shapes, tmp_path, caplog):
         caplog.clear()
         # The file decides the network, whatever the options say.
         train("fit", best, "--trainer.max_epochs=1", "--model.neck=deconv", root=root)
-        assert "tensors taken: " in caplog.text and "backbone " in caplog.text
-        said = "tensors made anew: heads.heatmap.2.weight, heads.heatmap.2.bias, for the weights"
-        assert (said in caplog.text) == new
+        assert "backbone " in caplog.text
+        assert ("heads.heatmap.2.weight, heads.heatmap.2.bias" in caplog.text) == new
     started = read_checkpoint(run.parent / "tiny-3" / "last.ckpt")[DESCRIPTION]
     assert started["model"]["neck"] == "fpn" and len(started["class_names"]) == 5
 
