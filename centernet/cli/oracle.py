@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         InputError: weights, dataset or options are wrong.
     """
-    from centernet.evaluation.oracle import analyse
+    from centernet.evaluation.oracle import analyze
     from centernet.inference.engines import choose_device
     from centernet.models.pretrained import load_weights
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
             f"the network of these weights needs multiples of {network.size_multiple}, "
             f"not {height}x{width}: give --image-size"
         )
-    rows = analyse(
+    rows = analyze(
         network,
         dataset,
         device=choose_device(options.device),
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
 
 def table(rows: Sequence["Row"]) -> str:
     """Format rows in columns: the replaced outputs, AP, AP50, AP75, and AP of few classes."""
-    names = rows[-1].true
+    names = rows[-1].replaced
     classes = [str(row["class"]) for row in rows[0].evaluation.per_class]
     classes = classes if 1 < len(classes) <= _MAX_COLUMNS else []
     lines = [[*names, "AP", "AP50", "AP75", *(f"AP {name}" for name in classes)]]
@@ -111,7 +111,7 @@ def table(rows: Sequence["Row"]) -> str:
         values += [entry["AP"] for entry in own] if classes else []
         lines.append(
             [
-                *("true" if name in row.true else "." for name in names),
+                *("true" if name in row.replaced else "." for name in names),
                 *("-" if math.isnan(value) else f"{value:.3f}" for value in values),
             ]
         )
@@ -124,7 +124,11 @@ def table(rows: Sequence["Row"]) -> str:
 
 def _advice(rows: Sequence["Row"]) -> str:
     base = rows[0].evaluation.metrics["AP"]
-    alone = {row.true[0]: row.evaluation.metrics["AP"] - base for row in rows if len(row.true) == 1}
+    alone = {
+        row.replaced[0]: row.evaluation.metrics["AP"] - base
+        for row in rows
+        if len(row.replaced) == 1
+    }
     name = max(alone, key=alone.__getitem__)
     if not alone[name] > 0:
         return "no single output, even if perfect, would raise the AP"

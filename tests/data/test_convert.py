@@ -361,7 +361,7 @@ def test_the_excerpt_of_bccd_is_converted_with_all_but_its_empty_boxes(tmp_path)
     source = tmp_path / "voc"
     shutil.copytree(BCCD / "voc", source)
     (source / "JPEGImages").symlink_to(BCCD / "images")
-    conversion = convert(source, tmp_path / "out")
+    conversion = convert_dataset(source, tmp_path / "out", follow_links=True)
     counts = {
         s.name: (len(s.coco["images"]), len(s.coco["annotations"])) for s in conversion.splits
     }
