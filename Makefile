@@ -14,10 +14,10 @@ help: ## list the targets
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: lint ## check style and run the quick tests, about a minute on two cores
+test: lint ## lint and run the quick tests
 	@$(PYTEST)
 
-test-all: lint ## check style and run all tests
+test-all: lint ## lint and run all tests
 	@$(PYTEST) -m "slow or not slow"
 
 fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=, SEED=, EXAMPLES=)

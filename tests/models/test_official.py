@@ -90,7 +90,9 @@ def test_the_canvas_of_the_own_size_is_the_release_s(pipeline):
     [
         ("keep", {}, 100),
         ("flip", {"flip": True}, 100),
-        ("multi", {"flip": True, "scales": (0.75, 1, 1.25)}, 50),
+        pytest.param(
+            "multi", {"flip": True, "scales": (0.75, 1, 1.25)}, 50, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_detections_equal_the_release(pipeline, mode, options, count):
