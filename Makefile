@@ -25,9 +25,10 @@ fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=
 		tests/analysis/test_check_property.py tests/training/test_fit_property.py
 	@$(BIN)/python tests/fuzz/run.py --files $(FILES) --seed $(SEED)
 
-lint: .venv/dev.done ## check style and formatting
+lint: .venv/dev.done ## check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
 
 format: .venv/dev.done ## fix style and formatting
 	@$(BIN)/ruff check --fix
