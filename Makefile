@@ -14,7 +14,7 @@ help: ## list the targets
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: lint ## lint and run the quick tests, about a minute on two cores
+test: lint ## lint and run the quick tests
 	@$(PYTEST)
 
 test-all: lint ## lint and run all tests

@@ -55,7 +55,14 @@ def test_paths_of_custom_are_those_of_the_dataset_page():
     assert {"train_images", "train_annotations", "val_images", "val_annotations"} <= set(options)
 
 
-@every_config
+QUICK = ("custom", "bccd_retinanet", "coco_dla34", "voc_resdcn18")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(c, marks=() if c.stem in QUICK else pytest.mark.slow) for c in CONFIGS],
+    ids=lambda path: path.stem,
+)
 def test_every_config_trains(config, shapes, tmp_path, monkeypatch):
     """As it is, but with a tiny network on tiny images for one step."""
     monkeypatch.chdir(tmp_path)

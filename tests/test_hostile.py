@@ -284,6 +284,7 @@ def test_hostile_archives_are_refused_in_one_line(tmp_path, monkeypatch, write):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_bomb_takes_no_memory_in_check(tmp_path):
     """In a process of its own, to measure it."""
     (tmp_path / "train").mkdir()

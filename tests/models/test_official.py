@@ -90,7 +90,9 @@ def test_the_input_at_the_image_size_equals_the_release(pipeline):
     [
         ("keep", {}, 100),
         ("flip", {"flip": True}, 100),
-        ("multi", {"flip": True, "scales": (0.75, 1, 1.25)}, 50),
+        pytest.param(
+            "multi", {"flip": True, "scales": (0.75, 1, 1.25)}, 50, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_detections_equal_the_release(pipeline, mode, options, count):

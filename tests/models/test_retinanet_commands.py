@@ -26,6 +26,7 @@ def train(command, *options):
     main([command, "--config=tiny.yaml", "--data.root=shapes", *options])
 
 
+@pytest.mark.slow
 def test_fit_validate_and_detect(shapes, tmp_path, capsys):
     train("fit", "--model.detector=retinanet", "--model.heatmap_loss=ghm")
     run = tmp_path / "runs" / "tiny"

@@ -21,9 +21,9 @@ def last_ap(run) -> float:
 
 @pytest.mark.first
 def test_a_small_network_learns_the_shapes(tmp_path, monkeypatch):
-    """On 32 images that it has not seen; over seeds 0, 1 and 2, AP is SEEDS_AP."""
+    """Seeds 0, 1 and 2 of data and training reach AP 0.60, 0.50 and 0.53."""
     monkeypatch.chdir(tmp_path)
-    make_shapes(tmp_path / "shapes", train=128, val=32, size=64)
+    make_shapes(tmp_path / "shapes", train=192, val=32, size=64)
     main(
         [
             "fit",
@@ -31,7 +31,7 @@ def test_a_small_network_learns_the_shapes(tmp_path, monkeypatch):
             "--data.root=shapes",
             "--data.batch_size=4",
             "--model.backbone=test_resnet",
-            "--model.learning_rate=5e-3",
+            "--model.learning_rate=1e-2",
             "--model.reference_batch_size=4",
             "--trainer.accelerator=cpu",
             "--trainer.max_epochs=32",
