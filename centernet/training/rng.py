@@ -25,7 +25,8 @@ def restore_rng_state(trainer: Trainer, states: Tensor) -> None:
         return
     size = len(torch.get_rng_state())
     cpu, cuda = states[trainer.global_rank].split([size, states.shape[1] - size])
-    torch.set_rng_state(cpu)
+    # Copies, because set_rng_state reads wrong memory from a tensor with a storage offset.
+    torch.set_rng_state(cpu.clone())
     device = trainer.strategy.root_device
     if device.type == "cuda" and len(cuda):
-        torch.cuda.set_rng_state(cuda, device)
+        torch.cuda.set_rng_state(cuda.clone(), device)
