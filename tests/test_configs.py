@@ -11,7 +11,7 @@ from centernet.data.augment import Augment
 from centernet.errors import InputError
 from centernet.inference.tta import InferenceConfig
 from centernet.models.registry import make_network
-from centernet.training.checks import require_input_size
+from centernet.training.checks import validate_input_size
 from centernet.training.datamodule import DetectionData
 from centernet.training.task import DetectionTask
 from centernet.training.train_cli import main
@@ -37,7 +37,7 @@ def test_every_config_names_a_network_a_loss_and_an_input_size(config, monkeypat
         data["augment"] = Augment(**data["augment"])
     if data["image_size"] == "auto":
         data["image_size"] = 512
-    require_input_size(task.model, DetectionData(**data).input_size)
+    validate_input_size(task.model, DetectionData(**data).input_size)
 
 
 @pytest.mark.parametrize("config", [c for c in CONFIGS if c.stem.startswith("shapes")])

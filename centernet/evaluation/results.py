@@ -1,7 +1,7 @@
 """Accumulate the detections of a validation epoch and gather them from all processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.distributed
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from centernet.evaluation.coco import coco_results
 from centernet.inference.tta import clip_to_image, to_image
+
+if TYPE_CHECKING:
+    from centernet.inference.detector import Detector
 
 # Detections of one image: "boxes" (K, 4) in its pixels, "scores" (K,), "labels" (K,), and others.
 DetectionArrays = Mapping[str, NDArray]
@@ -28,6 +31,24 @@ def in_image_pixels(
     """
     for result, target in zip(results, targets, strict=True):
         yield clip_to_image(to_image(result, target["matrix"]), target["image_size"])
+
+
+def detections_of_files(
+    detector: "Detector", targets: Sequence[Mapping[str, Any]]
+) -> Iterator[DetectionArrays]:
+    """Run a detector on the files of a batch, without a score threshold.
+
+    Args:
+        detector: with its own resolution and test-time augmentation.
+        targets: B dicts with ``file``, the path of the image.
+
+    Yields:
+        The detections of each image, best first.
+    """
+    for target in targets:
+        found = detector(target["file"], threshold=0)
+        assert found.confidence is not None and found.class_id is not None
+        yield {"boxes": found.xyxy, "scores": found.confidence, "labels": found.class_id}
 
 
 class CocoResults:

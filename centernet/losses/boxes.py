@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
 
 from centernet.losses.inputs import to_float
 from centernet.targets import Targets
@@ -117,6 +116,9 @@ def giou_loss_at_cells(
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.
     """
+    # Here, because torchvision takes seconds to import and detection does not need it.
+    from torchvision.ops import generalized_box_iou_loss
+
     found = to_float(prediction.flatten(2)[samples.batch_index, :, samples.cell_index])  # (M, 4)
     outwards = found.new_tensor([-1, -1, 1, 1])  # distances to xyxy around the cell's middle
     loss = generalized_box_iou_loss(found * outwards, samples.sides.to(found) * outwards)

@@ -1,7 +1,7 @@
 """The detection task: network, loss, optimization and validation in a LightningModule."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from torch import Tensor
 from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
-from centernet.evaluation.results import CocoResults, DetectionArrays, in_image_pixels
+from centernet.evaluation.results import CocoResults, detections_of_files, in_image_pixels
 from centernet.heads import DEFAULT_BOX_HEAD
 from centernet.inference.detector import Detector
 from centernet.inference.tta import InferenceConfig
@@ -238,7 +238,7 @@ class DetectionTask(LightningModule):
         """Collect the detections of a batch; return the outputs of the network."""
         images, targets = batch
         if self._detector:
-            outputs, found = None, self._detect(self._detector, targets)
+            outputs, found = None, detections_of_files(self._detector, targets)
         else:
             outputs = self.model(images)
             decoded = self.model.decode(outputs, top_k=self.model.top_k)
@@ -246,13 +246,6 @@ class DetectionTask(LightningModule):
         for target, values in zip(targets, found, strict=True):
             self.collected.add(target["image_id"], values, self.data.val_set.category_ids)
         return outputs
-
-    @staticmethod
-    def _detect(detector: Detector, targets: list[dict]) -> Iterator[DetectionArrays]:
-        for target in targets:
-            found = detector(target["file"], threshold=0)
-            assert found.confidence is not None and found.class_id is not None
-            yield {"boxes": found.xyxy, "scores": found.confidence, "labels": found.class_id}
 
     def on_validation_epoch_end(self) -> None:
         """Gather the detections of all processes; the first one evaluates, all log the result."""

@@ -251,7 +251,7 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
         ([], "give SOURCE"),
         (["--images=x"], "give --annotations, too"),
         (["a.png", "--config=c.yaml"], "give one of SOURCE"),
-        (["--config=c.yaml"], "cannot read c.yaml: No such file"),
+        (["--config=c.yaml"], "c.yaml: No such file"),
         (["a.png", "--threshold=2"], "threshold must be between 0 and 1, got 2.0"),
         (["a.png", "--threshold=best"], "threshold best"),
         (["a.png", "--iou=0"], "iou must be above 0"),

@@ -229,8 +229,7 @@ def _check_entries(arrays: SplitArrays) -> None:
     """Add the entries that training does not accept."""
     for part in ("images", "categories", "annotations"):
         for number, entry in enumerate(arrays.split.coco.get(part) or ()):
-            error = entry_error(part, entry)
-            if not error:
+            if not (error := entry_error(part, entry)):
                 continue
             given = entry.get("id") if isinstance(entry, dict) and part == "annotations" else None
             what = f"entry {number} of {part!r} {error}"
@@ -265,12 +264,11 @@ def _check_references(arrays: SplitArrays, annotations: Sequence[dict[str, Any]]
     def describe(key: str) -> Callable[[int], str]:
         return lambda i: f"{key} {short(annotations[i][key])}"
 
-    unknown_image, unknown_label = (
-        np.flatnonzero(arrays.image < 0),
-        np.flatnonzero(arrays.label < 0),
-    )
-    arrays.add_each("annotation-without-image", unknown_image, describe("image_id"))
-    arrays.add_each("category-unknown", unknown_label, describe("category_id"))
+    for kind, index, key in (
+        ("annotation-without-image", arrays.image, "image_id"),
+        ("category-unknown", arrays.label, "category_id"),
+    ):
+        arrays.add_each(kind, np.flatnonzero(index < 0), describe(key))
 
 
 def _check_ids(arrays: SplitArrays, categories: Sequence[dict[str, Any]]) -> None:
@@ -285,8 +283,9 @@ def _check_ids(arrays: SplitArrays, categories: Sequence[dict[str, Any]]) -> Non
     for key in ("id", "name"):
         for text, number in Counter(str(c[key]) for c in categories).items():
             if number > 1:
-                what = f"{number} categories have the {key} {short(text)}"
-                arrays.add("category-duplicate", what)
+                arrays.add(
+                    "category-duplicate", f"{number} categories have the {key} {short(text)}"
+                )
     listed = Counter(arrays.files)
     for i, file in enumerate(arrays.files):
         if listed[file] > 1:
