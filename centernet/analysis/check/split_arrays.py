@@ -176,11 +176,10 @@ def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> Datase
 
 def _add_classes_unknown_to_train(splits: Sequence[SplitArrays]) -> None:
     known = {str(category["name"]) for category in _valid(splits[0].split, "categories")}
-    for arrays in splits[1:]:
-        for category in _valid(arrays.split, "categories"):
-            if str(category["name"]) not in known:
-                what = f"category {short(category['name'])} (id {category['id']})"
-                arrays.add("class-not-trained", what)
+    for arrays, category in ((a, c) for a in splits[1:] for c in _valid(a.split, "categories")):
+        if str(category["name"]) not in known:
+            name = short(category["name"])
+            arrays.add("class-not-trained", f"category {name} (id {category['id']})")
 
 
 def _read(split: DatasetSplit, names: tuple[str, ...]) -> SplitArrays:
@@ -192,7 +191,6 @@ def _read(split: DatasetSplit, names: tuple[str, ...]) -> SplitArrays:
     label_of = {name: i for i, name in enumerate(names)}
     label = {c["id"]: label_of[str(c["name"])] for c in reversed(categories)}
     boxes, malformed = _boxes(split, images, annotations)
-    areas = [annotation_area(a, box) for a, box in zip(annotations, boxes, strict=True)]
     sizes = _sizes(images)
     arrays = SplitArrays(
         split=split,
@@ -205,7 +203,7 @@ def _read(split: DatasetSplit, names: tuple[str, ...]) -> SplitArrays:
         image=_lookup(position, [a["image_id"] for a in annotations]),
         label=_lookup(label, [a["category_id"] for a in annotations]),
         boxes=boxes,
-        areas=np.array(areas, float),
+        areas=np.array([*map(annotation_area, annotations, boxes)], float),
         malformed=np.isin(np.arange(len(annotations)), list(malformed)),
         region=np.array([is_ignore_region(annotation) for annotation in annotations], bool),
         usable=np.zeros(len(annotations), bool),
