@@ -1,7 +1,6 @@
 """Detections from output maps: the peaks of the heatmap, and what the other heads predict there.
 
-"Objects as Points" (Zhou et al., 2019), section 4. The inverse is
-:func:`centernet.targets.encode_targets`.
+"Objects as Points" (Zhou et al., 2019), section 4.
 
 Letters in shapes: B images, C classes, K detections of each image, h x w cells.
 """
@@ -12,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from centernet.heads import HEADS, Cells
+from centernet.heads import HEADS, Cells, Heatmap
 from centernet.targets import DEFAULT_STRIDE
 
-# Detections per image; COCO's evaluation counts 100.
-DEFAULT_TOP_K, MAX_TOP_K = 100, 100_000
+DEFAULT_TOP_K = 100  # detections per image; COCO's evaluation counts 100
+MAX_TOP_K = 100_000  # upper limit of options and checkpoints
 
 
 def decode(
@@ -39,10 +38,11 @@ def decode(
         network input pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64, and the
         fields of any further heads.
     """
-    heatmap = outputs["heatmap"].float()
+    heatmap = outputs[Heatmap.name].float()
     classes, rows, columns = heatmap.shape[1:]
     logits, index = _find_peaks(heatmap, min(top_k, classes * rows * columns))
     label = torch.div(index, rows * columns, rounding_mode="floor")
+    # Not index % (rows * columns), which torch.onnx cannot export for dynamic sizes.
     cells = Cells(index - label * (rows * columns), columns, stride)
     fields = read_heads(outputs, cells) | {"scores": logits.sigmoid(), "labels": label}
     return [{name: values[i] for name, values in fields.items()} for i in range(len(heatmap))]
@@ -140,5 +140,5 @@ def _candidates(heatmap: Tensor, bound: float) -> tuple[Tensor, Tensor]:
     padded = F.pad(around, (1, 1), value=-torch.inf)
     around = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), around)
     values = center.masked_fill(center < around, -torch.inf)
-    cell = (plane * rows + row)[:, None] * columns + torch.arange(columns, device=row.device)
-    return values.flatten(), cell.flatten()
+    index = (plane * rows + row)[:, None] * columns + torch.arange(columns, device=row.device)
+    return values.flatten(), index.flatten()

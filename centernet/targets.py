@@ -1,6 +1,7 @@
 """Training targets of a batch: a Gaussian at every object's center, and the object's values there.
 
-"Objects as Points" (Zhou et al., 2019), section 3. The inverse is :func:`centernet.decode.decode`.
+"Objects as Points" (Zhou et al., 2019), section 3. :func:`centernet.decode.decode` reads
+the boxes back from the outputs of a network that predicts these targets.
 
 Letters in shapes: B images, C classes, N objects of the batch, h x w cells. A cell is a square of
 ``stride`` x ``stride`` pixels of the network input; cells of an image are counted row by row.
@@ -60,18 +61,20 @@ def gaussian_radius(
     *,
     corrected: bool = False,
 ) -> Tensor:
-    """How far the corners of a box may move so that the IoU stays at least ``min_overlap``.
+    """Radius of the Gaussian of a box, in cells (CornerNet, Law and Deng, 2018).
 
-    The smallest root of the three cases of CornerNet (Law and Deng, 2018): one corner moves inwards
-    and one outwards, both inwards, both outwards. The released code of CenterNet takes the larger
-    root and does not divide by the leading coefficient, so its radius is about 2.8 times the
-    correct one. Published models were trained with it, so it is the default.
+    CornerNet wants the largest distance r by which the corners may move so that the IoU stays at
+    least ``min_overlap``. Each of three cases (one corner moves in and one out, both in, both out)
+    gives an equation a r^2 - b r + c = 0; the radius is the smallest solution. The code of
+    CornerNet and CenterNet computes (b + sqrt(b^2 - 4 a c)) / 2 in all cases: it omits the division
+    by a, and takes the wrong root in the first two. Its radius is 3.3 to 3.8 times the correct one
+    for aspect ratios up to 10. Published models were trained with it, so it is the default.
 
     Args:
         height: heights of boxes in cells.
         width: widths of boxes in cells.
         min_overlap: IoU that must remain.
-        corrected: the textbook roots instead of the released ones.
+        corrected: compute the correct solution instead of the released one.
 
     Returns:
         Float64 radii in cells, not truncated, of the broadcast shape.
@@ -79,6 +82,7 @@ def gaussian_radius(
     height = torch.as_tensor(height, dtype=torch.float64)
     width = torch.as_tensor(width, dtype=torch.float64)
     total, area, overlap = height + width, height * width, min_overlap
+    # a, b, c, and the sign of the square root in the correct solution
     one_inside = (1.0, total, area * (1 - overlap) / (1 + overlap), -1)
     both_inside = (4.0, 2 * total, (1 - overlap) * area, -1)
     both_outside = (4 * overlap, -2 * overlap * total, (overlap - 1) * area, 1)
@@ -114,17 +118,18 @@ def encode_targets(
 
     The cell of a center is found by truncation. Its Gaussian has the radius r of
     :func:`target_radius` and the standard deviation (2 r + 1) / 6; where Gaussians of a class
-    overlap, the maximum is kept. The mask is False for a class in the cells whose middle lies in an
-    ignore region of that class, except in the cells that hold a center of that class.
+    overlap, the maximum is kept. The mask is False in the ignored cells of a class, except in the
+    cells that hold a center of that class.
 
     Args:
         targets: B dicts with ``boxes`` (n, 4) float xyxy in network input pixels, clipped to the
             input and not empty, ``labels`` (n,) int64, and optionally ``ignore``, a list of (label,
-            or None for all classes; bool mask (h, w)).
+            or None for all classes; bool mask (h, w) of cells, True where ignored).
         shape: (B, C, h, w) of the heatmap.
         stride: network input pixels per cell.
         out: earlier targets of the same shape. Their heatmap is cleared and reused.
-        device: of the result; by default that of ``out`` or of the boxes.
+        device: of the result; by default that of ``out`` or of the boxes. With ``out`` it must be
+            the device of its heatmap.
 
     Raises:
         ValueError: a label is not one of the C classes, there are not B targets, or ``out`` has
@@ -136,18 +141,18 @@ def encode_targets(
     if device is None:
         device = out.heatmap.device if out else targets[0]["boxes"].device
     # The few numbers of the objects are computed on the CPU and copied to the device once.
-    boxes = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride  # (N, 4) cells
+    boxes_cells = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride  # (N, 4)
     label = torch.cat([t["labels"] for t in targets]).cpu()
     check_labels(label, classes)
     counts = torch.tensor([len(t["boxes"]) for t in targets])
     batch_index = torch.repeat_interleave(torch.arange(batch), counts)
-    size = boxes[:, 2:] - boxes[:, :2]
-    cell, offset = _locate((boxes[:, :2] + boxes[:, 2:]) / 2, rows, columns)
-    cell_index = cell[:, 1] * columns + cell[:, 0]
+    top_left, bottom_right = boxes_cells.split(2, 1)
+    size = bottom_right - top_left
+    center_cell, offset = _locate((top_left + bottom_right) / 2, rows, columns)  # (N, 2) x, y
+    cell_index = center_cell[:, 1] * columns + center_cell[:, 0]
     plane = batch_index * classes + label  # the (h, w) map of the object's image and class
-
     heatmap = _blank_heatmap(out, shape, device)
-    covered, owner, value = _draw_gaussians(heatmap, plane, cell, target_radius(size))
+    covered, owner, value = _draw_gaussians(heatmap, plane, center_cell, target_radius(size))
     return Targets(
         heatmap=heatmap,
         mask=_loss_mask(targets, shape, plane * (rows * columns) + cell_index, device),
@@ -218,23 +223,23 @@ def _draw_gaussians(
         (M,) flat index in the heatmap, object, and value of each window cell.
     """
     rows, columns = heatmap.shape[-2:]
-    first, last = (cell - radius[:, None]).clamp_(min=0), cell + radius[:, None] + 1
-    extent = torch.minimum(last, torch.tensor([columns, rows])) - first
-    count = extent.prod(1)  # cells of each window
+    first = (cell - radius[:, None]).clamp(min=0)
+    last = torch.minimum(cell + radius[:, None], torch.tensor([columns - 1, rows - 1]))
+    extent = last - first + 1  # (N, 2) columns and rows of each window
+    count = extent.prod(1)
+    start = count.cumsum(0) - count  # position of each window among the M cells
     total = int(count.sum())
-    start = count.cumsum(0) - count  # of each window among the M cells
-    table = torch.stack(
-        [start, extent[:, 0], *(first - cell).T, radius, plane * (rows * columns), *cell.T]
-    ).to(heatmap.device)
-    owner = torch.repeat_interleave(count.to(heatmap.device), output_size=total)  # (M,)
-    start, width, left, top, radius, base, x, y = table[:, owner].unbind()
-    inside = torch.arange(total, device=heatmap.device) - start
-    dy = torch.div(inside, width, rounding_mode="floor")
-    dx = inside - dy * width + left
-    dy += top
+    # One tensor, so that there is one copy to the device.
+    per_object = torch.stack([start, extent[:, 0], *first.T, *cell.T, radius, plane])
+    owner = torch.repeat_interleave(count.to(heatmap.device), output_size=total)  # (M,) 0, 0, 1, ..
+    start, width, left, top, center_x, center_y, radius, plane = per_object.to(heatmap.device)[
+        :, owner
+    ]
+    k = torch.arange(total, device=heatmap.device) - start  # number of the cell in its window
+    x, y = left + k % width, top + torch.div(k, width, rounding_mode="floor")
     sigma = (2 * radius + 1) / 6
-    value = torch.exp(-(dx * dx + dy * dy) / (2 * sigma * sigma))
-    index = base + (y + dy) * columns + x + dx
+    value = torch.exp(-((x - center_x) ** 2 + (y - center_y) ** 2) / (2 * sigma * sigma))
+    index = (plane * rows + y) * columns + x
     heatmap.view(-1).scatter_reduce_(0, index, value, "amax")
     return index, owner, value
 
@@ -242,10 +247,10 @@ def _draw_gaussians(
 def _loss_mask(
     targets: Sequence[Mapping[str, Any]],
     shape: tuple[int, ...],
-    peaks: Tensor,
+    center_index: Tensor,
     device: torch.device | str,
 ) -> Tensor | None:
-    """Mask (B, C, h, w), False in the ignore regions but at ``peaks`` (flat indices)."""
+    """Mask (B, C, h, w), False in the ignore regions but at the centers (flat indices)."""
     regions = [(i, *region) for i, t in enumerate(targets) for region in t.get("ignore") or ()]
     if not regions:
         return None
@@ -253,5 +258,5 @@ def _loss_mask(
     for image, label, region in regions:
         classes = slice(None) if label is None else label
         mask[image, classes] &= ~region.to(device)
-    mask.view(-1)[peaks.to(device)] = True
+    mask.view(-1)[center_index.to(device)] = True
     return mask

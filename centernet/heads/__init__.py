@@ -1,8 +1,9 @@
 """The heads of a CenterNet: what each output map means, from its target to its detections.
 
-A head is one class. Network, loss, decoding, flip test and oracle analysis iterate over heads and
-know none of them by name. To add an output, subclass :class:`Head`, decorate the class with
-:func:`register`, and build the network with ``CenterNet(..., heads=["name"])``.
+Each head is a subclass of :class:`Head`. Network, loss, decoding, flip test and oracle analysis
+iterate over the heads; only the heatmap, which defines where objects are, is used by name. To add
+an output, subclass :class:`Head`, decorate the class with :func:`register`, and build the network
+with ``CenterNet(..., heads=["name"])``.
 
 "Objects as Points" (Zhou et al., 2019), sections 3 and 4.
 """

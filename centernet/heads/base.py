@@ -29,6 +29,7 @@ class Cells:
     @property
     def corner(self) -> Tensor:
         """(B, K, 2) x and y of the upper left corners, in cells."""
+        # Not index % columns, which torch.onnx cannot export for dynamic sizes.
         y = torch.div(self.index, self.columns, rounding_mode="floor")
         return torch.stack([self.index - y * self.columns, y], -1)
 
@@ -43,14 +44,15 @@ class LossContext:
     """What the losses of all heads share for one batch.
 
     Attributes:
-        num_peaks: scalar, number of cells of the target heatmap that are 1, at least 1; the average
-            over the processes if there are several.
-        num_objects: scalar, number of objects, likewise.
+        num_positives: scalar, number of cells of the target heatmap that are 1, at least 1; the
+            average over the processes if there are several.
+        num_objects: scalar, number of objects, likewise. Two objects of a class in one cell are one
+            positive.
         heatmap_loss: called with logits, heatmap, mask or None, and the keyword ``normalizer``.
         box_cells: which cells learn a box, see :func:`centernet.losses.box_samples`.
     """
 
-    num_peaks: Tensor
+    num_positives: Tensor
     num_objects: Tensor
     heatmap_loss: Callable[..., Tensor]
     box_cells: str
@@ -121,18 +123,18 @@ class Head(ABC):
         """
         return (output.float() + mirrored.float()) / 2
 
-    def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
+    def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:
         """The output of a perfect network, for the oracle analysis.
 
         Args:
-            values: (..., c) from :meth:`encode`, those of one object in each row.
-            away: (..., 2) x and y, in cells, from the cell of the object's center to the cell at
-                which the output is read; None for the cell of the center, and for a dense head.
+            target: (..., c) from :meth:`encode`, that of one object in each row.
+            shift: (..., 2) x and y in cells: the cell at which the output is read minus the cell of
+                the object's center; None for the cell of the center, and for a dense head.
 
         Returns:
-            (..., c); by default ``values``, which are right in all cells.
+            (..., c); by default ``target``, which is correct in all cells.
         """
-        return values
+        return target
 
 
 HEADS: dict[str, Head] = {}

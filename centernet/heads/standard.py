@@ -10,10 +10,11 @@ from centernet.heads.base import Cells, Head, LossContext, register
 from centernet.losses.boxes import box_samples, distances_to_sides, giou_loss_at_cells
 from centernet.targets import Targets
 
-# The logit of 0.1, as in the release ("Focal Loss for Dense Object Detection", Lin et al., 2017).
+# logit(0.1), the value of the release. The idea is from "Focal Loss for Dense Object Detection"
+# (Lin et al., 2017), which starts at 0.01.
 _INITIAL_LOGIT = -2.19
 _INITIAL_DISTANCE = 2.0  # cells from the middle of a cell to each side of its box
-_MAX_LOG_DISTANCE = 7.0  # its exp is 1097 cells, which float16 still holds
+_MAX_LOG_DISTANCE = 7.0  # exp(7) = 1097 cells, 4387 pixels at stride 4; float16 holds exp(11)
 
 
 @register
@@ -36,20 +37,21 @@ class Heatmap(Head):
     def loss(self, output: Tensor, targets: Targets, context: LossContext) -> Tensor:
         """The chosen heatmap loss."""
         return context.heatmap_loss(
-            output, targets.heatmap, targets.mask, normalizer=context.num_peaks
+            output, targets.heatmap, targets.mask, normalizer=context.num_positives
         )
 
     def flip(self, output: Tensor, mirrored: Tensor) -> Tensor:
         """The logit of the mean probability."""
-        # In float32 also under autocast, where probabilities near 1 would become equal.
+        # The release averages probabilities, not logits. In float32: half precision rounds
+        # probabilities near 1 to 1.
         return ((output.float().sigmoid() + mirrored.float().sigmoid()) / 2).logit()
 
-    def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
+    def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:
         """Logits of the target: infinity at the centers, minus infinity where no Gaussian is."""
-        logits = torch.full_like(values, -torch.inf)
+        logits = torch.full_like(target, -torch.inf)
         # Most cells are far from all objects, and the logarithm is slow.
-        near = values > 0
-        logits[near] = values[near].logit()
+        near = target > 0
+        logits[near] = target[near].logit()
         return logits
 
 
@@ -88,12 +90,12 @@ class Offset(Head):
         """The output for the image that is not mirrored, as in the release."""
         return output
 
-    def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
+    def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:
         """The point of the cell that is nearest to the center: an offset stays in its cell.
 
         The release copies the offset of the center, which in a neighboring cell is wrong by a cell.
         """
-        return values if away is None else (values - away).clamp(0, 1)
+        return target if shift is None else (target - shift).clamp(0, 1)
 
 
 @register
@@ -131,9 +133,9 @@ class Sides(Head):
         """The mean, with left and right of the mirrored output swapped."""
         return super().flip(output, mirrored[:, [2, 1, 0, 3]])
 
-    def truth(self, values: Tensor, away: Tensor | None = None) -> Tensor:
-        """The distances to the same box; 0 if the cell is outside, beyond that side."""
-        return values if away is None else (values + torch.cat([away, -away], -1)).clamp(min=0)
+    def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:
+        """The distances from the shifted cell to the same box; 0 instead of negative ones."""
+        return target if shift is None else (target + torch.cat([shift, -shift], -1)).clamp(min=0)
 
 
 class Exp(nn.Module):

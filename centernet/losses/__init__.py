@@ -2,7 +2,9 @@
 
 All functions take logits or raw predictions. They are correct in float64, float32, bfloat16 and
 float16, and sum in at least float32. In the equations, x is a logit, p = sigmoid(x) its
-probability, Y the target heatmap and N a count.
+probability, Y the target heatmap and N a count. Each loss keeps the symbols of its paper: the
+focusing exponent is alpha in "Objects as Points" and gamma in "Focal Loss", where alpha weights the
+positives.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -49,7 +51,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the losses of networks when asked for: they use the heads, which use this package."""
+    """Import CenterNetLoss on first use: it imports the heads, which import this package."""
     if name not in ("CenterNetLoss", "DetectionLoss"):
         raise AttributeError(f"module 'centernet.losses' has no attribute {name!r}")
     from centernet.losses import detection

@@ -55,7 +55,7 @@ class BoxSamples:
         batch_index: (M,) image of each cell.
         cell_index: (M,) y * w + x.
         sides: (M, 4) distances in cells from the middle of the cell to the box's left, top, right
-            and bottom side.
+            and bottom side, at least 0.01.
         weight: (M,) weight of the cell; those of one object sum to 1.
     """
 
@@ -77,7 +77,7 @@ def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
     """
     if cells == "center":
         owner = torch.arange(len(targets.label), device=targets.label.device)
-        sides = _sides(targets, owner, targets.cell_index)
+        sides = _sides(targets, owner, targets.cell_index).clamp(min=_MIN_DISTANCE)
         weight = torch.ones_like(sides[:, 0])
         return BoxSamples(targets.batch_index, targets.cell_index, sides, weight)
     owner, value = targets.gaussian_object, targets.gaussian_value
@@ -89,7 +89,8 @@ def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
     chosen = (value == 1) | ((value == largest) & is_inside)
     owner, weight = owner[chosen], value[chosen]
     total = torch.zeros_like(targets.offset[:, 0]).index_add_(0, owner, weight)  # (N,)
-    return BoxSamples(batch_index[chosen], cell[chosen], sides[chosen], weight / total[owner])
+    sides = sides[chosen].clamp(min=_MIN_DISTANCE)
+    return BoxSamples(batch_index[chosen], cell[chosen], sides, weight / total[owner])
 
 
 def distances_to_sides(size: Tensor, center: Tensor) -> Tensor:
@@ -134,4 +135,4 @@ def _sides(targets: Targets, owner: Tensor, cell: Tensor) -> Tensor:
         return torch.stack([index % columns, torch.div(index, columns, rounding_mode="floor")], 1)
 
     center = (corner(targets.cell_index) + targets.offset)[owner] - (corner(cell) + 0.5)
-    return distances_to_sides(targets.size[owner], center).clamp(min=_MIN_DISTANCE)
+    return distances_to_sides(targets.size[owner], center)

@@ -1,7 +1,6 @@
 """Losses of networks: named terms and their weighted sum."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import torch
@@ -51,7 +50,7 @@ class DetectionLoss(nn.Module):
     def with_sum(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms, and ``loss``, their weighted sum."""
         weighted = [self.weights[name] * term for name, term in terms.items()]
-        return dict(terms) | {"loss": reduce(torch.add, weighted)}
+        return dict(terms) | {"loss": torch.stack(weighted).sum()}
 
     def end_epoch(self) -> None:
         """Tell the parts that count epochs that a training epoch has ended."""
@@ -77,13 +76,9 @@ class CenterNetLoss(DetectionLoss):
     ) -> None:
         """Choose the losses of the heatmap and of the boxes.
 
-        All heatmap losses have the cells of the centers as positives and weight the negatives by
-        (1 - Y)^4: they differ in the classification loss alone.
-
         Args:
             weights: of the terms that differ from the ``loss_weight`` of their head.
-            heatmap_loss: penalty_reduced_focal, focal, focal_star, or ghm, whose scale differs, see
-                :class:`centernet.losses.GHMHeatmapLoss`.
+            heatmap_loss: a key of :data:`centernet.losses.HEATMAP_LOSSES`.
             heatmap_loss_options: options of that loss that differ from its defaults.
             box_head: of the network: ``size``, which learns by L1 at the cells of the centers, or
                 ``sides``, which learns by generalized IoU.
@@ -112,10 +107,10 @@ class CenterNetLoss(DetectionLoss):
         Returns:
             A scalar per head by its name, not weighted, and ``loss``, their weighted sum.
         """
-        peaks = (targets.heatmap == 1).sum()
-        objects = torch.tensor(len(targets.label), device=peaks.device)
-        num_peaks, num_objects = averaged_counts(peaks, objects)
-        context = LossContext(num_peaks, num_objects, self.heatmap_loss, self.box_cells)
+        positives = (targets.heatmap == 1).sum()
+        objects = torch.tensor(len(targets.label), device=positives.device)
+        num_positives, num_objects = averaged_counts(positives, objects)
+        context = LossContext(num_positives, num_objects, self.heatmap_loss, self.box_cells)
         terms = {}
         for name, head in self.heads.items():
             losses = [head.loss(outputs[name], targets, context) for outputs in stacks]
@@ -133,7 +128,10 @@ def averaged_counts(*counts: Tensor) -> list[Tensor]:
 
 
 def _keep_own_state(loss: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Drop what another kind of loss has counted from a checkpoint, and fill in what is missing."""
+    """Ignore buffers of a checkpoint that do not fit this loss, and keep its own instead.
+
+    Only GHM has buffers. A checkpoint may come from a run with another heatmap loss.
+    """
     own = loss.state_dict(prefix=prefix)
     for name in [n for n in state_dict if n.startswith(prefix)]:
         if name not in own or state_dict[name].shape != own[name].shape:

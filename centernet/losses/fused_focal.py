@@ -21,8 +21,9 @@ _SOFTPLUS_IS_LINEAR_FROM = 40.0
 class FusedPenaltyReducedFocalLoss(torch.autograd.Function):
     """Eq. 1 of "Objects as Points" with a hand-written gradient.
 
-    With z = -x where Y = 1 and z = x elsewhere, both cases are weight f(z) with
-    f(z) = sigmoid(z)^alpha softplus(z), and
+    Let z = -x where Y = 1 and z = x elsewhere, so that sigmoid(z) = 1 - p_t and
+    softplus(z) = -log p_t. The loss of a cell is w f(z), with w = 1 or (1 - Y)^beta and
+    f(z) = sigmoid(z)^alpha softplus(z). Its derivative is
     f'(z) = sigmoid(z)^alpha (alpha (1 - sigmoid(z)) softplus(z) + sigmoid(z)).
 
     The forward pass processes the cells in pieces that share three small buffers. It computes the
@@ -90,7 +91,7 @@ class FusedPenaltyReducedFocalLoss(torch.autograd.Function):
 
 
 def _add_piece(
-    x: Tensor,
+    z: Tensor,
     y: Tensor,
     mask: Tensor | None,
     alpha: float,
@@ -99,31 +100,33 @@ def _add_piece(
     buffers: list[Tensor],
     gradient: Tensor | None,
 ) -> Tensor:
-    """Return the sum of the loss of flat cells, not normalized; write d loss / d x to gradient."""
-    p, cross_entropy, weight = buffers
+    """Return the loss of flat cells with the logits z, summed; write d loss / d x to gradient."""
+    error, cross_entropy, weight = buffers  # error: sigmoid(z) = 1 - p_t
     # Most pieces of a heatmap are all 0 and need neither the power nor the positives. On a GPU the
     # answer would cost a synchronization.
-    highest = 1.0 if x.device.type != "cpu" else y.max().item() if len(y) else 0.0
+    highest = 1.0 if z.device.type != "cpu" else y.max().item() if len(y) else 0.0
     weight.fill_(1)
     if highest:
         weight.sub_(y)
-        # Squaring twice is 13 times as fast as pow(4).
-        _ = weight.square_().square_() if beta == 4 else weight.pow_(beta)
+        if beta == 4:
+            weight.square_().square_()  # 13 times as fast as pow_(4)
+        else:
+            weight.pow_(beta)
     if highest == 1:
         positive = y == 1
         weight.masked_fill_(positive, 1)
-        x = torch.where(positive, -x, x)
+        z = torch.where(positive, -z, z)
     if mask is not None:
         weight.mul_(mask)
-    torch.sigmoid(x, out=p)
-    F.softplus(x, threshold=_SOFTPLUS_IS_LINEAR_FROM, out=cross_entropy)  # type: ignore[call-arg]  # the stub lacks out=
+    torch.sigmoid(z, out=error)
+    F.softplus(z, threshold=_SOFTPLUS_IS_LINEAR_FROM, out=cross_entropy)  # type: ignore[call-arg]  # the stub lacks out=
     if alpha == 2:
-        weight.mul_(p).mul_(p)
+        weight.mul_(error).mul_(error)
     else:
-        weight.mul_(p.pow(alpha))
+        weight.mul_(error.pow(alpha))
     if gradient is not None:
         torch.mul(cross_entropy, alpha, out=gradient)
-        gradient.addcmul_(p, gradient, value=-1).add_(p).mul_(weight).div_(normalizer)
+        gradient.addcmul_(error, gradient, value=-1).add_(error).mul_(weight).div_(normalizer)
         if highest == 1:
             torch.where(positive, -gradient, gradient, out=gradient)
     # A sum adds pairwise; a dot product would add one by one.

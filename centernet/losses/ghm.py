@@ -3,7 +3,7 @@
 With x a logit, p = sigmoid(x) and CE the cross-entropy, the gradient of CE with respect to x has
 the norm g = |p - target|. The range [0, 1] of g is divided into ``bins`` regions of equal width.
 The gradient density GD(g) is the number of examples in the region of g divided by the width of the
-region, that is, multiplied by ``bins``. Equation 5::
+region, that is, multiplied by ``bins``. The loss is::
 
     L = sum_i CE_i / GD(g_i)
 """
@@ -70,7 +70,8 @@ class GHMClassificationLoss(nn.Module):
     """:func:`ghm_classification_loss` with a density from earlier batches or epochs.
 
     The density of one batch is noisy if the batch is small. Two options reduce the noise: a running
-    mean over batches (``momentum``), or the density of an epoch (``schedule``).
+    mean over batches (``momentum``, from the paper), or the density of an epoch (``schedule``, an
+    addition of this project).
 
     With several processes, the counts are summed over all processes, and each process divides by
     their average, so that the averaged gradient equals that of the complete batch in one process.
@@ -144,9 +145,12 @@ class GHMClassificationLoss(nn.Module):
         total = counts.sum().clamp(min=1)
         # Tensor operations instead of Python conditions avoid a synchronization with the GPU.
         by_epoch = self.by_epoch & (self.schedule != "batch")
-        momentum = torch.where(by_epoch, 1.0, self.momentum * self.density.any())
-        density = torch.lerp(counts / total, self.density, momentum)
-        examples = torch.where(momentum == 0, counts, (density * total).clamp(min=1)) / processes
+        # Weight of the stored density: 1 uses it alone, 0 (also before the first batch) that of
+        # this batch alone.
+        stored_weight = torch.where(by_epoch, 1.0, self.momentum * self.density.any())
+        density = torch.lerp(counts / total, self.density, stored_weight)
+        stored = (density * total).clamp(min=1)
+        examples = torch.where(stored_weight == 0, counts, stored) / processes
         loss = _divide_by_density(x_t, region, examples, weight)
         if self.training:
             self._remember(counts, density, loss.detach())

@@ -5,13 +5,13 @@ A heatmap loss is called as ``loss(logits, heatmap, mask, normalizer=N)``, where
 * ``logits`` are x, of any shape;
 * ``heatmap`` is Y, of the same shape: values in [0, 1] with 1 at the centers, or bool targets such
   as those of anchors, which have no values in between;
-* ``mask`` is None or bool and broadcasts to the logits; False cells add neither loss nor gradient;
-* ``normalizer`` is the number of objects.
+* ``mask`` is None or bool and broadcasts to the logits; False cells add neither loss nor
+  gradient if their logits are finite;
+* ``normalizer`` is the number of positives: target cells that are 1.
 
-RetinaNet uses the same losses for its anchors.
-
-All of them have the center cells as positives and multiply the loss of a negative by (1 - Y)^4, the
-weight of "Objects as Points", Eq. 1. They differ in the classification loss alone.
+All treat the center cells as positives and multiply the loss of a negative by (1 - Y)^4, the
+weight in "Objects as Points", Eq. 1. They differ in the classification loss; GHM also in its scale.
+RetinaNet (:mod:`centernet.models.retinanet`) uses the same losses, with anchors instead of cells.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,15 +34,12 @@ def _cell_weight(heatmap: Tensor) -> Tensor | None:
     return None if heatmap.dtype == torch.bool else center_distance_weight(heatmap)
 
 
-def from_binary_loss(loss: Callable[..., Tensor]) -> Callable[..., HeatmapLoss]:
-    """Make the factory of a heatmap loss from a binary loss of logits and bool targets.
+def from_binary_loss(loss: Callable[..., Tensor]) -> HeatmapLoss:
+    """Make a heatmap loss from a binary loss of logits and bool targets.
 
     Args:
         loss: called as ``loss(logits, targets, weight=..., reduction="sum", **options)``, with bool
             targets that are True at the centers.
-
-    Returns:
-        A value for ``HEATMAP_LOSSES``: it takes the options and returns the heatmap loss.
     """
 
     def heatmap_loss(
@@ -54,16 +51,15 @@ def from_binary_loss(loss: Callable[..., Tensor]) -> Callable[..., HeatmapLoss]:
         total = loss(logits, heatmap == 1, weight=weight, reduction="sum", **options)
         return total / normalizer
 
-    return partial(partial, heatmap_loss)
+    return heatmap_loss
 
 
 class GHMHeatmapLoss(GHMClassificationLoss):
     """:class:`GHMClassificationLoss` with the center cells as positives.
 
-    It is the mean over the regions of their mean cross-entropy and needs no division by the number
-    of objects. Its scale is that of the loss of one cell: the absolute gradients of all cells sum
-    to at most (bins + 1) / (2 bins), 0.55 by default, while those of each L1 term sum to 1 before
-    the term's weight.
+    It is the mean over the regions of their mean cross-entropy and needs no normalizer.
+    Its scale is that of the loss of one cell: the absolute gradients of all cells sum to at most
+    (bins + 1) / (2 bins), 0.55 by default, while those of each L1 term sum to 1 before the weight.
     """
 
     def forward(
@@ -88,9 +84,9 @@ class GHMHeatmapLoss(GHMClassificationLoss):
         return super().forward(logits, targets == 1, mask, weight=weight)
 
 
-# Each value makes a loss from its options: partial(partial, f)(**options) is partial(f, **options).
-HEATMAP_LOSSES: dict[str, Callable[..., HeatmapLoss]] = {
-    "penalty_reduced_focal": partial(partial, penalty_reduced_focal_loss),
+# Functions, or modules if they have a state. Options are further keyword arguments.
+HEATMAP_LOSSES: dict[str, HeatmapLoss | type[nn.Module]] = {
+    "penalty_reduced_focal": penalty_reduced_focal_loss,
     "focal": from_binary_loss(sigmoid_focal_loss),
     "focal_star": from_binary_loss(focal_loss_star),
     "ghm": GHMHeatmapLoss,
@@ -100,7 +96,7 @@ HEATMAP_LOSSES: dict[str, Callable[..., HeatmapLoss]] = {
 def make_heatmap_loss(
     name: str,
     options: Mapping[str, Any] | None = None,
-    losses: Mapping[str, Callable[..., HeatmapLoss]] = HEATMAP_LOSSES,
+    losses: Mapping[str, HeatmapLoss | type[nn.Module]] = HEATMAP_LOSSES,
 ) -> HeatmapLoss:
     """Make the heatmap loss of a name.
 
@@ -117,11 +113,13 @@ def make_heatmap_loss(
     """
     if name not in losses:
         raise InputError(f"unknown heatmap_loss {name!r}: choose {', '.join(losses)}")
+    entry, options = losses[name], options or {}
     try:
-        loss = losses[name](**(options or {}))
-        if not isinstance(loss, nn.Module):
-            # A call detects invalid options now rather than in the first training step.
-            loss(torch.zeros(1), torch.ones(1), None, normalizer=torch.ones(()))
+        if isinstance(entry, type):
+            return entry(**options)
+        loss = partial(entry, **options)
+        # A call detects invalid options now rather than in the first training step.
+        loss(torch.zeros(1), torch.ones(1), None, normalizer=torch.ones(()))
     except (TypeError, ValueError) as error:
         raise InputError(f"heatmap_loss_options {options} of {name}: {error}") from None
     return loss

@@ -1,6 +1,7 @@
 """The penalty-reduced focal loss of "Objects as Points" (Zhou et al., 2019), the default.
 
-Equation 1, with x a logit, p = sigmoid(x), Y the target heatmap and N the number of objects::
+Equation 1, with x a logit, p = sigmoid(x), Y the target heatmap and N the number of positive cells
+(in the paper of objects; they differ only if two objects of a class share a cell)::
 
     L = -1/N sum  (1 - p)^alpha log(p)                  where Y = 1
                   (1 - Y)^beta p^alpha log(1 - p)       elsewhere
@@ -16,11 +17,11 @@ from centernet.losses.inputs import broadcast_to, sigmoid_power, true_class_logi
 # beta in Eq. 1: the exponent of the weight of negatives near a center.
 PENALTY_EXPONENT = 4.0
 
-# Above 2^23 cells the fused form computes the loss. A float32 tensor is then larger than 32 MiB,
-# and glibc gives blocks of that size back to the system whenever they are freed, so that every
-# temporary of the plain form costs a page fault per 4 KiB. Loss and gradient of 16 maps of 128x128
-# cells, one CPU thread, plain : fused: 3 classes 1.2, 20 classes 1.4, 30 classes 1.7, 40 classes
-# 4.2, 80 classes 3.8. The fused form also keeps one tensor for the backward pass instead of six.
+# Above this number of cells the fused form is used. Its temporaries are small; those of the plain
+# form are then larger than 32 MiB, and glibc returns such blocks to the system whenever they are
+# freed, at the price of page faults. Time of the plain form relative to the fused one (loss and
+# gradient, 16 maps of 128 x 128, one CPU thread): 1.2 for 3 classes, 1.7 for 30, 4.2 for 40, 3.8
+# for 80. The fused form also keeps one tensor for the backward pass instead of six.
 FUSED_ABOVE = 2**23
 
 
@@ -41,18 +42,21 @@ def penalty_reduced_focal_loss(
     Args:
         logits: x, (B, C, h, w) or any other shape.
         heatmap: Y, same shape, in [0, 1]. A cell is positive where Y is exactly 1.
-        mask: bool, broadcasts to the logits. Cells where it is False add neither loss nor gradient.
+        mask: bool, broadcasts to the logits. Cells where it is False add neither loss nor gradient
+            if their logits are finite.
         alpha: focusing parameter, at least 0; larger values reduce the weight of easy cells.
-        beta: exponent of the weight (1 - Y)^beta of the negatives.
+        beta: exponent of the weight (1 - Y)^beta of the negatives, at least 0.
         normalizer: replaces the divisor N = max(1, number of positives that are not masked out).
 
     Returns:
         A scalar, float64 for float64 logits, else float32.
 
     Raises:
-        ValueError: the heatmap has another shape than the logits, or the mask does not broadcast to
-            the logits.
+        ValueError: the heatmap has another shape than the logits, the mask does not broadcast to
+            the logits, or alpha or beta is negative.
     """
+    if not (alpha >= 0 and beta >= 0):
+        raise ValueError(f"alpha and beta must not be negative, got {alpha} and {beta}")
     if heatmap.shape != logits.shape:
         raise ValueError(
             f"heatmap {tuple(heatmap.shape)} and logits {tuple(logits.shape)} "
@@ -88,7 +92,9 @@ def center_distance_weight(heatmap: Tensor, beta: float = PENALTY_EXPONENT) -> T
         heatmap: Y, any shape, in [0, 1].
         beta: the exponent.
     """
-    distance = 1 - heatmap
-    # Squaring twice is 13 times as fast as pow(4).
-    weight = distance.square_().square_() if beta == 4 else distance.pow_(beta)
+    weight = 1 - heatmap
+    if beta == 4:
+        weight.square_().square_()  # 13 times as fast as pow_(4)
+    else:
+        weight.pow_(beta)
     return torch.where(heatmap == 1, 1, weight)

@@ -1,6 +1,5 @@
 """CenterNet: backbone, neck, and heads."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -18,10 +17,11 @@ from centernet.targets import Targets, encode_targets
 
 
 class CenterNet(DetectionModel):
-    """Maps an image to dense maps: where objects are, how large, and where in its cell the center.
+    """Predict a heatmap of object centers per class, and a box at every cell.
 
-    "Objects as Points" (Zhou et al., 2019). Labels are the channels of the heatmap. The sides of
-    images are multiples of 32 pixels, for the hourglass of 128.
+    "Objects as Points" (Zhou et al., 2019). Backbone and neck give features at stride 4; every head
+    is two convolutions on them. The sides of images must be multiples of 32 pixels (hourglass:
+    128).
     """
 
     has_heatmaps = True
@@ -113,9 +113,11 @@ class CenterNet(DetectionModel):
         ]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The input (B, channels, h, w) of the heads, one for every stack."""
-        features: list[Tensor] = self.backbone(self.normalize(images))
-        return [self.neck(features)] if self.neck else features
+        """The features (B, channels, h, w) that the heads read; an hourglass has one per stack."""
+        maps: list[Tensor] = self.backbone(self.normalize(images))
+        if self.neck is None:
+            return maps  # of an hourglass, each at stride 4
+        return [self.neck(maps)]  # from several strides to stride 4
 
     def encode(
         self,
@@ -127,7 +129,11 @@ class CenterNet(DetectionModel):
         """The targets of these outputs; see :func:`centernet.targets.encode_targets`."""
         heatmap = outputs[Heatmap.name]
         batch, classes, rows, columns = heatmap.shape
-        is_reusable = out is not None and out.heatmap.shape == heatmap.shape
+        is_reusable = (
+            out is not None
+            and out.heatmap.shape == heatmap.shape
+            and out.heatmap.device == heatmap.device
+        )
         return encode_targets(
             targets,
             (batch, classes, rows, columns),
@@ -143,11 +149,14 @@ class CenterNet(DetectionModel):
         return decode(outputs, stride=self.stride, top_k=top_k)
 
     def classifier_parameter_names(self) -> list[str]:
-        """The last layer of the heads that have one channel per class, in every stack."""
-        names = "|".join(name for name in self.heads if HEADS[name].channels is None)
-        last = 2 + self.architecture["head_norm"]  # see _make_heads
-        pattern = re.compile(rf"(heads|earlier_heads\.\d+)\.({names})\.{last}\.")
-        return [name for name in self.state_dict() if pattern.match(name)]
+        """The parameters of the last convolution of every head with one channel per class."""
+        names = []
+        for path, module in self.named_modules():
+            head = HEADS.get(path.rpartition(".")[2])
+            if isinstance(module, nn.Sequential) and head and head.channels is None:
+                convolutions = [i for i, layer in enumerate(module) if isinstance(layer, nn.Conv2d)]
+                names += [f"{path}.{convolutions[-1]}.{part}" for part in ("weight", "bias")]
+        return names
 
 
 def _check_widths(neck: str, neck_channels: Sequence[int], head_channels: int) -> None:
