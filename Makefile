@@ -6,7 +6,7 @@ FILES ?= 10000
 SEED ?= 0
 EXAMPLES ?= 1000
 
-.PHONY: help demo test test-all fuzz lint format clean
+.PHONY: help demo test test-ci test-all fuzz lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,6 +16,9 @@ demo: .venv/train.done ## generate a small dataset, train on it, draw detections
 
 test: lint ## lint and run the quick tests
 	@$(PYTEST)
+
+test-ci: lint ## the same, and a training run and the tests in a browser
+	@$(PYTEST) -m "not slow or guard"
 
 test-all: lint ## lint and run all tests
 	@$(PYTEST) -m "slow or not slow"

@@ -16,7 +16,7 @@ from centernet.data.shapes import make_shapes
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest tests first, so that no worker ends with one."""
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    items.sort(key=lambda item: item.get_closest_marker("guard") is None)
 
 
 class CocoFiles(NamedTuple):
