@@ -28,7 +28,7 @@ NOT_RUN = {
     "make demo": "installs several GB and trains for minutes",
     "python3 -m venv": "installs several GB",
     "pip install": "installs several GB",
-    "demo.py 0 ": "needs a camera and a screen",
+    "detect 0 ": "needs a camera and a screen",
     "https://host": "needs an internet connection",
 }
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -42,7 +42,8 @@ def blocks(language):
 
 def commands():
     lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.split(" # ")[0].strip() for line in lines if line.strip()]
+    lines = [re.split(r"(?:^|\s)# ", line)[0].strip() for line in lines]
+    return [line for line in lines if line]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_every_command_and_snippet_runs(workplace):
         "--data.workers=0 --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 "
         "--trainer.accelerator=cpu"
     )
-    small = {"train.py fit": tiny, "train.py validate": "--data.image_size=64"}
+    small = {"centernet fit": tiny, "centernet validate": "--data.image_size=64"}
     ran = []
     for command in commands():
         if any(part in command for part in NOT_RUN):
@@ -96,7 +97,8 @@ def test_every_command_and_snippet_runs(workplace):
     assert len(ran) >= 5
     for snippet in blocks("python"):
         subprocess.run([sys.executable, "-c", snippet], cwd=workplace, check=True, env=ENVIRONMENT)
-    assert (workplace / "out").is_dir() and (workplace / "photo.npz").is_file()
+    written = workplace / "runs" / "detect"
+    assert (written / "photo.npz").is_file() and (written / "detections.csv").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
