@@ -1,4 +1,4 @@
-"""Detections from output maps: the peaks of the heatmap, and what the other heads predict there.
+"""Decode detections from output maps: heatmap peaks, and the values of the other heads there.
 
 "Objects as Points" (Zhou et al., 2019), section 4.
 
@@ -21,7 +21,7 @@ MAX_TOP_K = 100_000  # upper limit of options and checkpoints
 def decode(
     outputs: Mapping[str, Tensor], *, stride: int = DEFAULT_STRIDE, top_k: int = DEFAULT_TOP_K
 ) -> list[dict[str, Tensor]]:
-    """The best peaks of each image: cells that none of their eight neighbors exceeds.
+    """Decode the best peaks of each image: cells that no neighboring cell exceeds.
 
     Neither a score threshold nor non-maximum suppression is applied. If an image has fewer than K
     peaks, detections of score 0 fill the list. Boxes are not clipped to the input.

@@ -34,7 +34,7 @@ def center_pad(
     input_size: tuple[int, int],
     scaled_size: tuple[int, int] | None = None,
 ) -> Matrix:
-    """Center an image in the input as the original release does, with shifts of whole pixels.
+    """Center an image in the input as the original release does, with integer shifts.
 
     Args:
         image_size: (height, width) of the image.
@@ -137,8 +137,8 @@ def warp_to_input(
 ) -> tuple[NDArray[np.uint8], Matrix]:
     """Map an image to a black network input: one crop and one resize.
 
-    Crop and position are whole pixels, so this function rounds the matrix. It returns the rounded
-    matrix, which is exact: use it for everything else that belongs to the sample.
+    Crop and position are in integer pixels, so this function rounds the matrix. It returns the
+    rounded matrix: use it for the boxes and masks of the sample.
 
     Args:
         image: (H, W, 3) uint8.
@@ -175,7 +175,7 @@ def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 
 def rounded(matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:
-    """Round a matrix to whole pixels, as :func:`warp_to_input` does.
+    """Round a matrix to integer pixels, as :func:`warp_to_input` does.
 
     Args:
         matrix: from image to input.
@@ -219,7 +219,7 @@ def _axis_mapping(
 
 
 def _pixel_aligned(scale: float, shift: float, image_length: int, input_length: int) -> _Span:
-    """Return the mapped pixels along one axis, with the shift rounded to whole pixels."""
+    """Return the mapped pixels along one axis, with the shift rounded to integer pixels."""
     start = max(0, int(np.floor(-shift / scale)))
     stop = min(image_length, int(np.ceil((input_length - shift) / scale)))
     if start >= stop:

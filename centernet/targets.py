@@ -1,4 +1,4 @@
-"""Training targets of a batch: a Gaussian at every object's center, and the object's values there.
+"""Encode training targets: a Gaussian at each object's center, and the values of its box there.
 
 "Objects as Points" (Zhou et al., 2019), section 3. :func:`centernet.decode.decode` reads
 the boxes back from the outputs of a network that predicts these targets.
@@ -22,7 +22,7 @@ _LARGEST_OFFSET = 1 - 2**-24
 
 @dataclass(frozen=True)
 class Targets:
-    """What the network should predict for a batch.
+    """Training targets of a batch.
 
     Attributes:
         heatmap: (B, C, h, w) float32 in [0, 1], exactly 1 at the cell of each object's center.
@@ -37,8 +37,8 @@ class Targets:
             several Gaussians cover is listed once for each.
         gaussian_object: (M,) the object whose Gaussian it is, in [0, N).
         gaussian_value: (M,) the value of that Gaussian in the cell.
-        annotations: the B dicts that were encoded. Heads that learn more than boxes find their
-            annotations there; the N objects are those of the images, one image after the other.
+        annotations: the B dicts that were encoded. Heads that learn more than boxes read their
+            annotations here; the N objects are those of the images, one image after the other.
     """
 
     heatmap: Tensor
@@ -128,7 +128,7 @@ def encode_targets(
         shape: (B, C, h, w) of the heatmap.
         stride: network input pixels per cell.
         out: earlier targets of the same shape. Their heatmap is cleared and reused.
-        device: of the result; by default that of ``out`` or of the boxes. With ``out`` it must be
+        device: device of the result; by default that of ``out`` or of the boxes. With ``out`` it must be
             the device of its heatmap.
 
     Raises:

@@ -35,7 +35,7 @@ def write_page(path: Path, pieces: Iterable[str]) -> None:
 
     Args:
         path: the HTML file. Missing folders are created.
-        pieces: of the page, as :func:`render` gives them.
+        pieces: the page, as :func:`render` yields it.
 
     Raises:
         InputError: the file cannot be written.
@@ -60,7 +60,7 @@ def script_json(value: Any) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    """The one Jinja environment: escapes every value, and refuses variables that are not given."""
+    """The Jinja environment: escapes every value, and raises an error for undefined variables."""
     environment = Environment(
         loader=PackageLoader(_PACKAGE, ""),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Images and heatmaps as ``data:`` URIs, which a page holds inside itself."""
+"""Encode images and heatmaps as ``data:`` URIs, to embed them in a page."""
 
 import base64
 
@@ -18,7 +18,7 @@ def picture_uri(
     Args:
         pixels: (H, W, 3) uint8 RGB.
         max_side: a larger image is scaled down to this longest side, in pixels.
-        quality: of WebP, 1 to 100.
+        quality: WebP quality, 1 to 100.
     """
     shown = resize_area(pixels, max_side / max(pixels.shape[:2]))
     options = [cv2.IMWRITE_WEBP_QUALITY, quality]

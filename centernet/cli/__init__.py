@@ -35,7 +35,7 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
 """
-# The modules of this package that are commands.
+# Names of the modules that are commands.
 _COMMANDS = (
     "fit",
     "validate",
@@ -160,7 +160,7 @@ def run_script(description: str, output: str, prepare: Callable[[Path, Path], ob
     Args:
         description: docstring of the script.
         output: default folder of the dataset.
-        prepare: makes the dataset from the folder of the archives and its own folder; the result is
+        prepare: called with the folder of the archives and the folder to write; its result is
             printed.
     """
     parser = argparse.ArgumentParser(

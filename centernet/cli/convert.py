@@ -22,7 +22,7 @@ Everything that cannot be represented is reported, and written to OUT/conversion
 no conversion: fit --data.root reads SOURCE directly.
 """
 
-_PRINTED = 20  # messages that are printed; the report has all
+_PRINTED = 20  # number of printed messages; the report contains all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--annotations", type=Path, help="COCO JSON file of --images")
     add("--images", type=Path, help="folder of annotated images")
     add("--config", help="use the validation images of this config, of configs/ or of a run")
-    add("--data.root", dest="root", help="folder of the data, if not as the config says")
+    add("--data.root", dest="root", help="folder of the data; default: that of the config")
     add("--output", type=Path, default="runs/inspect.html", help="HTML file (%(default)s)")
     add_threshold(parser, "initial score threshold of the page")
     add("--iou", type=float, default=0.5, help="minimum IoU of a correct detection (%(default)s)")
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit",
         type=int,
         default=100,
-        help="maximum number of images, 0 for all: the worst of annotated images, the first by "
-        "name of others (%(default)s)",
+        help="maximum number of images, 0 for all: the worst annotated images, or the first by "
+        "name without annotations (%(default)s)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--resolution", default="auto", help="as for detect (%(default)s)")

@@ -14,7 +14,7 @@ def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
 
     Args:
         parser: the parser of a command.
-        what: what the threshold decides, for the help.
+        what: start of the help text.
     """
     from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD
 
@@ -35,7 +35,7 @@ def _threshold(text: str) -> str | float:
 
 
 def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
-    """Add the old name of an option, which ends the command with the new name."""
+    """Add the old name of an option; using it is an error that names the new option."""
 
     class Renamed(argparse.Action):
         def __call__(
@@ -63,7 +63,7 @@ def input_size(text: str, multiple: int) -> tuple[int, int]:
         (height, width) in pixels.
 
     Raises:
-        InputError: the text is no such size.
+        InputError: the text is not an image size, or not such a multiple.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)

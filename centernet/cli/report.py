@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "write the report of a training run again"
+HELP = "regenerate the report of a training run"
 DESCRIPTION = """\
 Write the report of a training run, as fit does at its end: report.html in the run's folder, with
 loss curves, accuracy per class, best thresholds and worst errors, and inspect.html. The best

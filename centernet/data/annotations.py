@@ -82,11 +82,11 @@ def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any
 
 
 def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]]:
-    """Validate all of a COCO file's content but the boxes; return its three lists.
+    """Validate the content of a COCO file except the boxes; return its three lists.
 
     Args:
-        path: of the file, for messages.
-        content: of the file.
+        path: path of the file, for messages.
+        content: content of the file.
 
     Raises:
         InputError: it is not COCO, has no images or categories, has duplicate ids, or has an
@@ -117,7 +117,7 @@ PLACEHOLDER = "the parent of all other classes, which has no annotations"
 
 
 def placeholder_category(coco: dict[str, Any]) -> dict[str, Any] | None:
-    """The category that Roboflow adds as the parent of all classes; None if there is none.
+    """The category that Roboflow adds as the parent of all classes, or None.
 
     It is the ``supercategory`` of all others and has no annotations. Malformed entries are
     ignored.
@@ -163,8 +163,8 @@ def entries(path: str | Path, content: Any, part: str) -> list[dict[str, Any]]:
     """One list of a COCO file's content, with each entry validated.
 
     Args:
-        path: of the file, for messages.
-        content: of the file.
+        path: path of the file, for messages.
+        content: content of the file.
         part: ``"images"``, ``"categories"`` or ``"annotations"``.
 
     Raises:

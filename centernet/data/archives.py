@@ -33,7 +33,7 @@ def unpacked(
     Args:
         archives: zip and tar files.
         beside: the folder is created next to this path, so that files move there at no cost.
-        wanted: tells from its name whether to unpack a file.
+        wanted: called with the name of a file; whether to unpack it.
 
     Raises:
         InputError: an archive is damaged, too large when unpacked, or contains paths outside of

@@ -15,7 +15,7 @@ def annotation_box(
     """The box of an annotation; by default, an ignore region's box encloses its segmentation.
 
     Args:
-        path: of the file, for messages.
+        path: path of the file, for messages.
         annotation: a valid entry.
         sides: width and height of its image; infinite where unknown.
 

@@ -51,9 +51,9 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
     processes nor a resumed run changes the data.
 
     Attributes:
-        folder: of the images.
+        folder: folder of the images.
         annotations: the COCO content, for evaluation; None for training.
-        name: of the split, or of the annotation file without its suffix.
+        name: name of the split, or of the annotation file without its suffix.
         source: the file or folder that the annotations were read from.
         class_names: names by label.
         category_ids: COCO category id of each label; None for a class that the file lacks.
@@ -81,7 +81,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             augment: random variation for training, possibly
                 :data:`centernet.data.augment.NONE`; None for validation.
             class_names: classes in the order of their labels; by default by ascending category id.
-            seed: of the random variation.
+            seed: seed of the random variation.
             stride: input pixels per cell of the ignore masks.
 
         Raises:
@@ -155,7 +155,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         return torch.from_numpy(pixels).permute(2, 0, 1), target | {"unreadable": unreadable}
 
     def _read(self, epoch: int, index: int) -> tuple[int, NDArray[np.uint8], list[tuple[str, str]]]:
-        """The image of a sample, or its substitute, which (seed, epoch, index) decides."""
+        """The image of a sample, or a substitute chosen by (seed, epoch, index)."""
         substitutes = np.random.default_rng([self.seed, epoch, index, 1])
         unreadable: list[tuple[str, str]] = []
         while True:
@@ -201,10 +201,10 @@ def collate(
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index) pairs in an order that only seed and epoch decide.
+    """Yields (epoch, index) pairs in an order that depends only on seed and epoch.
 
-    Every process gets its part. The processes' i-th batches together contain the same samples for
-    any number of processes.
+    Every process gets a part of the samples. The i-th batches of all processes together contain
+    the same samples for any number of processes.
     """
 
     def __init__(
@@ -220,14 +220,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
         """Sample ``length`` indices.
 
         Args:
-            length: of the dataset.
-            batch_size: of all processes together. When shuffling, samples that do not fill a batch
-                are left out of the epoch; if there is less than one batch, samples are repeated
-                so that every process has equally many.
-            shuffle: whether to shuffle. If not, every index comes, and the first ones are repeated
-                so that every process has equally many.
-            seed: of the order.
-            rank: of this process.
+            length: number of samples in the dataset.
+            batch_size: batch size over all processes. When shuffling, the last incomplete batch is
+                dropped; if there is less than one batch, samples are repeated so that every
+                process has the same number.
+            shuffle: whether to shuffle. Otherwise every index is used, and the first indices are
+                repeated so that every process has the same number.
+            seed: seed of the order.
+            rank: rank of this process.
             world_size: number of processes.
         """
         self.length, self.batch_size, self.shuffle, self.seed = length, batch_size, shuffle, seed
@@ -255,7 +255,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self._rounded() // self.world_size
 
     def _rounded(self) -> int:
-        """Samples of all processes; each has equally many, or they would wait for each other."""
+        """Samples of all processes. Each has the same number; otherwise they would block."""
         if self.shuffle and self.length >= self.batch_size:
             return self.length - self.length % self.batch_size
         return -(-self.length // self.world_size) * self.world_size

@@ -30,9 +30,9 @@ class Download:
     """A file to download.
 
     Attributes:
-        url: its address.
-        file: its name on disk.
-        md5: its published MD5 sum; None if there is none.
+        url: address of the file.
+        file: file name on disk.
+        md5: published MD5 sum, or None.
     """
 
     url: str
@@ -44,8 +44,9 @@ def fetch(downloads: Sequence[Download], folder: Path) -> list[Path]:
     """Download the files that ``folder`` lacks, check all, and return their paths.
 
     Raises:
-        InputError: a download fails, a checksum is wrong, or the disk is full. The message says
-            what to do, and which files to download by other means without internet connection.
+        InputError: a download fails, a checksum is wrong, or the disk is full. The message
+            explains what to do, and lists the files to download by other means without an
+            internet connection.
     """
     paths = [folder / download.file for download in downloads]
     for number, (download, path) in enumerate(zip(downloads, paths, strict=True)):

@@ -65,7 +65,7 @@ def check_pixels(size: tuple[int, int], name: object, data: bytes = b"") -> None
 
     Args:
         size: (height, width) of the image.
-        name: of the image, for the message.
+        name: name of the image, for the message.
         data: content of the file, if it has been read.
     """
     pixels = max([size[0] * size[1], *_codestream_pixels(data)])
@@ -99,7 +99,7 @@ def _size(file: BinaryIO, start: bytes) -> tuple[int, int]:
 
 
 def _orientation(exif: bytes) -> int:
-    """The orientation in EXIF data, 1 to 8; 1 if there is none.
+    """The orientation in EXIF data, 1 to 8; 1 if it is missing.
 
     Unlike Pillow, but like OpenCV, it is read from damaged data if it comes before the damage.
     """

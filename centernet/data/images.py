@@ -78,7 +78,7 @@ def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of what :func:`read_image` returns, from the file's header alone.
+    """Height and width of the result of :func:`read_image`, from the file's header alone.
 
     Raises:
         InputError: the file is missing, not an image, or has too many pixels.
@@ -120,7 +120,7 @@ def for_each_image(
 
     Args:
         read: the function, which reads the image.
-        paths: of image files; repeated paths are read once.
+        paths: image files; repeated paths are read once.
         progress: whether to show a progress bar; by default if there is a terminal.
     """
     paths = list(dict.fromkeys(paths))

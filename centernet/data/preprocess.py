@@ -17,7 +17,7 @@ from centernet import geometry
 
 @dataclass(frozen=True)
 class InputView:
-    """The network input made of an image.
+    """The network input made from an image.
 
     Attributes:
         pixels: (h, w, 3) uint8 RGB, both sides multiples of the network's ``size_multiple``.
@@ -31,7 +31,7 @@ class InputView:
 def make_view(
     image: NDArray[np.uint8], fit: tuple[int, int] | int | None, multiple: int, scale: float = 1.0
 ) -> InputView:
-    """Make a network input of an image.
+    """Make a network input from an image.
 
     Args:
         image: (H, W, 3) uint8 RGB.

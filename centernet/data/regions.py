@@ -21,7 +21,7 @@ from centernet.errors import InputError
 _FINER = 5
 _MAX_COORDINATE = 1e15  # of a vertex; float64 resolves fifths of a pixel below
 _MAX_SIDE = 2**31  # of an RLE; the positions of its pixels fit into 64 bits
-# COCO's compressed RLE: six bits per character from "0", the sixth says that the number goes on.
+# COCO's compressed RLE: six bits per character from "0", the sixth marks that the number continues.
 _FIRST_CHARACTER, _CONTINUES, _SIGN, _BITS = 48, 0x20, 0x10, 5
 _MAX_CHARACTERS = 13  # per number, for 64 bits
 
@@ -157,9 +157,9 @@ def region_to_cells(
     """Which cells of the network input have their center, pixel stride * (x + 1/2), in a region.
 
     Args:
-        region: of the image.
+        region: region of the image.
         image_size: (height, width) of the image, which the region's grid covers.
-        matrix: from image to network input.
+        matrix: matrix from image to network input.
         cells: (h, w) of the cell grid.
         stride: input pixels per cell.
 

@@ -26,7 +26,7 @@ Points = NDArray[np.floating[Any]]
 def draw_image(
     rng: np.random.Generator, size: int = 128, *, crowd_rate: float = CROWD_RATES["train"]
 ) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
-    """Draw one image: up to 6 objects and, with probability ``crowd_rate``, a crowd; or nothing.
+    """Draw one image: up to 6 objects, or none, and a crowd with probability ``crowd_rate``.
 
     Args:
         rng: source of all randomness.
@@ -36,7 +36,7 @@ def draw_image(
     Returns:
         The image (size, size, 3) RGB, and COCO annotations without ids: ``category_id``, ``bbox``
         (xywh in pixels), ``area``, ``iscrowd``, ``segmentation``. They describe the part of an
-        object inside the image, also where a later object hides it.
+        object inside the image, including parts that a later object hides.
     """
     scene = _Scene(rng, size)
     if rng.random() >= _EMPTY_RATE:
@@ -81,7 +81,7 @@ class _Scene:
         self.rng, self.size = rng, size
         self.pixels = _background(rng, size).astype(np.float32)
         self.annotations: list[dict[str, Any]] = []
-        self.top = np.zeros((size, size), np.uint8)  # topmost object, counted from 1; 0 for none
+        self.top = np.zeros((size, size), np.uint8)  # topmost object, from 1; 0: none
 
     def add_object(self) -> None:
         """Add one object where there is room; after 40 failed tries, add none."""

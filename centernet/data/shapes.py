@@ -17,7 +17,7 @@ from tqdm import tqdm
 from centernet.data.shape_images import CATEGORY_IDS, CROWD_RATES, draw_image
 from centernet.errors import InputError
 
-# Written to every dataset, to recognize it; a new version wherever the images change.
+# Written to every dataset, to recognize it. Change the version when the images change.
 GENERATOR, VERSION = "centernet.data.shapes", 1
 
 
@@ -41,7 +41,7 @@ def make_shapes(
         train: number of training images.
         val: number of validation images.
         size: height and width of the images in pixels.
-        seed: of the images.
+        seed: seed of the images.
         force: replace a dataset of other options.
 
     Returns:

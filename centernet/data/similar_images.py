@@ -46,7 +46,7 @@ _ONCE = np.array([[x < y or i % 2 == 0 for y, x in _OCTANT] for i in range(len(_
 
 
 class Fingerprint(NamedTuple):
-    """What two pictures are compared by.
+    """Fingerprint of a picture, for comparison.
 
     Attributes:
         digest: hash of size and pixels.
@@ -195,6 +195,6 @@ def _neighbors(
 def _alike(
     a: NDArray[np.int16], b: NDArray[np.int16], most: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Which rows (n, 256) differ little: on average by less than ``most`` (n,)."""
+    """Whether rows (n, 256) are similar: they differ by less than ``most`` (n,) on average."""
     difference = np.abs(a - b)
     return (difference.max(1, initial=0) < _MAX_ANYWHERE) & (difference.mean(1) < most)

@@ -23,7 +23,7 @@ class Evaluation:
     """COCO metrics of a set of detections.
 
     Attributes:
-        metrics: the twelve COCO metrics by name, in [0, 1]; NaN where no object counts. See
+        metrics: the twelve COCO metrics by name, in [0, 1]; NaN without objects. See
             :func:`metric_names`.
         per_class: one row per class with ``class``, ``objects`` (in the evaluated images, without
             crowds), ``AP``, ``AP50``, ``AP75``, and the average recall at ``max_detections``.

@@ -1,9 +1,9 @@
 """Ground truth in the form of network outputs, for the oracle analysis.
 
-The ground truth of a head is known at the cells of the objects' centers. If a cell holds several
-centers, it is that of the largest object. In every other cell it is that of the nearest center, as
-in the error analysis of "Objects as Points" (Zhou et al., 2019), as it is read from that cell (see
-:meth:`centernet.heads.Head.truth`).
+Ground truth exists only at the cells of the objects' centers. If several centers are in one cell,
+the largest object is used. Every other cell uses the object with the nearest center, relative to
+that cell (see :meth:`centernet.heads.Head.truth`), as in the error analysis of "Objects as Points"
+(Zhou et al., 2019).
 
 B images, N objects, h x w cells, c channels of a head.
 """
@@ -25,7 +25,8 @@ def ground_truth_outputs(outputs: Mapping[str, Tensor], targets: Targets) -> dic
     """The ground truth of every output of a registered head.
 
     Args:
-        outputs: of a network for a batch. Images without objects keep them, except for the heatmap.
+        outputs: outputs of a network for a batch. Images without objects keep them, except for the
+            heatmap.
         targets: the encoded objects of the batch.
     """
     return {
@@ -38,7 +39,7 @@ def ground_truth_outputs(outputs: Mapping[str, Tensor], targets: Targets) -> dic
 
 
 def center_outputs(heads: Iterable[Head], targets: Targets) -> dict[str, Tensor]:
-    """The ground truth of heads at the cells of centers alone: enough to decode, and fast."""
+    """The ground truth of heads at the cells of centers only, which is sufficient for decoding."""
     return {
         head.name: dense_map(head, targets)
         if head.is_dense
@@ -53,12 +54,12 @@ def dense_map(head: Head, targets: Targets) -> Tensor:
 
 
 def nearest_center_map(head: Head, targets: Targets, predicted: Tensor) -> Tensor:
-    """The ground truth of a head as a map: in each cell that of the object with the nearest center.
+    """The ground truth of a head as a map: each cell uses the object with the nearest center.
 
-    Of two equally near centers, the larger object's is taken.
+    If two centers are equally near, the larger object is used.
 
     Args:
-        head: not a dense one.
+        head: a head that is not dense.
         targets: the encoded objects of the batch.
         predicted: (B, c, h, w), kept in images without objects.
 
@@ -89,7 +90,7 @@ def scatter_to_centers(values: Tensor, targets: Targets) -> Tensor:
 
 
 def largest_in_cell(targets: Targets) -> Tensor:
-    """Indices of the objects that are the largest with a center in their cell, largest first."""
+    """Indices of the largest object of each cell that contains centers, largest first."""
     rows, columns = targets.heatmap.shape[-2:]
     cell = (targets.batch_index * rows * columns + targets.cell_index).cpu().numpy()
     order = np.argsort(-targets.size.prod(1).cpu().numpy(), kind="stable")
@@ -109,7 +110,7 @@ def drop_zero_scores(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, 
 
 
 def _nearest(cells: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """For every cell of a grid, which of ``cells`` (n,), y * w + x, is the nearest.
+    """For every cell of a grid, find the nearest of ``cells`` (n,), given as y * w + x.
 
     Returns:
         (h, w) positions in ``cells``, and (h, w, 2) x and y from the nearest to the cell.

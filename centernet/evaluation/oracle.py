@@ -28,7 +28,7 @@ class Row:
 
     Attributes:
         replaced: names of the outputs that were replaced.
-        evaluation: of the detections that result.
+        evaluation: metrics of the resulting detections.
     """
 
     replaced: tuple[str, ...]
@@ -50,7 +50,7 @@ def analyze(
     Args:
         network: a trained network with heatmaps.
         dataset: images with annotations, not augmented.
-        device: where the network runs.
+        device: device of the network.
         batch_size: images per batch.
         top_k: detections per image; by default as many as in training.
         progress: show a progress bar.

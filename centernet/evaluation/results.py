@@ -60,7 +60,7 @@ class CocoResults:
     """
 
     def __init__(self) -> None:
-        """Start without images."""
+        """Create an empty set."""
         self.results: list[dict[str, Any]] = []
         self.image_ids: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""What a head is, and the registry of heads."""
+"""Base class and registry of the heads."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class LossContext:
-    """What the losses of all heads share for one batch.
+    """Inputs that the losses of all heads share for one batch.
 
     Attributes:
         num_positives: scalar, number of cells of the target heatmap that are 1, at least 1; the
@@ -66,7 +66,7 @@ class Head(ABC):
 
     Attributes:
         name: key of the output and of the loss term, and the head's name in checkpoints.
-        channels: the number c; None for one channel per class.
+        channels: number of channels c; None for one channel per class.
         loss_weight: default weight of the loss term.
         loss_options: the options of :class:`centernet.losses.CenterNetLoss` that the head uses.
         is_dense: whether the target is a map instead of c numbers per object.
@@ -127,7 +127,7 @@ class Head(ABC):
         """The output of a perfect network, for the oracle analysis.
 
         Args:
-            target: (..., c) from :meth:`encode`, that of one object in each row.
+            target: (..., c) from :meth:`encode`, one object per row.
             shift: (..., 2) x and y in cells: the cell at which the output is read minus the cell of
                 the object's center; None for the cell of the center, and for a dense head.
 
@@ -146,7 +146,7 @@ def register(head: HeadClass) -> HeadClass:
     """Add a head to the registry, so that networks and checkpoints can name it: a class decorator.
 
     Raises:
-        ValueError: the name is no identifier, or another head has it.
+        ValueError: the name is not an identifier, or is already registered.
     """
     if not head.name.isidentifier() or head.name in HEADS:
         raise ValueError(f"the name of a head must be a new identifier, got {head.name!r}")

@@ -47,7 +47,7 @@ class Heatmap(Head):
         return ((output.float().sigmoid() + mirrored.float().sigmoid()) / 2).logit()
 
     def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Logits of the target: infinity at the centers, minus infinity where no Gaussian is."""
+        """Logits of the target: infinity at the centers, minus infinity outside all Gaussians."""
         logits = torch.full_like(target, -torch.inf)
         # Most cells are far from all objects, and the logarithm is slow.
         near = target > 0
@@ -68,7 +68,7 @@ class Size(Head):
         return targets.size
 
     def decode(self, outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:
-        """Boxes (B, K, 4) around the offset, or around the middle of the cell if there is none."""
+        """Boxes (B, K, 4) around the offset, or around the middle of the cell without one."""
         has_offset = Offset.name in outputs
         center = cells.corner + (cells.read(outputs[Offset.name]) if has_offset else 0.5)
         half = cells.read(outputs[self.name]) / 2
@@ -77,7 +77,7 @@ class Size(Head):
 
 @register
 class Offset(Head):
-    """Where in its cell the center lies, x and y in [0, 1) (Eq. 2); :class:`Size` decodes it."""
+    """Position of the center in its cell, x and y in [0, 1) (Eq. 2); :class:`Size` decodes it."""
 
     name = "offset"
     channels = 2
@@ -87,7 +87,7 @@ class Offset(Head):
         return targets.offset
 
     def flip(self, output: Tensor, mirrored: Tensor) -> Tensor:
-        """The output for the image that is not mirrored, as in the release."""
+        """The output for the original image without its mirror image, as in the release."""
         return output
 
     def truth(self, target: Tensor, shift: Tensor | None = None) -> Tensor:

@@ -67,7 +67,7 @@ class InferenceConfig:
         return "soft" if several or self.nms is True else self.nms
 
     def input_fit(self, image_size: tuple[int, int] | None) -> tuple[int, int] | int | None:
-        """What images are scaled to fit, as :func:`centernet.data.preprocess.make_view` takes it.
+        """The argument ``fit`` of :func:`centernet.data.preprocess.make_view`.
 
         Args:
             image_size: (height, width) the network was trained at; None if it has none.

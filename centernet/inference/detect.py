@@ -31,11 +31,11 @@ from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
 _MAX_PRINTED = 20
-# Images per batch, where nothing forbids it; on a CPU 20 to 25 % faster than one by one.
+# Default number of images per batch; on a CPU 20 to 25 % faster than single images.
 _BATCH_SIZE = 8
 # The exit status that shells report for a program ended by Ctrl-C.
 _INTERRUPTED = 130
-# Errors of writing that the next file would meet as well.
+# Write errors that would also occur for the next file.
 _FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -116,9 +116,9 @@ class Run:
         """Prepare a run.
 
         Args:
-            detector: detects.
-            outputs: receive each prediction, in this order.
-            summary: one of them; counts what fails.
+            detector: detector to run.
+            outputs: outputs that receive each prediction, in this order.
+            summary: the output that counts failures.
             thresholds: (C,) the score threshold of each class.
             heatmaps: predict heatmaps, too.
             batch_size: pictures that are read, and maximum number per forward pass.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from centernet.data.images import ImageLike
     from centernet.models.base import DetectionModel
 
-# Batches of images that Detector.batch holds in memory, to find those of one size among them.
+# Batches of images that Detector.batch holds in memory, to group images of one size.
 _BATCHES_IN_MEMORY = 4
 
 
@@ -44,15 +44,18 @@ class Detector:
     >>> detections.xyxy, detections.confidence, detections["class_name"]  # doctest: +SKIP
 
     Attributes:
-        class_names: by label.
-        device: where the network runs.
+        class_names: class names by label.
+        device: device of the network.
         config: input size, test-time augmentation and limits.
-        engine: what runs the network.
+        engine: engine that runs the network.
         top_k: maximum number of detections per image.
     """
 
     def __init__(self, engine: Engine, config: InferenceConfig | None = None) -> None:
-        """Use an engine, made with ``config``; see also :meth:`load` and :meth:`from_network`."""
+        """Create a detector from an engine that was created with ``config``.
+
+        See also :meth:`load` and :meth:`from_network`.
+        """
         # Here, so that the import of centernet stays fast, and so does the first prediction.
         import supervision  # noqa: F401
 
@@ -105,8 +108,8 @@ class Detector:
         """Use a network that is in memory.
 
         Args:
-            network: trained.
-            class_names: by label.
+            network: trained network.
+            class_names: class names by label.
             device: as for :meth:`load`.
             image_size: (height, width) the network was trained at; None for none.
             **options: those of :class:`.InferenceConfig`.
@@ -267,8 +270,8 @@ class Detector:
         """The raw outputs of the network for an image.
 
         Returns:
-            The image (H, W, 3) uint8 RGB, its network input, and the network's outputs for a batch
-            of that one; of several scales for the one nearest to 1.
+            The image (H, W, 3) uint8 RGB, its network input, and the outputs for a batch of this
+            input. With several scales, the scale nearest to 1 is used.
 
         Raises:
             InputError: the engine is not PyTorch, or the image cannot be read.

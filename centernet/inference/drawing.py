@@ -91,7 +91,7 @@ def legend(width: int, title: str, size: int) -> NDArray[np.uint8]:
     """A strip with a title on the left and, if there is room, the colors from 0 to 1.
 
     Args:
-        width: of the strip, in pixels.
+        width: width of the strip in pixels.
         title: drawn in one line, and truncated if it is too long.
         size: height of the text, in pixels.
 

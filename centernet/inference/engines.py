@@ -1,7 +1,7 @@
-"""Engines: what runs a network on a batch of images.
+"""Engines: run a network on a batch of images.
 
-The :class:`.Detector` uses nothing else of a network than the :class:`Engine` protocol. A new
-engine is one class here and one entry in ``_ENGINES``.
+The :class:`.Detector` accesses a network only through the :class:`Engine` protocol. To add an
+engine, add a class here and an entry in ``_ENGINES``.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What a :class:`.Detector` knows about a network.
+    """Properties of a network that a :class:`.Detector` uses.
 
     Attributes:
-        class_names: by label.
+        class_names: class names by label.
         thresholds: the best score threshold of each class, None for a class without one; None if
             the weights store none.
         stride: input pixels per heatmap cell.
@@ -60,7 +60,7 @@ class EngineResult:
     Attributes:
         detections: B dicts, best first: ``boxes`` (K, 4) float32 xyxy in input pixels, ``scores``
             (K,) in [0, 1], ``labels`` (K,) int64.
-        heatmaps: (B, C, h, w) float32 logits if they were asked for, else None. An engine whose
+        heatmaps: (B, C, h, w) float32 logits if requested, else None. An engine whose
             network returns probabilities takes their logit.
         network_seconds: time of the network alone, without decoding where the two are separate.
     """
@@ -76,7 +76,7 @@ class Engine(Protocol):
     Attributes:
         name: as in ``Detector.load(engine=name)``.
         info: the properties of the network.
-        device: where it runs.
+        device: device of the network.
     """
 
     name: str
@@ -98,8 +98,8 @@ class TorchEngine:
     Attributes:
         name: "torch".
         info: the properties of the network.
-        device: where it runs.
-        network: in eval mode, on the device.
+        device: device of the network.
+        network: the network, in eval mode on the device.
     """
 
     name = "torch"
@@ -116,11 +116,11 @@ class TorchEngine:
         """Move a network to a device.
 
         Args:
-            network: trained.
-            class_names: by label.
+            network: trained network.
+            class_names: class names by label.
             image_size: (height, width) the network was trained at; None for none.
             device: see :func:`choose_device`.
-            config: its ``flip`` and ``top_k`` apply.
+            config: options of inference; ``flip`` and ``top_k`` are used.
 
         Raises:
             InputError: the device is not available, or ``flip`` is on and the network has no

@@ -36,7 +36,7 @@ class Heatmaps:
         logits: (C, h, w) float32.
         matrix: (2, 3) from cells to image pixels; the center of the cell in column i and row j is
             (i + 0.5, j + 0.5).
-        class_names: by channel.
+        class_names: class names by channel.
     """
 
     logits: NDArray[np.float32]
@@ -57,7 +57,7 @@ class Heatmaps:
             logits: (C, h, w).
             matrix: (2, 3) from image to network input.
             stride: input pixels per cell.
-            class_names: by channel.
+            class_names: class names by channel.
         """
         return cls(logits, geometry.invert(matrix) * np.array([stride, stride, 1]), class_names)
 
@@ -117,7 +117,7 @@ class Heatmaps:
         """Write ``probabilities`` (float16), ``class_names``, ``matrix`` and ``peaks`` as NPZ.
 
         Args:
-            path: of the ``.npz`` file.
+            path: path of the ``.npz`` file.
             threshold: minimum score of a peak.
 
         Raises:

@@ -1,7 +1,7 @@
-"""What detect writes: pictures, heatmaps, JSON lines, CSV, videos, a window.
+"""Outputs of ``detect``: pictures, heatmaps, JSON lines, CSV, videos, a window.
 
-Each is an :class:`Output`. A new one is a class and an entry in ``OUTPUTS`` here, and an option in
-:mod:`centernet.cli.detect`.
+Each is an :class:`Output`. To add one, add a class and an entry in ``OUTPUTS`` here, and an option
+in :mod:`centernet.cli.detect`.
 """
 
 import csv
@@ -37,15 +37,15 @@ class Output(ABC):
         """Write one prediction.
 
         Args:
-            prediction: of an image or a video frame.
-            name: of the image or frame, and of the files for it.
+            prediction: prediction for an image or a video frame.
+            name: name of the image or frame, and of the files for it.
 
         Raises:
             InputError: a file cannot be written.
         """
 
     def close(self) -> None:  # noqa: B027 - most outputs have nothing to finish
-        """Finish what was written."""
+        """Finish the output."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +56,15 @@ class Output(ABC):
 
 @dataclass(frozen=True)
 class OutputContext:
-    """What an output may need to know about a run.
+    """Properties of a run that outputs use.
 
     Attributes:
-        folder: where the files go.
+        folder: folder of the files.
         stem: beginning of the paths of a video's files; None for images.
         fps: frames per second of a video; None for images.
         info: the properties of the network.
         thresholds: (C,) the score threshold of each class.
-        summary: of the run.
+        summary: summary of the run.
     """
 
     folder: Path
@@ -125,7 +125,7 @@ class Video(_FileOutput):
         """Write an MP4 file.
 
         Args:
-            path: of the file.
+            path: path of the file.
             fps: frames per second.
             picture: the frame (H, W, 3) uint8 RGB for a prediction.
         """
@@ -241,7 +241,7 @@ def _counts(names: Counter[str]) -> str:
 
 
 def _heatmaps(prediction: Prediction) -> Heatmaps:
-    assert prediction.heatmaps is not None  # the run asks for them
+    assert prediction.heatmaps is not None  # the run requests them
     return prediction.heatmaps
 
 
@@ -277,11 +277,11 @@ def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
     """The pictures, the summary, and further outputs.
 
     Args:
-        context: of the run.
+        context: properties of the run.
         extras: names of further outputs.
 
     Raises:
-        InputError: an output is unknown, or it needs what the network lacks.
+        InputError: an output is unknown, or needs heatmaps and the network has none.
     """
     if unknown := set(extras) - set(OUTPUTS):
         raise InputError(f"outputs must be of {', '.join(OUTPUTS)}, got {min(unknown)!r}")

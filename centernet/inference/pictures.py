@@ -1,4 +1,4 @@
-"""The pictures that detect runs on: image files, a downloaded image, or the frames of a video."""
+"""The inputs of ``detect``: image files, a downloaded image, or the frames of a video."""
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Picture:
     """An image or a video frame.
 
     Attributes:
-        name: of the picture, and of the files for it.
+        name: name of the picture, and of the files for it.
         read: returns its pixels, (H, W, 3) uint8 RGB; raises InputError if that fails.
     """
 
@@ -37,8 +37,8 @@ class PictureSource:
     """The pictures of a source.
 
     Attributes:
-        name: as it may be shown: a URL without password and query.
-        pictures: one after another, once.
+        name: name for messages; a URL without password and query.
+        pictures: the pictures; can be iterated once.
         total: number of pictures; None if it is not known.
         video: the video, camera or stream that they are frames of; None for images.
         stem: beginning of the paths of a video's files; None for images.

@@ -1,4 +1,4 @@
-"""The result of one image: its detections, its heatmaps, and how it is drawn."""
+"""The result for one image: detections, heatmaps, and drawing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ class DetectedObject(NamedTuple):
     """One detection.
 
     Attributes:
-        class_name: of the class.
-        label: of the class.
-        score: in [0, 1].
+        class_name: name of the class.
+        label: number of the class.
+        score: score in [0, 1].
         box: x1, y1, x2, y2 in image pixels.
     """
 
@@ -42,7 +42,7 @@ class Prediction:
         image: (H, W, 3) uint8 RGB, upright.
         detections: boxes in image pixels, best first.
         heatmaps: probabilities, and the position of their cells in the image; None if they were not
-            asked for, or the network has none.
+            requested, or the network has none.
         seconds: time by step: ``load`` (read and preprocess), ``network``, ``decode``.
     """
 
@@ -85,7 +85,7 @@ def to_detections(
     Args:
         found: ``boxes`` (K, 4) xyxy, ``scores`` (K,), ``labels`` (K,).
         thresholds: (C,).
-        class_names: by label.
+        class_names: class names by label.
     """
     import supervision as sv  # takes long to import
 

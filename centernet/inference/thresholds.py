@@ -15,7 +15,7 @@ Threshold = ArrayLike | Mapping[str, float]
 # As a threshold: for each class the one with the highest F1 score in validation, which the report
 # of a training run stores in the weights.
 BEST = "best"
-# Also of classes that a dict does not name, and of classes without a best threshold.
+# Also for classes that are missing in a dict, and for classes without a best threshold.
 DEFAULT_SCORE_THRESHOLD = 0.3
 
 
@@ -29,7 +29,7 @@ def per_class_thresholds(
             (:data:`DEFAULT_SCORE_THRESHOLD` for the other classes), or ``best``.
         best: the best threshold of each class, None for a class without one; None if the weights
             store none.
-        class_names: by label.
+        class_names: class names by label.
 
     Returns:
         (C,) float64.

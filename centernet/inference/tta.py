@@ -34,7 +34,7 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
     Each head decides how the two are combined, see :meth:`centernet.heads.Head.flip`.
 
     Args:
-        network: with heads of :mod:`centernet.heads`.
+        network: network with heads of :mod:`centernet.heads`.
         images: (B, 3, H, W).
         flip: also run the network on the mirrored images.
     """
@@ -49,7 +49,7 @@ def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str
 
 
 class ViewResult(NamedTuple):
-    """What an engine found in one view of an image.
+    """Result of an engine for one view of an image.
 
     Attributes:
         detections: ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), ``labels`` (K,).
@@ -69,7 +69,7 @@ def run_views(
 
     Args:
         engine: runs the network.
-        views: of one or several images.
+        views: views of one or several images.
         batch_size: maximum number of views per batch.
         heatmaps: also return the heatmap logits.
 
@@ -98,7 +98,7 @@ def merge_views(
     Args:
         views: for each view ``boxes`` (K, 4) xyxy in image pixels, ``scores`` (K,), ``labels``
             (K,).
-        config: its ``suppression`` is applied within each class.
+        config: options of inference; ``suppression`` is applied within each class.
         top_k: maximum number of detections.
 
     Returns:

@@ -23,12 +23,13 @@ _MAX_SIDE = {".jpg": 65500, ".jpeg": 65500, ".png": 1_000_000, ".mp4": 8190}
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write an image file atomically; the suffix is the format. A link is replaced, not followed.
+    """Write an image file atomically; the suffix determines the format.
 
-    A picture that is larger than the format allows is scaled down, with a message on stderr.
+    A picture that is larger than the format allows is scaled down, with a message on stderr. A link
+    is replaced, not followed.
 
     Args:
-        path: of the file; its folder is created.
+        path: path of the file; its folder is created.
         picture: (H, W, 3) uint8 RGB.
 
     Raises:
@@ -53,7 +54,7 @@ class GrowingFile:
     the end, also after Ctrl-C, and discarded after an error.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -49,7 +49,7 @@ def l1_at_centers(
 
 @dataclass(frozen=True)
 class BoxSamples:
-    """The cells that learn a box.
+    """The cells that are trained to predict a box.
 
     Attributes:
         batch_index: (M,) image of each cell.
@@ -69,7 +69,7 @@ def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
     """Choose the cells that learn the objects' boxes.
 
     Args:
-        targets: of a batch.
+        targets: targets of a batch.
         cells: ``center`` for the cell of each object's center, or ``gaussian`` for the cells whose
             middle is inside the box and where no Gaussian of another object is larger, weighted by
             the Gaussian as in "Training-Time-Friendly Network" (Liu et al., 2020). The cell of the
@@ -112,7 +112,7 @@ def giou_loss_at_cells(
     Args:
         prediction: (B, 4, h, w) positive distances in cells to the left, top, right and bottom.
         samples: the cells that are read, and their targets.
-        normalizer: the weighted sum of 1 - GIoU is divided by it; the number of objects.
+        normalizer: number of objects, by which the weighted sum of 1 - GIoU is divided.
 
     Returns:
         A scalar, float64 for float64 predictions and float32 for all others.

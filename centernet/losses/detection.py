@@ -33,10 +33,10 @@ class DetectionLoss(nn.Module):
 
         Args:
             defaults: weight of every term, by name.
-            weights: those that differ from the defaults.
+            weights: weights that differ from the defaults.
 
         Raises:
-            InputError: ``weights`` has a name that is no term.
+            InputError: ``weights`` contains an unknown term.
         """
         super().__init__()
         unknown = set(weights or ()) - defaults.keys()
@@ -53,7 +53,7 @@ class DetectionLoss(nn.Module):
         return dict(terms) | {"loss": torch.stack(weighted).sum()}
 
     def end_epoch(self) -> None:
-        """Tell the parts that count epochs that a training epoch has ended."""
+        """Notify the modules that count epochs that a training epoch has ended."""
         for part in self.modules():
             if isinstance(part, GHMClassificationLoss):
                 part.end_epoch()
@@ -77,16 +77,16 @@ class CenterNetLoss(DetectionLoss):
         """Choose the losses of the heatmap and of the boxes.
 
         Args:
-            weights: of the terms that differ from the ``loss_weight`` of their head.
+            weights: weights that differ from the ``loss_weight`` of the head.
             heatmap_loss: a key of :data:`centernet.losses.HEATMAP_LOSSES`.
             heatmap_loss_options: options of that loss that differ from its defaults.
-            box_head: of the network: ``size``, which learns by L1 at the cells of the centers, or
-                ``sides``, which learns by generalized IoU.
+            box_head: box head of the network: ``size``, trained with L1 at the center cells, or
+                ``sides``, trained with generalized IoU.
             box_cells: which cells learn ``sides``, see :func:`centernet.losses.box_samples`.
-            heads: names of the network's further heads.
+            heads: names of the further heads of the network.
 
         Raises:
-            InputError: there is no such term, loss, option, head or kind of cells.
+            InputError: a term, loss, option, head or kind of cells is unknown.
         """
         chosen = select_heads(box_head, heads)
         super().__init__({name: head.loss_weight for name, head in chosen.items()}, weights)
@@ -101,8 +101,8 @@ class CenterNetLoss(DetectionLoss):
         """Compute the terms.
 
         Args:
-            stacks: what :meth:`centernet.CenterNet.forward_stacks` returns.
-            targets: what :func:`centernet.targets.encode_targets` returns.
+            stacks: result of :meth:`centernet.CenterNet.forward_stacks`.
+            targets: result of :func:`centernet.targets.encode_targets`.
 
         Returns:
             A scalar per head by its name, not weighted, and ``loss``, their weighted sum.

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 # Cells per piece and thread on the CPU: enough for PyTorch to use all threads, and few enough for
 # the buffers of a piece to stay in the cache.
 _CELLS_PER_THREAD = 65536
-# From here on, log(1 + e^x) equals x in float64.
+# Above this value, log(1 + e^x) equals x in float64.
 _SOFTPLUS_IS_LINEAR_FROM = 40.0
 
 

@@ -36,7 +36,7 @@ def as_bool_targets(targets: Tensor, logits: Tensor) -> Tensor:
 
     Args:
         targets: bool, or numbers that are 0 or 1.
-        logits: of the same shape.
+        logits: tensor of the same shape.
 
     Raises:
         ValueError: the shapes differ, or a target is neither 0 nor 1.

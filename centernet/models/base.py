@@ -23,8 +23,8 @@ class DetectionModel(nn.Module, ABC):
         has_heatmaps: whether the outputs contain ``heatmap``.
         architecture: keyword arguments that rebuild the network, plain values only, and its
             ``detector`` name, which a CenterNet omits.
-        class_names: by label; "0", "1", ... until set.
-        thresholds: by label, the score threshold with the best F1 score; None if unknown.
+        class_names: class names by label; "0", "1", ... by default.
+        thresholds: score threshold with the best F1 score by label; None if unknown.
         top_k: detections per image, enough for the images it was trained on.
         mean: (3, 1, 1) RGB mean that is subtracted from images in [0, 1].
         std: (3, 1, 1) RGB standard deviation by which they are then divided.
@@ -68,13 +68,13 @@ class DetectionModel(nn.Module, ABC):
         *,
         out: Any = None,
     ) -> Any:
-        """What the outputs of a batch should be, for the loss; the inverse of :meth:`decode`.
+        """Encode the targets of a batch for the loss; the inverse of :meth:`decode`.
 
         Args:
             targets: B dicts with ``boxes`` (n, 4) float xyxy in network input pixels, clipped to
                 the input and not empty, ``labels`` (n,) int64, and optionally ``ignore``, a list of
                 (label, or None for all classes; bool mask (h, w) of cells).
-            outputs: of the network for the batch.
+            outputs: outputs of the network for the batch.
             out: an earlier result, whose memory may be reused.
         """
 
@@ -92,13 +92,13 @@ class DetectionModel(nn.Module, ABC):
 
     @abstractmethod
     def classifier_parameter_names(self) -> list[str]:
-        """Names of the tensors whose shape depends on the classes: re-initialized for others."""
+        """Names of the tensors of the classification layer, re-initialized for other classes."""
 
     def normalize(self, images: Tensor) -> Tensor:
         """Scale RGB images, uint8 or float in [0, 1], to mean 0 and standard deviation 1.
 
         Raises:
-            ValueError: height or width is no multiple of ``size_multiple``.
+            ValueError: height or width is not a multiple of ``size_multiple``.
         """
         height, width = images.shape[-2:]
         if height % self.size_multiple or width % self.size_multiple:

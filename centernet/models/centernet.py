@@ -82,7 +82,7 @@ class CenterNet(DetectionModel):
             self.size_multiple, stacks = self.backbone.size_multiple, len(self.backbone.stacks)
         make_heads = partial(_make_heads, chosen, width, head_channels, num_classes, head_norm)
         self.heads = make_heads()
-        # The heads of all stacks but the last: only the loss uses their outputs.
+        # The heads of all stacks except the last; only the loss uses their outputs.
         self.earlier_heads = nn.ModuleList(make_heads() for _ in range(stacks - 1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -99,7 +99,7 @@ class CenterNet(DetectionModel):
             bottom side; and the maps of further heads.
 
         Raises:
-            ValueError: H or W is no such multiple.
+            ValueError: H or W is not a multiple of ``size_multiple``.
         """
         x = self.features(images)[-1]
         return {name: head(x) for name, head in self.heads.items()}
@@ -160,7 +160,7 @@ class CenterNet(DetectionModel):
 
 
 def _check_widths(neck: str, neck_channels: Sequence[int], head_channels: int) -> None:
-    """Raise InputError for an unknown neck or for widths that make no network."""
+    """Raise InputError for an unknown neck or invalid widths."""
     if neck not in NECKS:
         raise InputError(f"unknown neck {neck!r}: choose {' or '.join(NECKS)}")
     if len(neck_channels) != 3:
@@ -187,7 +187,7 @@ def _make_neck(
 def _make_heads(
     heads: Mapping[str, Head], in_channels: int, hidden: int, num_classes: int, norm: bool
 ) -> nn.ModuleDict:
-    """The layers of each head: 3x3 convolution, batch norm if wanted, ReLU, 1x1 convolution."""
+    """The layers of each head: 3x3 convolution, optional batch norm, ReLU, 1x1 convolution."""
     modules = nn.ModuleDict()
     for name, head in heads.items():
         layers = nn.Sequential(

@@ -23,7 +23,7 @@ DEFAULT_BATCH_SIZE = 16
 # Width in cells of the typical object of the smallest class.
 _CELLS = 6
 _MIN_SIDE, _MAX_SIDE = 256, 640
-# Classes with a smaller fraction of the boxes do not count, because they show too little.
+# Classes with a smaller fraction of the boxes are ignored: they have too few samples.
 _RARE = 0.01
 _MIN_STEPS, _MIN_EPOCHS = 1000, 12
 # Detections per object of the densest training image: other images may be denser, and some of the
@@ -61,7 +61,7 @@ def input_size_for(
     pixels, and above 256 not larger than that of the images.
 
     Args:
-        coco: content of an annotation file; images without width and height do not count.
+        coco: content of an annotation file; images without width and height are ignored.
         stride: input pixels per cell.
         multiple: the sides are multiples of this.
 

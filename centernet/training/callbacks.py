@@ -93,7 +93,7 @@ class HeatmapPictures(Callback):
         self._left = count
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start with the first image."""
+        """Reset the image counter."""
         task = cast("DetectionTask", pl_module)
         wanted = trainer.is_global_zero and trainer.state.fn == "fit"
         self._left = self.count if wanted and task.model.has_heatmaps else 0

@@ -67,7 +67,7 @@ _RENAMED = {"data.only": "data.classes"}
 
 
 def validate_config_files(arguments: Sequence[str]) -> None:
-    """Check the configuration files that the arguments of a command name, and old option names.
+    """Check the configuration files in the arguments of a command, and renamed options.
 
     Raises:
         InputError: a file cannot be read or has no options, or an option has an old name.
@@ -110,7 +110,7 @@ def option_names(config: dict[str, Any]) -> set[str]:
 
 
 def validate_names(names: set[str], place: str | Path) -> None:
-    """Raise InputError if one of the options that a place sets has been renamed."""
+    """Raise InputError for a renamed option in a file or on the command line."""
     for old in sorted(names & _RENAMED.keys()):
         raise InputError(f"{old} in {place} has a new name: use {_RENAMED[old]}")
 
@@ -173,7 +173,7 @@ def validate_backbone_size(backbone: nn.Module, name: str, size: tuple[int, int]
     images = torch.empty(2, 3, *size, device="meta")
     try:
         torch.func.functional_call(backbone, tensors, (images,))
-    except NotImplementedError:  # the meta device lacks an operation: the first step will tell
+    except NotImplementedError:  # the meta device lacks an operation: no check
         return
     except (AssertionError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__

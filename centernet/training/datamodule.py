@@ -36,8 +36,7 @@ class DetectionData(LightningDataModule):
     :mod:`centernet.data.formats` reads, that dataset is read: the file name names the split.
 
     Args:
-        root: folder of the dataset, as the paths below say, or in COCO's, Pascal VOC's or YOLO's
-            format.
+        root: folder of the dataset, with the paths below or in COCO, Pascal VOC or YOLO format.
         train_images: folder of the training images.
         train_annotations: COCO JSON of the training images, or a split of another format.
         val_images: folder of the validation images.
@@ -231,7 +230,7 @@ def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
 def validation_set(
     config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
 ) -> DetectionDataset:
-    """The validation images of a configuration; its input size has no meaning.
+    """The validation images of a configuration; its input size is arbitrary.
 
     Args:
         config: YAML file of ``configs/`` or of a run.

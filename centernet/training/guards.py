@@ -1,4 +1,4 @@
-"""Stop a training run whose images or losses are bad."""
+"""Stop a training run with unreadable images or non-finite losses."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class FiniteLoss:
     """Checks that losses are finite, many steps at a time so that the device does not wait."""
 
     def __init__(self) -> None:
-        """Start without losses."""
+        """Create a check without losses."""
         self._unchecked: list[tuple[Tensor, list[str]]] = []
 
     def add(self, loss: Tensor, files: list[str]) -> None:
@@ -52,7 +52,7 @@ class UnreadableImages:
     """Logs training images that were replaced because they cannot be read."""
 
     def __init__(self) -> None:
-        """Start without images."""
+        """Create a log without images."""
         self._files: set[str] = set()
 
     def add(self, targets: Sequence[dict[str, Any]], total: int) -> None:

@@ -161,7 +161,7 @@ class TrainCLI(OptionsCLI):
             report_results(self.model, self.results)
 
     def after_fit(self) -> None:
-        """Print the best AP and where the weights are."""
+        """Print the best AP and the path of the weights."""
         best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
         if not last.exists():
             raise InputError("no step was trained: raise --trainer.max_time")
@@ -184,7 +184,7 @@ class TrainCLI(OptionsCLI):
     def _new_run(self) -> Path:
         root, name = Path(self.options.trainer.default_root_dir), self.run_name()
         if RUN_VARIABLE not in os.environ:
-            # Only the first process writes files, whoever started the others.
+            # Only the first process writes files, also if another launcher started the processes.
             folder = new_run(root, name) if is_first_process() else root / name
             os.environ[RUN_VARIABLE] = str(folder)
         return Path(os.environ[RUN_VARIABLE])
@@ -196,7 +196,7 @@ def is_first_process() -> bool:
 
 
 def _as_list(given: Any) -> list[Any]:
-    """The objects of an option for one or several objects."""
+    """The value of an option as a list; the value may be one object or several."""
     if given is None or isinstance(given, bool):
         return []
     return list(given) if isinstance(given, list | tuple) else [given]

@@ -1,4 +1,4 @@
-"""Memory of the C library."""
+"""Memory settings of the C library."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""The options of a training run: which were given, which changed, which weights overrule."""
+"""Options of a training run: given, changed, and overridden by weights."""
 
 import logging
 import re
@@ -51,17 +51,17 @@ def set_architecture(model: Any, architecture: Mapping[str, Any], given: set[str
     Args:
         model: the options of the section ``model``; changed in place.
         architecture: architecture of the weights.
-        given: names of the options that the user set; a warning lists those that are overruled.
+        given: names of the options that the user set; a warning lists those that are overridden.
     """
     architecture = {"detector": detector_name(architecture)} | dict(architecture)
-    overruled = []
+    overridden = []
     for name in sorted(architecture.keys() & model.keys()):
         if name in given and model[name] != architecture[name]:
-            overruled.append(f"model.{name} {model[name]} by {architecture[name]}")
+            overridden.append(f"model.{name} {model[name]} by {architecture[name]}")
         model[name] = architecture[name]
     model.pretrained = False
-    if overruled:
-        log.warning("the weights determine the network, overruled: %s", ", ".join(overruled))
+    if overridden:
+        log.warning("the weights determine the network, overridden: %s", ", ".join(overridden))
 
 
 def warn_of_unused(model: Any, given: set[str]) -> None:

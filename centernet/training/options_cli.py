@@ -1,4 +1,4 @@
-"""The options of ``fit`` and ``validate``, and what a checkpoint determines of them."""
+"""The options of ``fit`` and ``validate``, and those that a checkpoint determines."""
 
 import logging
 import sys

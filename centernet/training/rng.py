@@ -1,4 +1,4 @@
-"""The state of torch's random numbers, so that a resumed run draws what an uninterrupted one draws.
+"""Save and restore torch's random number generators, so that a resumed run is reproducible.
 
 Some backbones draw random numbers in training, for dropout or stochastic depth (drop path).
 """

@@ -76,7 +76,7 @@ class RunFolder(Checkpoint):
 
         Args:
             folder: an existing folder, empty if ``new``.
-            config: YAML that repeats the run.
+            config: YAML that reproduces the run.
             new: whether the run is new and not resumed.
             minutes: minutes between checkpoints within an epoch; 0 or None for none.
             signals: signals that stop the process.
@@ -153,7 +153,7 @@ class RunFolder(Checkpoint):
         _call_callback_hooks(trainer, "on_train_epoch_start")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate the last of ``max_epochs`` whatever the interval."""
+        """Validate the last of ``max_epochs`` at any validation interval."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
@@ -186,7 +186,7 @@ class RunFolder(Checkpoint):
 
     @staticmethod
     def _agree(trainer: Trainer, *values: int | bool) -> list[int]:
-        """The maximum of each value over all processes, which must act alike."""
+        """The maximum of each value over all processes, so that all processes act alike."""
         if trainer.world_size == 1:
             return [int(value) for value in values]
         device = trainer.strategy.root_device

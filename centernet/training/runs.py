@@ -21,7 +21,7 @@ _claims: dict[Path, int] = {}
 
 
 def new_run(root: Path, name: str) -> Path:
-    """Make, lock and return ``root/name``, or ``root/name-2``, ``-3``, ...: after the latest run.
+    """Make, lock and return ``root/name``, ``root/name-2``, ...: the number after the latest run.
 
     A folder that an earlier process left without a checkpoint is reused.
 
@@ -38,7 +38,7 @@ def new_run(root: Path, name: str) -> Path:
             except FileExistsError:
                 new = False
             if (new or is_abandoned(folder)) and claim(folder, certain=not new):
-                # Another process may have trained here in between.
+                # Another process may have trained here in the meantime.
                 if new or is_abandoned(folder):
                     _empty(folder)
                     return folder
@@ -122,7 +122,7 @@ def newest_run(root: Path, name: str) -> Path:
     """The run with that name and the highest number that can be resumed.
 
     Raises:
-        InputError: there is none.
+        InputError: no such run exists.
     """
     runs = _runs(root, name)
     if not runs:

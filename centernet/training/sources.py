@@ -1,4 +1,4 @@
-"""Find the training and validation images that the options of the data name."""
+"""Find the training and validation images of the data options."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class DataSource:
 
     @cached_property
     def _detected(self) -> dict[str, DatasetSplit]:
-        """The splits of the dataset in ``root`` if it is in a known format, else none."""
+        """The splits of the dataset in ``root`` if it is in a known format, else an empty dict."""
         kinds = detect_format(self.root)
         if not kinds:
             return {}

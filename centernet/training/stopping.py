@@ -11,7 +11,7 @@ class Stopped(SystemExit):
 
     Attributes:
         signal: the signal.
-        outcome: what is saved and how to resume, for the user.
+        outcome: message for the user: what is saved, and how to resume.
     """
 
     def __init__(self, number: int) -> None:

@@ -56,7 +56,7 @@ class DetectionTask(LightningModule):
             auto continues without them if the download fails.
         weights: checkpoint to fine-tune, of fit or of the original release. It determines the
             network; if the classes differ, the classification layer is re-initialized.
-        freeze_backbone_epochs: number of epochs at the start in which only neck and heads learn.
+        freeze_backbone_epochs: number of first epochs in which only neck and heads are trained.
         loss_weights: weights of the loss terms that differ from heatmap 1, size 0.1, offset 1; with
             box_head sides from heatmap 1, sides 2; for a RetinaNet from classification 1, boxes 1.
         heatmap_loss: classification loss of the heatmap or of RetinaNet's anchors:
@@ -75,7 +75,7 @@ class DetectionTask(LightningModule):
     Attributes:
         model: the network.
         class_names: class names by label.
-        start: report of the tensors taken from ``weights``; None without weights.
+        start: report of the tensors loaded from ``weights``; None without weights.
         evaluation: result of the latest validation, on the first process; None before.
         collected: detections of the latest validation, which ran in ``validated_epoch``.
 
@@ -210,7 +210,7 @@ class DetectionTask(LightningModule):
             log.info("%s", self.start)
 
     def on_train_epoch_end(self) -> None:
-        """Tell the loss that an epoch ended, maybe early because of ``max_steps`` or ``max_time``.
+        """Notify the loss of the end of an epoch, also if ``max_steps`` or ``max_time`` ended it.
 
         Some losses use statistics of the previous epoch.
         """

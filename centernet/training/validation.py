@@ -1,4 +1,4 @@
-"""The results of the validate command: checks before, files and tables after."""
+"""The ``validate`` command: checks, result files and tables."""
 
 import json
 from pathlib import Path

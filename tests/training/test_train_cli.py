@@ -459,7 +459,7 @@ def test_weights_decide_the_network_and_config_yaml_says_so(train, caplog):
     weights = f"--model.weights={first / 'runs' / 'tiny' / 'best.ckpt'}"
     run = train("fit", "--trainer.max_epochs=1", weights) / "runs" / "tiny-2"
     # tiny.yaml asks for a pyramid; nobody asked for a width.
-    (warning,) = [r.getMessage() for r in caplog.records if "overruled" in r.getMessage()]
+    (warning,) = [r.getMessage() for r in caplog.records if "model.neck" in r.getMessage()]
     assert "model.neck fpn by deconv" in warning and "head_channels" not in warning
     model = yaml.safe_load((run / "config.yaml").read_text())["model"]
     assert (model["neck"], model["head_channels"], model["pretrained"]) == ("deconv", 8, False)

@@ -47,8 +47,8 @@ def measure_ceiling(
     """Measure the ceiling of a split.
 
     Args:
-        arrays: of the split.
-        assignment: of its objects to cells.
+        arrays: the split.
+        assignment: the cells of its objects.
         max_images: evaluate this many images, evenly spaced; 0 for all. Images with more than
             ``MAX_OBJECTS`` objects are left out.
 
@@ -101,7 +101,7 @@ def _evaluated_images(
 
 
 def _is_first_of_id(arrays: SplitArrays) -> NDArray[np.bool_]:
-    """Which images are the first with their id: annotations of that id belong to the first."""
+    """Whether each image is the first with its id: annotations of an id belong to the first."""
     first = {image_id: i for i, image_id in reversed(list(enumerate(arrays.image_ids)))}
     return np.array([first[image_id] == i for i, image_id in enumerate(arrays.image_ids)], bool)
 

@@ -70,7 +70,7 @@ def assign_cells(
     """Place the objects of a split in the network input, as validation does.
 
     Args:
-        arrays: of the split, with ``usable`` already set.
+        arrays: the split, with ``usable`` already set.
         input_size: (height, width) of the network input in pixels.
         stride: input pixels per cell.
         top_k: maximum number of detections per image.
@@ -141,7 +141,7 @@ def _matrices(sizes: NDArray[np.float64], input_size: tuple[int, int]) -> NDArra
 def _boxes_in_input(
     arrays: SplitArrays, objects: NDArray, matrices: NDArray, input_size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes (k, 4) xyxy clipped to the network input, and which of them are visible there."""
+    """Boxes (k, 4) xyxy clipped to the network input, and whether each is visible there."""
     boxes = geometry.xywh_to_xyxy(arrays.boxes[objects].astype(np.float32))
     own = matrices[arrays.image[objects]]
     scale, shift = own[:, [0, 1], [0, 1]], own[:, :, 2]
@@ -150,7 +150,7 @@ def _boxes_in_input(
 
 
 def _is_largest(place: NDArray, area: NDArray) -> NDArray[np.bool_]:
-    """Which objects are the largest at their place; of equal ones the first."""
+    """Whether each object is the largest at its place; of equally large objects, the first is."""
     order = np.lexsort((np.arange(len(area)), -area))
     _, first = np.unique(place[order], return_index=True)
     found = np.zeros(len(area), bool)

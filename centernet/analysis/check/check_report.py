@@ -47,7 +47,7 @@ class CheckReport:
         ceilings: best possible AP of each split; None for a split without objects.
         compared: name of the split on which ``resolutions`` were measured.
         resolutions: results at several input sizes, ascending.
-        findings: of all splits. Of very frequent kinds only the first are here, see ``unlisted``.
+        findings: findings of all splits; only the first of very frequent kinds, see ``unlisted``.
     """
 
     dataset: Path

@@ -22,7 +22,7 @@ class ImageFile:
 
     Attributes:
         error: ``missing``, ``broken`` or ``truncated``; None for a readable image.
-        what: the error as a message.
+        what: error message.
         size: (height, width) in pixels; None if there is an error.
         fingerprint: for comparison with other images; None if there is an error.
     """

@@ -14,7 +14,7 @@ class Kind(NamedTuple):
 
     Attributes:
         severity: ``error`` stops training or teaches it something wrong; ``warning`` costs accuracy
-            or distorts its measurement; ``note`` is good to know.
+            or distorts its measurement; ``note`` is information.
         title: what was found.
         advice: why it matters and what to do.
     """
@@ -202,15 +202,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem in a dataset, or one fact that is good to know.
+    """One problem or notable fact of a dataset.
 
     Attributes:
         kind: key of :data:`KINDS`.
         split: name of the split.
         what: one line with the values.
-        file: image file name as annotated.
-        image_id: as annotated.
-        annotation_id: as annotated.
+        file: image file name in the annotations.
+        image_id: id of the image in the annotations.
+        annotation_id: id of the annotation.
         box: xywh in image pixels.
     """
 

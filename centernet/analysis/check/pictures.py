@@ -49,7 +49,7 @@ class Picture:
 
 
 def sample_images(report: CheckReport) -> list[Picture]:
-    """A few images of each class, rare classes first, train before the other splits."""
+    """A few images of each class; rare classes and the training split come first."""
     pictures: list[Picture] = []
     for arrays, image in _choose_samples(report):
         pixels = _read_pixels(arrays, image)
@@ -68,7 +68,7 @@ def sample_images(report: CheckReport) -> list[Picture]:
 
 
 def crop_finding(report: CheckReport, finding: Finding) -> Picture | None:
-    """The image or the box that a finding is about; None if there is no readable image."""
+    """The image or the box of a finding; None if there is no readable image."""
     arrays = next(arrays for arrays in report.splits if arrays.split.name == finding.split)
     if finding.file is None or finding.file not in arrays.files:
         return None

@@ -41,7 +41,7 @@ class SplitArrays:
         image: (m,) index of each annotation's image; -1 for none.
         label: (m,) class; -1 for none.
         boxes: (m, 4) float64 xywh in image pixels; NaN where they are not numbers.
-        areas: (m,) annotated areas, or the box's area if there is none.
+        areas: (m,) annotated areas; where missing, the area of the box.
         malformed: (m,) bool, the box is not four numbers.
         region: (m,) bool, crowd and ignore regions, which are not objects.
         usable: (m,) bool, training keeps the annotation; see
@@ -96,9 +96,9 @@ class SplitArrays:
         Args:
             kind: key of :data:`centernet.analysis.check.findings.KINDS`.
             what: one line with the values.
-            image: index of the image that it is about.
-            annotation: index of the annotation that it is about.
-            annotation_id: id of an annotation that has no index because it is malformed.
+            image: index of the image that it refers to.
+            annotation: index of the annotation that it refers to.
+            annotation_id: id of a malformed annotation, which has no index.
         """
         if self._listed[kind] >= MAX_LISTED:
             self.unlisted[kind] += 1
@@ -143,10 +143,10 @@ def read_splits(splits: Iterable[DatasetSplit]) -> list[SplitArrays]:
 
 
 def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> DatasetSplit:
-    """What training keeps of some images, as COCO.
+    """The annotations of some images that training keeps, as COCO content.
 
     Args:
-        arrays: of the split.
+        arrays: the split.
         images: indices of the images. The position in this array is the image's new id.
     """
     number = np.full(len(arrays.files), -1)

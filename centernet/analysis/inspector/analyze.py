@@ -40,7 +40,7 @@ class Example:
     """An image with its annotations, if there are any. Boxes are xyxy in image pixels.
 
     Attributes:
-        path: of the image.
+        path: image file.
         name: shown in the page.
         boxes: (n, 4); None for an image without annotations.
         labels: (n,); None for an image without annotations.
@@ -92,7 +92,7 @@ class ImageAnalysis:
     truth: GroundTruthMatches | None = None
 
     def error_score(self, thresholds: NDArray) -> float:
-        """How bad the errors of the image are, for sorting: their number, then their size.
+        """Sort key for the errors of the image: their number, then their size.
 
         ``errorScore`` in ``matches.js`` computes the same in the browser.
 
@@ -159,7 +159,7 @@ def analyze_image(
     """Run the detector on one image, and classify its errors.
 
     Args:
-        detector: with one scale.
+        detector: a detector with one scale.
         example: the image, with or without annotations.
         iou: minimum IoU of a correct detection.
 

@@ -98,11 +98,11 @@ class Regions:
 
 @dataclass(frozen=True)
 class Match:
-    """The match of one object or one peak, or the reason why there is none.
+    """The match of an object or a peak, or the reason why it has no match.
 
     Attributes:
-        index: of an object the peak that detects it, of a peak the object that it detects; None
-            without a match.
+        index: for an object, the peak that detects it; for a peak, the object that it detects;
+            None without a match.
         error: why there is no match, at any threshold; None for a match.
         peak: index of the peak that the error refers to.
         object: index of the object that the error refers to.
@@ -209,7 +209,7 @@ class _Matcher:
         poor = free & self.same_class[:, i] & self.near[:, i]
         wrong = free & ~self.same_class[:, i] & (self.overlap[:, i] >= self.iou)
         if (poor | wrong).any():
-            k = int(np.argmax(poor | wrong))  # the one with the highest score
+            k = int(np.argmax(poor | wrong))  # the peak with the highest score
             return Match(error=self._poor(k, i) if poor[k] else ErrorType.WRONG_CLASS, peak=k)
         return self._suppressed(i) or Match(error=ErrorType.NO_PEAK)
 
@@ -261,7 +261,7 @@ class _Matcher:
         return Match(error=ErrorType.BACKGROUND)
 
     def _poor(self, k: int, i: int) -> ErrorType:
-        """Which of size and position costs a box more of its IoU with an object."""
+        """Whether size or position reduces the IoU of a box with an object more."""
         box, truth = self.peaks.boxes[k], self.objects.boxes[i]
         moved = _box_around(_center(truth), box[2:] - box[:2])
         resized = _box_around(_center(box), truth[2:] - truth[:2])

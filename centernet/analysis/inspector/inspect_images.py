@@ -20,7 +20,7 @@ from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD
 
 @dataclass(frozen=True)
 class InspectionSummary:
-    """What was written.
+    """Summary of a written page.
 
     Attributes:
         shown: number of images in the page.
@@ -59,11 +59,11 @@ def inspect_images(
         images: folder of annotated images.
         annotations: COCO JSON file of ``images``.
         config: a config file of ``fit``; its validation images are used.
-        root: folder of the data, if it is not where ``config`` says.
+        root: folder of the data; by default the one in ``config``.
         threshold: initial score threshold of the page, or ``best``.
         iou: minimum IoU of a correct detection.
-        limit: maximum number of images in the page, 0 for all. Of annotated images the worst are
-            kept, of others the first by name.
+        limit: maximum number of images in the page, 0 for all: the worst annotated images, or the
+            first images by name without annotations.
         device: as for :class:`centernet.Detector`.
         resolution: as for :class:`centernet.Detector`.
 

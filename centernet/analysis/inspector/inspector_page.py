@@ -22,7 +22,7 @@ from centernet.inference.drawing import HEAT_COLORS, class_color
 from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD, per_class_thresholds
 
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 96, 60
-_MIN_VISIBLE = 0.01  # a heatmap without a higher value is left out, for it would be black
+_MIN_VISIBLE = 0.01  # a heatmap without a higher value is omitted, because it would be black
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class InspectorPage:
         """Create a page without images.
 
         Args:
-            class_names: by label.
+            class_names: class names by label.
             title: name of the weights or of the training run.
             threshold: initial score threshold: a number, or ``best`` for each class's own.
             best: best threshold of each class, if known.
-            iou: as given to :func:`centernet.analysis.inspector.analyze_image`.
+            iou: minimum IoU, see :func:`centernet.analysis.inspector.analyze_image`.
             limit: maximum number of images; None for all.
 
         Raises:
@@ -98,9 +98,9 @@ class InspectorPage:
         )
 
     def index_of(self, number: int) -> int | None:
-        """Position in the page of the ``number``-th added image, for links to ``#image=INDEX``.
+        """Position of the ``number``-th added image in the page, for links to ``#image=INDEX``.
 
-        None if it was dropped in favor of worse images.
+        None if the page dropped it in favor of worse images.
         """
         numbers = [image.number for image in self._images]
         return numbers.index(number) if number in numbers else None
@@ -120,7 +120,7 @@ class InspectorPage:
         write_page(path, pieces)
 
     def _about(self) -> dict[str, Any]:
-        """Everything that the scripts read, except the pictures."""
+        """The data for the scripts of the page, except the pictures."""
         best = self.best
         return {
             "classes": [

@@ -84,7 +84,7 @@ function iou(a, b) {
   return both / (area(a) + area(b) - both) || 0;
 }
 
-// Why an object is missed.
+// Describe why an object is missed.
 function whyMissed(image, object) {
   const peak = image.peaks[object.match ?? object.peak];
   const score = peak && number(peak.score);
@@ -106,7 +106,7 @@ function whyMissed(image, object) {
   return sentence + (low ? "; that score is below the threshold, too" : "");
 }
 
-// Why a box is a false positive.
+// Describe why a box is a false positive.
 function whyFalse(image, box) {
   const object = image.objects[box.object];
   return {

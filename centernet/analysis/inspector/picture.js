@@ -73,7 +73,7 @@ function drawHeat() {
   const context = heat.getContext("2d");
   const pixels = context.createImageData(heat.width, heat.height);
   cellValues(state.layer).forEach((value, i) => {
-    // Low values darken the image, high values cover it.
+    // Low values darken the image; high values cover it.
     const alpha = 0.35 + 0.65 * Math.sqrt(Math.abs(value));
     pixels.data.set([...colorOf(value, state.layer), 255 * alpha], 4 * i);
   });

@@ -38,7 +38,7 @@ def best_thresholds(analyses: Sequence[ImageAnalysis], classes: int) -> list[Bes
     Detections in ignore regions count neither as right nor as wrong.
 
     Args:
-        analyses: of annotated images.
+        analyses: results for annotated images.
         classes: number of classes.
     """
     objects = np.zeros(classes, np.int64)
@@ -90,9 +90,9 @@ def confusion_counts(
     ignore regions are left out.
 
     Args:
-        analyses: of annotated images.
+        analyses: results for annotated images.
         thresholds: (C,) score threshold by label.
-        class_names: by label.
+        class_names: class names by label.
         iou: minimum IoU of a detection and its object.
     """
     predictions, targets = [], []

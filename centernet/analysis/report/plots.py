@@ -70,11 +70,11 @@ def precision_by_epoch(metrics: Mapping[str, NDArray]) -> Markup:
 def precision_recall(
     precision: NDArray, class_names: Sequence[str], objects: Sequence[int]
 ) -> Markup:
-    """Precision-recall curves, one per class; of many classes only the most frequent.
+    """Precision-recall curves, one per class; only the most frequent classes if there are many.
 
     Args:
         precision: (101, C) at recalls from 0 to 1; -1 for a class without objects.
-        class_names: by column.
+        class_names: class names by column.
         objects: number of objects by column.
     """
     shown = [i for i in np.argsort(objects)[::-1] if precision[0, i] >= 0][:_MAX_CURVES]
@@ -98,7 +98,7 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
 
     Args:
         counts: (C + 1, C + 1), see ``confusion_counts`` in ``best_thresholds.py``.
-        class_names: by label.
+        class_names: class names by label.
     """
     size = len(counts)
     side = min(9.0, 2.6 + 0.55 * size)

@@ -34,9 +34,9 @@ class TrainingReport:
 
     Attributes:
         run: folder of the run.
-        class_names: by label.
-        analyses: of all validation images.
-        evaluation: of the same images.
+        class_names: class names by label.
+        analyses: results for all validation images.
+        evaluation: COCO metrics on the same images.
         best: best threshold by label; None for a class without one.
         inspector: the page that pictures link to; empty for a network without heatmaps.
     """

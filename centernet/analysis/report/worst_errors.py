@@ -26,9 +26,10 @@ class ErrorExample:
     Attributes:
         image: index of the image.
         kind: ``object`` or ``peak``, as in links into the inspector page.
-        index: of the object or peak in its image.
-        label: its class.
-        score: of the false positive, or of the peak that matches the missed object, 0 for none.
+        index: index of the object or peak in its image.
+        label: class of the object or peak.
+        score: score of the false positive, or of the peak that matches the missed object; 0 for
+            none.
         error: the error type.
         box: (4,) xyxy in image pixels.
     """

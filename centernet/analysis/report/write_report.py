@@ -45,7 +45,7 @@ def write_report(
 
     Args:
         run: folder of a training run.
-        dataset: its validation images; by default those of its ``config.yaml``.
+        dataset: validation images; by default those of the run's ``config.yaml``.
         root: folder of the data, if it moved since training.
         limit: maximum number of images in ``inspect.html``, 0 for all.
         device: as for :class:`centernet.Detector`.

@@ -1,4 +1,4 @@
-"""What a dataset format consists of, and helpers for its writer.
+"""Interface of a dataset format, and helpers for writers.
 
 A new format is one module with a :class:`Format`, and one line in
 :data:`centernet.data.formats.detect.FORMATS`.
@@ -26,7 +26,7 @@ class Format:
     Attributes:
         name: as in ``centernet convert --format``.
         files: what a dataset of the format contains, for messages.
-        detect: tells whether a file or folder is a dataset of the format.
+        detect: whether a file or folder is a dataset of the format.
         read: reads the splits of such a file or folder.
         write: writes the annotations of splits to a folder, and returns one line for each kind of
             content that the format cannot represent.

@@ -29,8 +29,8 @@ class Conversion:
 
     Attributes:
         output: folder of the new dataset.
-        format: its format.
-        splits: as written, but with the images' old names.
+        format: format of the new dataset.
+        splits: the written splits, with the old names of the images.
         messages: what was changed, guessed, left out or lost, one line each.
     """
 
@@ -140,7 +140,7 @@ def _write(
     place: str | None,
     so_far: Sequence[str],
 ) -> list[str]:
-    """Write everything beside ``output``, then move it there; return what was lost."""
+    """Write to a folder beside ``output``, then rename it; return what was lost."""
     place = place or format.image_folder
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
@@ -188,7 +188,7 @@ def _with_file_names(
     """Make the names of images safe, and unique without their suffix.
 
     Args:
-        splits: whose images are renamed.
+        splits: splits with the images to rename.
         flat: whether all images go to one folder.
         without: folders to leave out of the names.
     """

@@ -16,7 +16,7 @@ from centernet.files import read_bytes
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 
 _MAX_REASON = 200  # characters of a parser's message
-_MAX_YAML = 1 << 20  # bytes, which the parser reads in seconds
+_MAX_YAML = 1 << 20  # bytes, which takes the parser seconds
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -49,13 +49,13 @@ def load_yaml(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class Description:
-    """What describes a YOLO dataset: a data.yaml, or a folder without one.
+    """Description of a YOLO dataset: a data.yaml, or a folder without one.
 
     Attributes:
         path: the file or folder.
         base: folder that the entries are relative to.
         entries: images by split: a folder, a ``.txt`` list of images, or several of these.
-        names: class names by number; None if nothing names the classes.
+        names: class names by number; None if no file contains class names.
         has_keypoints: whether labels continue with keypoints after the box.
     """
 
@@ -70,8 +70,8 @@ def read_description(path: Path, notes: list[str]) -> Description:
     """Read and validate a data.yaml.
 
     Args:
-        path: of the file.
-        notes: receives what had to be guessed.
+        path: path of the file.
+        notes: list to which guesses are appended.
 
     Raises:
         InputError: the file does not describe a dataset.
@@ -153,10 +153,10 @@ def find_images(description: Description, split: str, notes: list[str]) -> tuple
 
 
 def _resolve(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
-    """The folder or list that an entry means.
+    """The folder or list that an entry refers to.
 
-    Roboflow writes ``../train/images`` for ``train/images``, so a leading ``../`` is dropped where
-    that exists. No file outside of the dataset is read by mistake then.
+    Roboflow writes ``../train/images`` for ``train/images``, so a leading ``../`` is dropped if
+    that path exists. So no file outside of the dataset is read by mistake.
     """
     inside = entry.lstrip("./") if entry.startswith("../") else entry
     for candidate in (base / inside, base / entry, path.parent / entry):

@@ -18,7 +18,7 @@ FORMATS: dict[str, Format] = {
 
 
 def detect_format(source: str | Path) -> list[str]:
-    """Names of the formats that a file or folder is in; the first one is read."""
+    """Names of the formats that match a file or folder; the first one is used."""
     return [name for name, format in FORMATS.items() if format.detect(Path(source))]
 
 

@@ -21,7 +21,7 @@ def check_images(
     """Reject image files that are missing, damaged or outside of the dataset's folder.
 
     Args:
-        splits: whose images are checked.
+        splits: splits with the images to check.
         source: folder of the dataset. Images have to be in it, also after following links; only a
             split's folder of images inside it may itself be a link. If None, images have to be in
             their split's folder of images.

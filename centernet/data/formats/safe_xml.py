@@ -19,7 +19,7 @@ def load_xml(path: Path) -> ElementTree.Element:
         LookupError: its encoding is not supported; a ValueError for some encodings.
     """
     data = read_bytes(path, _MAX_XML)
-    if b"<!ENTITY" in data.replace(b"\0", b""):  # UTF-16 has null bytes between
+    if b"<!ENTITY" in data.replace(b"\0", b""):  # UTF-16 has null bytes in between
         raise ValueError("it declares entities")
     return ElementTree.fromstring(data)
 
@@ -40,7 +40,7 @@ def text_of(element: ElementTree.Element, path: str) -> str | None:
 
 
 def number_of(element: ElementTree.Element, path: str) -> float | None:
-    """The text of a descendant as a number; None if it is none."""
+    """The text of a descendant as a number; None if it is not a number."""
     try:
         return float(text_of(element, path) or "")
     except ValueError:

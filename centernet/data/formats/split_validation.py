@@ -1,4 +1,4 @@
-"""Split validation data off the training split; images of one photograph stay together."""
+"""Split off validation images; images of one photograph stay together."""
 
 import hashlib
 import re
@@ -30,10 +30,10 @@ def split_validation(
     A hash of the group's name decides, so a growing dataset keeps nearly all images in place.
 
     Args:
-        splits: of the dataset.
-        fraction: of the training images to hold out; met as closely as groups allow.
+        splits: splits of the dataset.
+        fraction: fraction of the training images to hold out, met as closely as groups allow.
         group_by: regular expression, searched in the file names (with their folders). Its first
-            group counts if it has one, else the complete match.
+            group is compared if it has one, else the complete match.
 
     Returns:
         The splits, and messages: how many images are held out, and which are kept together.
@@ -167,7 +167,7 @@ def _choose(groups: Sequence[list[int]], wanted: float) -> list[int]:
 
 
 def _kept_together(groups: Groups, relations: Mapping[str, Groups]) -> str:
-    """The number of groups, and in how many of them each relation joins images."""
+    """The number of groups, and the number of groups joined by each relation."""
     several = groups.several()
     joined = {
         name: len({int(groups.label[group[0]]) for group in relation.several()})

@@ -252,8 +252,8 @@ def _image_file(
 ) -> tuple[str, bool]:
     """Name of the image of an XML file, and whether it exists.
 
-    The stem of the XML file counts more than ``filename``, which can be the name that the image had
-    elsewhere, perhaps another image's here.
+    The stem of the XML file takes precedence over ``filename``, which may be an earlier name of the
+    image, or the name of another image.
     """
     named = PureWindowsPath(text_of(root, "filename") or "").name or f"{stem}.jpg"
     file = file_of.get(stem, named)

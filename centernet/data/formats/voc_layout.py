@@ -1,4 +1,4 @@
-"""Where Pascal VOC keeps things: folders of XML files, and lists in ImageSets/Main/SPLIT.txt."""
+"""Layout of Pascal VOC: folders of XML files, and lists in ImageSets/Main/SPLIT.txt."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ LISTS = Path("ImageSets", "Main")
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _SAMPLE = 20  # XML files of a folder, one of which must be VOC's
 _MAX_DEPTH = 3  # levels of folders to search, including the source
-# A line of aeroplane_train.txt, which tells whether an image contains that class.
+# A line of a file such as aeroplane_train.txt: whether an image contains that class.
 _OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
 
 
@@ -86,7 +86,7 @@ def read_image_lists(
 
 
 def _is_union(name: str, lists: dict[str, tuple[list[str], list[str]]]) -> bool:
-    """Whether a list contains just the images of other, smaller lists."""
+    """Whether a list is the union of smaller lists."""
     union = set(lists[name][0])
     parts = [set(ids) for ids, _ in lists.values() if set(ids) < union]
     return bool(parts) and set.union(*parts) == union

@@ -31,12 +31,12 @@ from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.files import read_text
 
-_MAX_CLASSES = 10_000  # if nothing names them; larger numbers are errors
+_MAX_CLASSES = 10_000  # unnamed classes; larger numbers are errors
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
 
 def find(source: Path) -> list[Path]:
-    """The data.yaml of a YOLO dataset; its folder, if it has only labels; empty for no dataset."""
+    """The data.yaml of a YOLO dataset, or its folder if it has only labels; empty for none."""
     if source.is_file():
         return [source] if source.suffix.lower() in (".yaml", ".yml") else []
     for path in sorted(source.glob("*.y*ml"), key=lambda p: (p.name != "data.yaml", p.name)):
@@ -67,7 +67,7 @@ def read(source: Path) -> list[DatasetSplit]:
         try:
             folder, files = find_images(description, name, reader.notes)
         except InputError as error:
-            # Roboflow names a test split even if there is none.
+            # Roboflow lists a test split even if it does not exist.
             if name != "test" or not splits:
                 raise
             notes.append(f"{error}: left out 'test'")
@@ -153,7 +153,7 @@ def _folders(root: Path, notes: list[str]) -> Description:
 
 
 def _listed_names(root: Path) -> dict[int, str] | None:
-    """Class names by number from a classes.txt or obj.names; None if there is none."""
+    """Class names by number from a classes.txt or obj.names; None without such a file."""
     lists = [root / name for name in _CLASS_LISTS if (root / name).is_file()]
     if not lists:
         return None
@@ -178,8 +178,8 @@ class _LabelReader:
 
     Args:
         split: name of the split.
-        description: of the dataset.
-        notes: receives what is left out or changed.
+        description: description of the dataset.
+        notes: list to which omissions and changes are appended.
     """
 
     def __init__(self, split: str, description: Description, notes: list[str]) -> None:
