@@ -1,4 +1,4 @@
-# `make` lists the targets. Needs Python 3.11 or newer; `make PYTHON=python3.12 demo` chooses another.
+# `make` lists the targets. Needs Python 3.11 or newer; `make PYTHON=python3.12 demo` selects one.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal

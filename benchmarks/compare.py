@@ -4,7 +4,7 @@ python benchmarks/compare.py benchmarks/bccd_recipes.yaml --data.root data/bccd 
     --test-annotations annotations/instances_test.json --budget-minutes 30
 
 The rows file lists the training runs: a configuration, options that change it, and optionally the
-number of epochs, which otherwise is the command's.
+number of epochs (default: that of the command).
 
     rows:
       plain: {config: configs/bccd_resnet18.yaml}
@@ -195,7 +195,7 @@ def read_result(folder: Path) -> dict[str, float | None]:
     metrics = json.loads((folder / "metrics.json").read_text())
     with (folder / "per_class.csv").open(newline="") as file:
         classes = {f"AP50 {row['class']}": float(row["AP50"]) for row in csv.DictReader(file)}
-    # A class without objects has no AP.
+    # The AP of a class without objects is undefined.
     classes = {name: None if math.isnan(value) else value for name, value in classes.items()}
     return {"AP": metrics["AP"], "AP50": metrics["AP50"]} | classes
 

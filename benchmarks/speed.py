@@ -182,7 +182,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     unknown = set(options.parts) - MEASURES.keys()
     if unknown:
-        parser.error(f"there is no part {', '.join(unknown)}: choose of {', '.join(MEASURES)}")
+        parser.error(f"unknown part {', '.join(unknown)}: choose from {', '.join(MEASURES)}")
     for part in options.parts or MEASURES:
         MEASURES[part](options.repeats)
 

@@ -75,7 +75,7 @@ def draw_curves(path: Path) -> None:
         (gradient,) = torch.autograd.grad(values.sum(), logits)
         axes[0].plot(p_t, values.detach(), line, label=name)
         axes[1].plot(p_t, gradient.abs(), line)
-    draw_harmonised(axes, p_t)
+    draw_harmonized(axes, p_t)
     axes[0].set(ylabel="loss", ylim=(0, 5))
     axes[1].set(ylabel="|gradient by the logit|", ylim=(0, 1.5))
     for ax in axes:
@@ -86,10 +86,10 @@ def draw_curves(path: Path) -> None:
     plt.close(figure)
 
 
-def draw_harmonised(axes: np.ndarray, p_t: Tensor) -> None:
-    """The curves of gradient harmonising, scaled so that cross-entropy is multiplied by 1 at most.
+def draw_harmonized(axes: np.ndarray, p_t: Tensor) -> None:
+    """Draw the curves of GHM, scaled so that cross-entropy is multiplied by at most 1.
 
-    They depend on the other examples.
+    They depend on the distribution of the other examples.
     """
     # An example: many easy ones, and more outliers than hard ones.
     density = [0.60, 0.08, 0.04, 0.03, 0.03, 0.03, 0.03, 0.04, 0.04, 0.08]
@@ -132,9 +132,9 @@ def measure_shares(
     sums: dict[str, Tensor] = {}
     for start in range(0, min(limit, len(dataset)), batch_size):
         indices = range(start, min(start + batch_size, limit, len(dataset)))
-        canvases, targets = collate([dataset[i] for i in indices])
+        inputs, targets = collate([dataset[i] for i in indices])
         with torch.no_grad():
-            outputs = network(canvases.to(device))
+            outputs = network(inputs.to(device))
         for name, shares in shares_of_batch(network, outputs, targets).items():
             sums[name] = sums.get(name, 0) + len(indices) * shares
     return {name: (total / total.sum()).cpu().numpy() for name, total in sums.items()}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# setup.sh PYTHON EXTRA...: installs the project with these extras into .venv; PYTHON creates .venv if it is missing.
-# Each installed extra leaves .venv/EXTRA.done, so `make` repeats an interrupted installation.
+# setup.sh PYTHON EXTRA...: installs the project with these extras into .venv, which PYTHON creates
+# if it is missing. Each installed extra leaves .venv/EXTRA.done, so `make` repeats an interrupted installation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1; shift
@@ -23,8 +23,8 @@ check_python() {
 # Keeps a working .venv and replaces an incomplete one.
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     check_python
-    said=$("$python" -m venv --clear .venv 2>&1) ||
-        fail "'$python' cannot create .venv: $(tail -n 1 <<<"$said")"
+    output=$("$python" -m venv --clear .venv 2>&1) ||
+        fail "'$python' cannot create .venv: $(tail -n 1 <<<"$output")"
 fi
 
 wanted=$(IFS=,; echo "${extras[*]}")
@@ -32,8 +32,8 @@ echo "Installing into .venv; the first time downloads several GB (progress: tail
 .venv/bin/python -m pip install --progress-bar off -e ".[$wanted]" >"$log" 2>&1 ||
     fail "installation failed, see the end of $log; check the internet connection and the disk space (about 6 GB), then run make again"
 
-said=$(.venv/bin/python -c 'import cv2' 2>&1) || {
-    library=$(grep -o 'lib[^ :]*\.so[.0-9]*' <<<"$said" | head -n 1) || true
+output=$(.venv/bin/python -c 'import cv2' 2>&1) || {
+    library=$(grep -o 'lib[^ :]*\.so[.0-9]*' <<<"$output" | head -n 1) || true
     fail "OpenCV cannot be imported${library:+: $library is missing}; on Debian or Ubuntu:" \
         "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
 }
