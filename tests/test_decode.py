@@ -32,12 +32,12 @@ def test_one_peak_by_hand():
     outputs["size"][0, :, 2, 3] = torch.tensor([2.0, 1.0])
     outputs["offset"][0, :, 2, 3] = torch.tensor([0.5, 0.25])
     (found,) = decode(outputs, top_k=5)
-    # centre (3.5, 2.25) cells, size 2x1, times 4
+    # center (3.5, 2.25) cells, size 2x1, times 4
     assert found["boxes"][0].tolist() == [10, 7, 18, 11]
     assert found["scores"][0] == 0.5 and found["labels"][0] == 1
 
 
-def test_without_offset_the_centre_is_the_middle_of_the_cell():
+def test_without_offset_the_center_is_the_middle_of_the_cell():
     outputs = maps(torch.zeros(1, 1, 1, 1))
     del outputs["offset"]
     assert decode(outputs)[0]["boxes"].tolist() == [[2, 2, 2, 2]]

@@ -81,7 +81,7 @@ def test_targets_equal_the_release(case):
 
 
 def test_one_object_by_hand():
-    # 8x8 pixels at (6, 10): 2x2 cells, centre (2.5, 3.5) in cells, radius 0.547 -> 0
+    # 8x8 pixels at (6, 10): 2x2 cells, center (2.5, 3.5) in cells, radius 0.547 -> 0
     made = encode_targets([boxes_and_labels((6, 10, 14, 18, 1))], (1, 2, 6, 5))
     expected = torch.zeros(1, 2, 6, 5)
     expected[0, 1, 3, 2] = 1
@@ -93,7 +93,7 @@ def test_one_object_by_hand():
 
 
 def test_gaussian_by_hand():
-    # 4x4 cells: radius 1, sigma 0.5, so exp(-2) beside the centre and exp(-4) at its corners
+    # 4x4 cells: radius 1, sigma 0.5, so exp(-2) beside the center and exp(-4) at its corners
     heatmap = render_heatmap(*boxes_and_labels((8, 8, 24, 24, 0)).values(), (1, 8, 8))
     side, corner = np.exp(-2), np.exp(-4)
     window = [[corner, side, corner], [side, 1, side], [corner, side, corner]]
@@ -140,14 +140,14 @@ def test_ignore_regions_by_class_and_for_all():
     target = boxes_and_labels((0, 0, 8, 8, 0)) | {"ignore": [(0, left), (None, top)]}
     mask = encode_targets([target], (1, 2, 4, 4)).mask[0]
     expected = torch.stack([~(left | top), ~top])
-    expected[0, 1, 1] = True  # the object's own centre is never ignored
+    expected[0, 1, 1] = True  # the object's own center is never ignored
     assert torch.equal(mask, expected)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_decoding_the_targets_gives_the_boxes_back(data):
-    """For objects in distinct cells, on canvases of any shape."""
+    """For objects in distinct cells, on input sizes of any shape."""
     rows, columns, classes = (data.draw(st.integers(1, high)) for high in (20, 20, 4))
     count = data.draw(st.integers(0, min(12, rows * columns)))
     seed = data.draw(st.integers(0, 10**6))

@@ -99,7 +99,7 @@ def test_a_collision_costs_its_share_of_the_ceiling():
     arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]))
     assert measure_ceiling(arrays, assignment).exact["AP"] == pytest.approx(51 / 101)
     arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10]]), (320, 320))
-    assert assignment.occluded.sum() == 1  # of one centre, at any resolution
+    assert assignment.occluded.sum() == 1  # of one center, at any resolution
 
 
 def test_top_k_limits_the_ceiling():

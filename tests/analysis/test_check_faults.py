@@ -236,7 +236,7 @@ def reaches_over(data):
     data.annotate(bbox=[data.image["width"] - 10, 2, 30, 10])
 
 
-def labelled_twice(data):
+def labeled_twice(data):
     x, y, w, h = data.first["bbox"]
     data.annotate(bbox=[x + 0.01 * w, y, w, h])
 
@@ -272,7 +272,7 @@ def corners(data):
         annotation["bbox"] = [x, y, x + w, y + h]
 
 
-def normalised(data):
+def normalized(data):
     size = {i["id"]: (i["width"], i["height"]) * 2 for i in data.train["images"]}
     for a in data.train["annotations"]:
         a["bbox"] = [v / side for v, side in zip(a["bbox"], size[a["image_id"]], strict=True)]
@@ -320,14 +320,14 @@ FAULTS = [
     (negative_size, "box-zero", True, 9001),
     (outside, "box-outside", True, 9001),
     (reaches_over, "box-reaches-over", True, 9001),
-    (labelled_twice, "box-duplicate", True, 9001),
+    (labeled_twice, "box-duplicate", True, 9001),
     (two_classes, "box-two-classes", True, 9001),
     (thin, "box-thin", True, 9001),
     (below_a_cell, "object-below-cell", True, 9001),
     (collision, "center-collision", True, 9001),
     (over_top_k, "over-top-k", None, None),
     (corners, "boxes-are-corners", None, None),
-    (normalised, "boxes-are-normalized", None, None),
+    (normalized, "boxes-are-normalized", None, None),
     (nothing_to_measure, "split-without-objects", None, None),
 ]
 
@@ -416,7 +416,7 @@ def test_all_of_bccd_has_one_fault_until_more_are_planted(test_data_root, tmp_pa
 
     copy_of_bccd(tmp_path / "data", test_data_root / "bccd", 205, 87)
     data = Data(tmp_path / "data")
-    together = [zero_size, labelled_twice, leak, no_category, not_a_number, reaches_over, orphan]
+    together = [zero_size, labeled_twice, leak, no_category, not_a_number, reaches_over, orphan]
     for number, plant in enumerate(together):
         known = len(data.train["annotations"])
         plant(data)
@@ -425,6 +425,6 @@ def test_all_of_bccd_has_one_fault_until_more_are_planted(test_data_root, tmp_pa
     data.save()
     kinds = {kind for kind, *_ in found_in(data.root)}
     assert {fault[1] for fault in FAULTS if fault[0] in together} <= kinds
-    # The two boxes of one object have their centres in one cell, and the leaked image no labels.
+    # The two boxes of one object have their centers in one cell, and the leaked image no labels.
     side_effects = {"center-collision", "center-neighbor", "image-without-objects"}
     assert kinds <= {fault[1] for fault in FAULTS if fault[0] in together} | side_effects

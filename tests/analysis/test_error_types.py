@@ -87,7 +87,7 @@ def test_centers_of_two_classes_collide_in_one_cell_but_not_in_neighbors():
 
 
 def test_suppressed_by_the_stronger_peak_of_a_neighbor():
-    """Heat falls from the neighbor's peak at column 12 through this object's centre at 15."""
+    """Heat falls from the neighbor's peak at column 12 through this object's center at 15."""
     neighbor = shifted(BOX, -12)
     heat = np.zeros((2, 40, 40), np.float32)
     heat[CAT, 15, 12:18] = (0.9, 0.7, 0.5, 0.4, 0.2, 0.1)

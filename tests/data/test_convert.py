@@ -404,7 +404,7 @@ def test_real_annotations_survive_yolo(request, tmp_path, data, suffix):
     for name in ("train", "val"):
         before = rows(source / "annotations" / f"instances_{name}{suffix}.json")
         after = rows(tmp_path / "back" / "annotations" / f"instances_{name}.json")
-        # Sorted by boxes of many digits, neighbours may change places: compare within a class.
+        # Sorted by boxes of many digits, neighbors may change places: compare within a class.
         assert len(before) == len(after)
         left = list(after)
         for row in before:

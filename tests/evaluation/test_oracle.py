@@ -70,7 +70,7 @@ def test_of_two_objects_in_a_cell_the_larger_is_found():
     assert decoded(encoded([small, large], [0, 1]))["boxes"].tolist() == [large, large]
 
 
-def test_sizes_are_those_of_the_nearest_centre():
+def test_sizes_are_those_of_the_nearest_center():
     targets = encoded(TWO)
     size = nearest_center_map(HEADS["size"], targets, predicted())[0]
     assert size[:, 2, 2].tolist() == size[:, 0, 0].tolist() == [2.0, 1.5]
@@ -79,7 +79,7 @@ def test_sizes_are_those_of_the_nearest_centre():
     assert size[:, 4, 3].tolist() == [3.25, 2.5]
 
 
-def test_an_offset_is_the_point_of_the_cell_nearest_to_the_centre():
+def test_an_offset_is_the_point_of_the_cell_nearest_to_the_center():
     offset = nearest_center_map(HEADS["offset"], encoded(TWO), predicted())[0]
     assert offset[:, 2, 2].tolist() == [0.25, 0.25]
     assert offset[:, 2, 1].tolist() == [1.0, 0.25]
@@ -88,7 +88,7 @@ def test_an_offset_is_the_point_of_the_cell_nearest_to_the_centre():
 
 
 def test_sides_lead_from_every_cell_to_the_same_box():
-    # In cells the box is 1.25, 1.5 to 3.25, 3; the middle of its centre's cell is 2.5, 2.5.
+    # In cells the box is 1.25, 1.5 to 3.25, 3; the middle of its center's cell is 2.5, 2.5.
     sides = nearest_center_map(HEADS["sides"], encoded(TWO[:1]), predicted(channels=4))[0]
     assert sides[:, 2, 2].tolist() == [1.25, 1.0, 0.75, 0.5]
     assert sides[:, 2, 1].tolist() == [0.25, 1.0, 1.75, 0.5]
@@ -103,7 +103,7 @@ def test_true_sides_are_decoded_to_the_boxes():
     assert sorted(found["boxes"].tolist()) == TWO
 
 
-def test_truth_at_centres_alone_is_zero_elsewhere():
+def test_truth_at_centers_alone_is_zero_elsewhere():
     size = scatter_to_centers(encoded(TWO).size, encoded(TWO))
     assert size[0, :, 2, 2].tolist() == [2.0, 1.5] and size.count_nonzero() == 4
 
@@ -121,7 +121,7 @@ def test_the_nearest_of_many_is_the_nearest():
         assert size[:, y, x].tolist() == targets.size[kept[distance.argmin()]].tolist()
 
 
-def test_the_true_heatmap_has_a_peak_at_each_centre_and_no_other():
+def test_the_true_heatmap_has_a_peak_at_each_center_and_no_other():
     probability = dense_map(HEADS["heatmap"], encoded(TWO, [0, 1])).sigmoid()[0]
     assert (probability == 1).nonzero().tolist() == [[0, 2, 2], [1, 5, 5]]
 

@@ -105,7 +105,7 @@ def test_images_of_any_shape_pass(size, resolution):
 
 
 @pytest.mark.parametrize(
-    ("resolution", "size", "canvas"),
+    ("resolution", "size", "input_size"),
     [
         ("auto", (100, 50), (96, 128)),  # as training draws them
         ("auto", (50, 100), (96, 128)),
@@ -117,13 +117,13 @@ def test_images_of_any_shape_pass(size, resolution):
         ("keep", (96, 95), (128, 96)),
     ],
 )
-def test_the_resolution_decides_the_canvas(resolution, size, canvas):
+def test_the_resolution_decides_the_input_size(resolution, size, input_size):
     network = SpotNetwork()
     detector = Detector.from_network(
         network, "abc", device="cpu", resolution=resolution, image_size=(96, 128)
     )
     detector(np.zeros((*size, 3), np.uint8))
-    assert network.seen == (1, 3, *canvas)
+    assert network.seen == (1, 3, *input_size)
 
 
 @pytest.mark.parametrize("resolution", ["auto", 200, "keep"])
@@ -169,7 +169,7 @@ def test_a_real_network_sees_the_same_alone_and_in_a_batch():
         np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=1e-2)
 
 
-def test_images_of_one_canvas_go_through_the_network_together():
+def test_images_of_one_input_size_go_through_the_network_together():
     detector = spot_detector()
     detector.batch([np.zeros((side, 128, 3), np.uint8) for side in (128, 120, 97)])
     assert detector.network.seen == (3, 3, 128, 128)

@@ -20,14 +20,14 @@ def maps_of(samples: BoxSamples, shape: tuple[int, int, int]) -> torch.Tensor:
 
 
 def test_the_center_cell_by_hand():
-    # 4x4 cells from (2, 2) to (6, 6); the centre (4, 4) lies in cell (4, 4), whose middle is 4.5
+    # 4x4 cells from (2, 2) to (6, 6); the center (4, 4) lies in cell (4, 4), whose middle is 4.5
     samples = box_samples(encode_targets([ONE], (1, 1, 8, 8)), "center")
     assert samples.cell_index.tolist() == [4 * 8 + 4] and samples.weight.tolist() == [1]
     assert samples.sides.tolist() == [[2.5, 2.5, 1.5, 1.5]]
 
 
 def test_the_cells_around_it_by_hand():
-    # radius 1, sigma 0.5: exp(-2) beside the centre and exp(-4) at its corners, all in the box
+    # radius 1, sigma 0.5: exp(-2) beside the center and exp(-4) at its corners, all in the box
     samples = box_samples(encode_targets([ONE], (1, 1, 8, 8)), "gaussian")
     side, corner = torch.tensor([-2.0, -4.0]).exp()
     total = 1 + 4 * side + 4 * corner
@@ -63,7 +63,7 @@ def test_where_objects_meet_the_nearer_one_is_learned():
     samples = box_samples(targets)
     x = samples.cell_index % 18
     center = x + 0.5 + (samples.sides[:, 2] - samples.sides[:, 0]) / 2
-    # The Gaussians' centres are the cells 6 and 12; in between, both are as near.
+    # The Gaussians' centers are the cells 6 and 12; in between, both are as near.
     assert (center[x < 9] == 6).all() and (center[x > 9] == 12).all()
     assert set(center[x == 9].tolist()) == {6, 12}
 

@@ -96,7 +96,7 @@ def test_the_loss_by_hand(name, by_hand):
     assert loss["loss"].item() == pytest.approx(classification + off, rel=1e-5)
 
 
-def test_the_harmonised_loss_by_hand():
+def test_the_harmonized_loss_by_hand():
     targets = encode_anchors([a_target([OBJECT], [1])], ANCHORS, 2)
     p = torch.full((1, 5, 2), 0.25)
     # Two positives with |p - 1| = 0.75, six negatives with 0.25: two regions, each as a mean.
@@ -150,7 +150,7 @@ def test_nms_removes_the_lower_scoring_box_of_a_class_only():
     outputs = network(torch.zeros(1, 3, 64, 64))
     outputs["classification"] = torch.full_like(outputs["classification"], -10)
     outputs["boxes"] = torch.zeros_like(outputs["boxes"])
-    # Neighbouring scales of one place overlap by 0.64, of two classes they may.
+    # Neighboring scales of one place overlap by 0.64, of two classes they may.
     for anchor, label, logit in ((3, 0, 2.0), (4, 0, 3.0), (4, 1, 1.0)):
         outputs["classification"][0, anchor, label] = logit
     (found,) = network.decode(outputs, top_k=2)
