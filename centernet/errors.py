@@ -22,7 +22,7 @@ class InputError(ValueError):
 
 
 def require_at_least(least: int, **values: int | None) -> None:
-    """Raise InputError if one of the named values is less than ``least``; None passes."""
+    """Raise InputError if one of the named values is less than ``least``; None is accepted."""
     for name, value in values.items():
         if value is not None and value < least:
             raise InputError(f"{name} must be at least {least}, got {value}")

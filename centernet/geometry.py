@@ -92,7 +92,7 @@ def xywh_to_xyxy(boxes: NDArray) -> NDArray:
 
 
 def box_iou(boxes: NDArray, others: NDArray, *, extra: float = 0.0) -> NDArray:
-    """Compute the intersection over union of xyxy boxes and as many others.
+    """Compute the intersection over union of pairs of xyxy boxes.
 
     Leading dimensions broadcast: ``box_iou(a[:, None], b)`` compares all pairs. Tensors have
     ``torchvision.ops.box_iou``.

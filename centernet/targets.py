@@ -194,7 +194,7 @@ def _locate(center: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
 def _blank_heatmap(
     out: Targets | None, shape: tuple[int, ...], device: torch.device | str
 ) -> Tensor:
-    """Zeros of a shape; with ``out`` its heatmap, cleared where Gaussians were drawn."""
+    """Create a heatmap of zeros; with ``out``, clear the Gaussians of its heatmap and reuse it."""
     if out is None:
         return torch.zeros(shape, device=device)
     if out.heatmap.shape != torch.Size(shape):

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def train() -> NoReturn:
-    """Run the script ``train.py``: fit or validate, which the first argument names, and exit."""
+    """Run the script ``train.py`` (fit or validate, by its first argument), and exit."""
     if sys.argv[1:2] in (["fit"], ["validate"]):
         _run(sys.argv[1], sys.argv[2:], program=None)
 

@@ -1,6 +1,6 @@
-"""Download files of public datasets; interrupted downloads resume, which torch.hub and pooch lack.
+"""Download files of public datasets, and resume interrupted downloads.
 
-:mod:`centernet.data.archives` unpacks them.
+torch.hub and pooch cannot resume downloads. :mod:`centernet.data.archives` unpacks the files.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ def network_error(error: Exception) -> str:
 
 
 def _download(url: str, part: Path) -> None:
-    """Append what ``part`` lacks; retry as long as data arrives."""
+    """Append the missing bytes to ``part``; retry as long as data arrives."""
     start, waits = _size(part), list(_RETRY_AFTER)
     while True:
         before, reason = _size(part), "the connection was cut off"
@@ -98,7 +98,7 @@ def _download(url: str, part: Path) -> None:
 
 
 def _download_rest(url: str, part: Path) -> bool:
-    """Send one request for what ``part`` lacks; False if the connection ended early."""
+    """Request the missing bytes of ``part`` once; False if the connection ended early."""
     done = _size(part)
     headers = {"User-Agent": "centernet"} | ({"Range": f"bytes={done}-"} if done else {})
     try:
@@ -131,7 +131,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 @contextlib.contextmanager
 def _network() -> Iterator[None]:
-    """Raise ConnectionError for network errors, to tell them from those of the disk."""
+    """Raise ConnectionError for network errors, to distinguish them from disk errors."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:

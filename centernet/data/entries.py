@@ -1,4 +1,4 @@
-"""Entries of COCO files: which fields they need, and which values are valid."""
+"""Entries of COCO files: required fields and valid values."""
 
 import math
 import os
@@ -31,7 +31,7 @@ def short(value: Any) -> str:
 
 
 def as_number(value: Any) -> float | None:
-    """A number of JSON as a float, infinite if it is too large; None for other values and bool.
+    """A JSON number as a float, infinite if it is too large; None for other values and bool.
 
     >>> as_number(10**400), as_number(True)
     (inf, None)

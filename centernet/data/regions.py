@@ -1,4 +1,4 @@
-"""Ignore regions: parse and validate COCO segmentations, and test which cells they contain.
+"""Ignore regions: parse and validate COCO segmentations, and find the cells in them.
 
 No mask of an image is built, so neither a wrong size nor a distant vertex costs memory.
 """
@@ -37,7 +37,7 @@ class Region(ABC):
 
     @abstractmethod
     def contains(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(len(rows), len(columns)) bool: which pixels of the grid belong to the region."""
+        """Whether pixels of the grid are in the region: bool (len(rows), len(columns))."""
 
     @abstractmethod
     def enclosing_box(self) -> list[float]:
@@ -131,7 +131,7 @@ class Polygons(Region):
 def _inside(
     polygon: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which pixels lie in a polygon by the even-odd rule; ``rows`` ascend."""
+    """Whether pixels are in a polygon, by the even-odd rule; ``rows`` ascend."""
     points = np.trunc(_FINER * polygon + 0.5)
     (x1, y1), (x2, y2) = points.T, np.roll(points, -1, axis=0).T
     centers = _FINER * (columns + 0.5)
@@ -154,7 +154,7 @@ def region_to_cells(
     cells: tuple[int, int],
     stride: int,
 ) -> NDArray[np.bool_]:
-    """Which cells of the network input have their center, pixel stride * (x + 1/2), in a region.
+    """Find the cells of the network input whose center, pixel stride * (x + 1/2), is in a region.
 
     Args:
         region: region of the image.

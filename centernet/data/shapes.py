@@ -74,7 +74,7 @@ def make_shapes(
 
 
 def _state(root: Path, recipe: dict[str, int]) -> str:
-    """What is in ``root``: "absent", "current", "other" (options) or "foreign" (files)."""
+    """The state of ``root``: "absent", "current", "other" (options) or "foreign" (files)."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return "absent"
     ours = {root / "annotations" / f"instances_{split}.json" for split in CROWD_RATES}

@@ -99,7 +99,7 @@ def largest_in_cell(targets: Targets) -> Tensor:
 
 
 def drop_zero_scores(results: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Remove detections of score 0, with which decoding fills up to its top K.
+    """Remove detections of score 0, which decoding adds to return top K detections.
 
     In a ground truth heatmap they are cells without an object.
     """

@@ -59,7 +59,7 @@ def analyze(
         InputError: the network has no heatmaps, or the dataset no annotations.
     """
     if not network.has_heatmaps:
-        raise InputError("oracle replaces heatmaps, which the network of these weights lacks")
+        raise InputError("oracle replaces heatmaps, but the network of these weights has none")
     if dataset.annotations is None:
         raise InputError("oracle needs a dataset with annotations")
     network = network.eval().to(device)
@@ -103,7 +103,7 @@ def numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as plain values for JSON, with None for NaN."""
 
     def plain(value: Any) -> Any:
-        """None for NaN, which JSON does not have."""
+        """Replace NaN by None, because JSON has no NaN."""
         return None if value != value else value
 
     return [

@@ -1,4 +1,4 @@
-"""The heads of a CenterNet: what each output map means, from its target to its detections.
+"""The heads of a CenterNet: targets, loss and decoding of each output map.
 
 Each head is a subclass of :class:`Head`. Network, loss, decoding, flip test and oracle analysis
 iterate over the heads; only the heatmap, which defines where objects are, is used by name. To add
@@ -37,7 +37,7 @@ DEFAULT_BOX_HEAD = "size"
 def select_heads(
     box_head: str = DEFAULT_BOX_HEAD, further: Iterable[str] | None = None
 ) -> dict[str, Head]:
-    """The heads of a network by name: the heatmap, those of its boxes, and further ones.
+    """The heads of a network by name: heatmap, box heads, and further heads.
 
     Args:
         box_head: a key of ``BOX_HEADS``.

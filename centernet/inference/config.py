@@ -77,7 +77,7 @@ class InferenceConfig:
         return None if self.resolution == "keep" else int(self.resolution)
 
     def max_detections(self, stored: int) -> int:
-        """Maximum number of detections per image; ``stored`` is that of the weights."""
+        """Maximum number of detections per image; ``stored`` is the number in the weights."""
         return stored if self.top_k == "auto" else int(self.top_k)
 
 

@@ -161,7 +161,7 @@ class Detector:
         bgr: bool = False,
         clip: bool = True,
     ) -> "list[sv.Detections]":
-        """Detect objects in many images; other arguments are those of a call.
+        """Detect objects in many images; further arguments as for :meth:`__call__`.
 
         Args:
             images: any number of images; a few batches of them are in memory at a time.
@@ -190,7 +190,7 @@ class Detector:
         clip: bool = True,
         heatmaps: bool = True,
     ) -> Prediction:
-        """Detections, heatmaps and timings of an image; other arguments are those of a call.
+        """Detections, heatmaps and timings of an image; arguments as for :meth:`__call__`.
 
         Without ``heatmaps``, or from a network that has none, they are None, which saves time.
         """
@@ -250,7 +250,7 @@ class Detector:
         return maps
 
     def require_heatmaps(self, option: str) -> None:
-        """Raise InputError if the network has no heatmaps, which ``option`` needs."""
+        """Raise InputError, for ``option``, if the network has no heatmaps."""
         self.engine.info.require_heatmaps(option)
 
     def thresholds(self, threshold: Threshold) -> NDArray[np.float64]:

@@ -48,9 +48,9 @@ class EngineInfo:
     has_heatmaps: bool
 
     def require_heatmaps(self, option: str) -> None:
-        """Raise InputError if the network, which ``option`` needs to have heatmaps, has none."""
+        """Raise InputError, for ``option``, if the network has no heatmaps."""
         if not self.has_heatmaps:
-            raise InputError(f"{option} needs heatmaps, which the network of these weights lacks")
+            raise InputError(f"{option} needs heatmaps, but the network of these weights has none")
 
 
 @dataclass(frozen=True)

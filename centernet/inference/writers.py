@@ -95,7 +95,7 @@ class GrowingFile:
             self._remove()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the temporary file."""
         if self._started:
             with suppress(Exception):  # the error that led here matters more
                 self._finish()

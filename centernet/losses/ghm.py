@@ -191,7 +191,7 @@ class GHMClassificationLoss(nn.Module):
 def gradient_shares(
     gradient: Tensor, logits: Tensor, targets: Tensor, edges: Sequence[float]
 ) -> Tensor:
-    """Compute which fraction of a loss's gradient comes from easy and from hard examples.
+    """Compute the fractions of a loss's gradient that come from easy and hard examples.
 
     Args:
         gradient: gradient of the loss with respect to the logits.

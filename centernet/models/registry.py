@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 def detector_name(architecture: Mapping[str, Any]) -> str:
-    """Return the detector's name; an architecture without one is that of a CenterNet."""
+    """Return the detector's name, which is CenterNet if the architecture has none."""
     return architecture.get("detector", _DEFAULT)
 
 
@@ -102,7 +102,7 @@ def unused_options(architecture: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _unused_by_heads(architecture: Mapping[str, Any]) -> dict[str, str]:
-    """The loss options that none of a CenterNet's heads uses."""
+    """The loss options that no head of a CenterNet uses."""
     box_head = architecture.get("box_head", DEFAULT_BOX_HEAD)
     heads = select_heads(box_head, architecture.get("heads"))
     used = {option for head in heads.values() for option in head.loss_options}
@@ -111,7 +111,7 @@ def _unused_by_heads(architecture: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _construct(cls: type[_T], arguments: Mapping[str, Any], classes: Sequence[type]) -> _T:
-    """Call one of several classes, without the arguments that only the others have."""
+    """Call one of several classes; drop arguments that only other classes accept."""
     foreign = {name for other in classes for name in signature(other).parameters}
     foreign -= signature(cls).parameters.keys()
     return cls(**{name: value for name, value in arguments.items() if name not in foreign})

@@ -33,7 +33,7 @@ _TRAINER_DEFAULTS = {
 
 
 class _Parser(LightningArgumentParser):
-    """Prints the error of a wrong option without the usage of a hundred others."""
+    """Argument parser that reports a wrong option without the usage of all options."""
 
     def print_usage(self, file: Any = None) -> None:
         if file is not sys.stderr:
@@ -175,7 +175,7 @@ class OptionsCLI(LightningCLI):
         return given_options("model", self._arguments, map(str, self.options.get("config") or []))
 
     def run_name(self) -> str:
-        """The name of a new run: that of the last configuration file."""
+        """The name of a new run: the name of the last configuration file."""
         files = self.options.get("config") or []
         return Path(str(files[-1])).stem if files else "custom"
 

@@ -228,7 +228,7 @@ class RunFolder(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Tell the user who stopped the run how to resume it."""
+        """Add to the message of a stopped run how to resume it."""
         self.signals.deferred = False
         if not isinstance(exception, Stopped):
             return

@@ -1,4 +1,4 @@
-"""Conclusions from a check: what limits the ceiling, and which image size to use."""
+"""Conclusions from a check: limits of the ceiling, and the recommended image size."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def verdict(report: CheckReport) -> str:
 
 
 def ceiling_limits(report: CheckReport) -> list[str]:
-    """One line per split: what keeps its ceiling below 1."""
+    """One line per split with the causes of a ceiling below 1."""
     lines = []
     for arrays, assignment, best in zip(
         report.splits, report.assignments, report.ceilings, strict=True
@@ -58,7 +58,7 @@ def ceiling_limits(report: CheckReport) -> list[str]:
 
 
 def advised_size(report: CheckReport) -> str:
-    """One sentence: which image size to use, with gain or loss in AP and the cost."""
+    """One sentence: the recommended image size, with gain or loss in AP and the cost."""
     now = next((r for r in report.resolutions if r.input_size == report.input_size), None)
     if now is None:
         return ""

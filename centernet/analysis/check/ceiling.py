@@ -90,7 +90,7 @@ def measure_ceiling(
 def _evaluated_images(
     arrays: SplitArrays, assignment: CellAssignment, max_images: int
 ) -> NDArray[np.int64]:
-    """Indices of the images to evaluate, in the order of evaluation, which decides ties."""
+    """Indices of the images to evaluate, in the order of evaluation, which determines ties."""
     count = np.bincount(arrays.image[assignment.objects], minlength=len(arrays.files))
     is_evaluated = np.isfinite(assignment.matrices[:, 0, 0]) & (count <= MAX_OBJECTS)
     images = np.flatnonzero(is_evaluated & _is_first_of_id(arrays))

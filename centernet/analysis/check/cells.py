@@ -1,4 +1,4 @@
-"""Assign the objects of a split to heatmap cells: which are too small, which collide."""
+"""Assign the objects of a split to heatmap cells; find small objects and collisions."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Kinds of findings about a dataset: how severe each is, and what to do about it."""
+"""Kinds of findings about a dataset, each with severity, title and advice."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple

@@ -75,7 +75,7 @@ class SplitArrays:
 
     @property
     def training_sizes(self) -> NDArray[np.float64]:
-        """(n, 2) height and width by which training decides whether a box is inside its image.
+        """(n, 2) height and width that training compares boxes with.
 
         Training reads boxes before images, so this is the annotated size. Where the annotations
         give none, it is the size of the file.

@@ -214,7 +214,7 @@ def _peaks(
 
 
 def _as_peaks(detections: Mapping[str, NDArray], matrix: geometry.Matrix, stride: int) -> Peaks:
-    """Detections of a network without heatmaps; the cell is that of the box's center."""
+    """Detections of a network without heatmaps as peaks, in the cells of the box centers."""
     kept = detections["scores"] >= MIN_SCORE
     boxes, labels, scores = (detections[name][kept] for name in ("boxes", "labels", "scores"))
     in_input = geometry.transform_boxes(boxes, matrix)

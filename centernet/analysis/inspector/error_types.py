@@ -167,7 +167,7 @@ def classify_errors(
 
 
 class _Matcher:
-    """Objects and peaks of one image, with everything that relates them."""
+    """Objects and peaks of one image, with their pairwise relations."""
 
     def __init__(
         self, objects: Objects, peaks: Peaks, regions: Regions, heat: NDArray | None, iou: float

@@ -49,7 +49,7 @@ class Format:
 
 
 def class_names(splits: Sequence[DatasetSplit]) -> list[str]:
-    """The classes of all splits, those of each split by ascending id."""
+    """The class names of all splits, by ascending id within each split."""
     return list(
         dict.fromkeys(
             str(category["name"])

@@ -216,7 +216,7 @@ def _stem(name: str) -> str:
 
 
 def _names(parts: Sequence[str]) -> Iterator[str]:
-    """Candidate names, the preferred one first."""
+    """Candidate names, in order of preference."""
     name = "/".join(parts)
     yield name
     stem, suffix = os.path.splitext(name)

@@ -116,7 +116,7 @@ def _is_number(key: Any) -> bool:
 
 
 def _base(path: Path, content: dict[str, Any], notes: list[str]) -> Path:
-    """The folder that the entries are relative to: ``path``, else that of the file."""
+    """The folder that the entries are relative to: ``path``, or the folder of the file."""
     named = Path(str(content.get("path") or "."))
     for base in (path.parent / named, path.parent / named.name):
         if base.is_dir():

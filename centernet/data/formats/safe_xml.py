@@ -25,7 +25,7 @@ def load_xml(path: Path) -> ElementTree.Element:
 
 
 def start_of(path: Path) -> bytes:
-    """The first bytes of a file; none of a folder, a pipe or an unreadable file."""
+    """The first bytes of a file; empty for a folder, a pipe or an unreadable file."""
     try:
         with open_regular(path) as file:
             return file.read(_START)

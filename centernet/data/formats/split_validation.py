@@ -148,7 +148,7 @@ def _in_hash_order(groups: Groups, names: Sequence[str]) -> list[list[int]]:
 
 
 def _choose(groups: Sequence[list[int]], wanted: float) -> list[int]:
-    """The images of some groups, about as many as wanted; none if there is only one group.
+    """Choose groups with about the wanted number of images; none if there is only one group.
 
     Groups that fit are taken in order, then the smallest other one if that is closer.
     """
@@ -179,7 +179,7 @@ def _kept_together(groups: Groups, relations: Mapping[str, Groups]) -> str:
 
 
 def _part(split: DatasetSplit, name: str, held_out: set[Any], inside: bool) -> DatasetSplit:
-    """The part of a split whose images are held out, or the other part."""
+    """One part of a split: the images that are held out, or the others."""
     content = split.coco | {
         "images": [i for i in split.coco["images"] if (i["id"] in held_out) == inside],
         "annotations": [

@@ -16,7 +16,7 @@ _FILLERS = re.compile(r"instances|annotations?|labels?|coco|default|data|result|
 
 
 def split_name(text: str) -> str:
-    """The split that a file or folder name contains; empty if it contains none.
+    """The split name in a file or folder name; empty if there is none.
 
     ``instances_train2017`` and ``train`` are ``train``, ``valid`` is ``val``, ``_annotations.coco``
     is empty.

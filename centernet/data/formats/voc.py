@@ -123,7 +123,7 @@ FORMAT = Format(
 
 
 def _split_folders(folders: Mapping[Path, Path], source: Path) -> "list[_Part]":
-    """One part for each folder; several folders can be of one split."""
+    """One part for each folder; several folders can belong to one split."""
     names = [split_name(folder.name) if folder != source else "" for folder in folders]
     has_splits = not set(names).isdisjoint(USUAL_SPLITS)
     parts = []

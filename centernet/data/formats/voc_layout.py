@@ -18,7 +18,7 @@ _OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
 
 
 def find_folders(source: Path) -> dict[Path, Path]:
-    """VOC folders, and where their XML files are.
+    """Find VOC folders, and the folders of their XML files.
 
     Either the source, or else subfolders such as VOCdevkit/VOC2007 or train.
     """
