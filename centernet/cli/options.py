@@ -69,7 +69,7 @@ def input_size(text: str, multiple: int) -> tuple[int, int]:
     height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if any(side < multiple or side % multiple for side in (height, width)):
         raise InputError(
-            f"image size must be a multiple of {multiple}, or two as 288x384, got {text!r}"
+            f"image size must be one multiple of {multiple} or two, as 288x384, got {text!r}"
         )
     return height, width
 

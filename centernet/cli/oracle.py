@@ -146,15 +146,15 @@ def _write(path: Path, rows: Sequence["Row"]) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
-    """Raise InputError for options that are out of range or do not belong together."""
+    """Raise InputError for options that are out of range or cannot be combined."""
     if (options.dataset is None) == (options.config is None):
         raise InputError("oracle needs either a DATASET or --config")
     require_at_least(1, batch_size=options.batch_size, top_k=options.top_k)
     if options.config and options.split:
-        raise InputError("--split goes with a DATASET: with --config, give --data.val_annotations")
+        raise InputError("--split requires a DATASET: with --config, use --data.val_annotations")
     for name in () if options.config else _CONFIG_OPTIONS:
         if getattr(options, f"data.{name}") is not None:
-            raise InputError(f"--data.{name} goes with --config: with a DATASET, leave it out")
+            raise InputError(f"--data.{name} requires --config: omit it with a DATASET")
 
 
 def _data_of_dataset(

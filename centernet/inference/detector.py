@@ -52,10 +52,7 @@ class Detector:
     """
 
     def __init__(self, engine: Engine, config: InferenceConfig | None = None) -> None:
-        """Create a detector from an engine that was created with ``config``.
-
-        See also :meth:`load` and :meth:`from_network`.
-        """
+        """Use an engine that was created with ``config``; :meth:`load` creates both."""
         # Here, so that the import of centernet stays fast, and so does the first prediction.
         import supervision  # noqa: F401
 

@@ -84,8 +84,8 @@ def find_images(source: str) -> list[Path] | None:
     )
     if not images:
         raise InputError(
-            f"no image is in {source} ({', '.join(sorted(SUFFIXES))}): "
-            "use a glob for nested folders, as 'photos/**/*.jpg', and give videos one at a time"
+            f"no images in {source} ({', '.join(sorted(SUFFIXES))}): "
+            "use a glob for nested folders, as 'photos/**/*.jpg', and pass videos one at a time"
         )
     return images
 

@@ -284,6 +284,6 @@ def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
         InputError: an output is unknown, or needs heatmaps and the network has none.
     """
     if unknown := set(extras) - set(OUTPUTS):
-        raise InputError(f"outputs must be of {', '.join(OUTPUTS)}, got {min(unknown)!r}")
+        raise InputError(f"unknown output {min(unknown)!r}: choose from {', '.join(OUTPUTS)}")
     chosen = {"pictures", "summary", *extras}
     return [make(context) for name, make in OUTPUTS.items() if name in chosen]

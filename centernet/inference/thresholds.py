@@ -61,8 +61,7 @@ def _by_name(threshold: Mapping[str, Any], class_names: Sequence[str]) -> list[A
     unknown = [name for name in threshold if name not in class_names]
     if unknown:
         raise InputError(
-            f"threshold names the unknown class {unknown[0]!r}: "
-            f"the classes are {', '.join(class_names)}"
+            f"unknown class {unknown[0]!r} in threshold: the classes are {', '.join(class_names)}"
         )
     return [threshold.get(name, DEFAULT_SCORE_THRESHOLD) for name in class_names]
 

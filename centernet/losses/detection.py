@@ -42,7 +42,7 @@ class DetectionLoss(nn.Module):
         unknown = set(weights or ()) - defaults.keys()
         if unknown:
             raise InputError(
-                f"loss_weights names {', '.join(unknown)}: the terms are {', '.join(defaults)}"
+                f"unknown loss_weights {', '.join(unknown)}: choose from {', '.join(defaults)}"
             )
         self.weights = dict(defaults) | dict(weights or {})
         self.register_load_state_dict_pre_hook(_keep_own_state)

@@ -249,7 +249,7 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
     ("arguments", "said"),
     [
         ([], "give SOURCE"),
-        (["--images=x"], "give --annotations, too"),
+        (["--images=x"], "--annotations is missing"),
         (["a.png", "--config=c.yaml"], "give one of SOURCE"),
         (["--config=c.yaml"], "c.yaml: No such file"),
         (["a.png", "--threshold=2"], "threshold must be between 0 and 1, got 2.0"),
@@ -257,7 +257,7 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
         (["a.png", "--iou=0"], "iou must be above 0"),
         (["a.png", "--limit=-1"], "limit must be at least 0, got -1"),
         (["a.png", "--output=."], "output . is a folder"),
-        (["a.png", "--data.root=x"], "give --config, too"),
+        (["a.png", "--data.root=x"], "--config"),
         (["a.mp4"], "a.mp4 is not an image"),
     ],
 )

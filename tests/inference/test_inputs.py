@@ -75,7 +75,7 @@ def test_an_existing_path_wins_over_numbers_urls_and_globs(tmp_path, monkeypatch
         assert [path.name for path in find_images(source)] == ["a.jpg"], source
     assert find_images("7") == [Path("7")]
     assert find_images("007") is None and find_images("8") is None
-    with pytest.raises(InputError, match="no image is in"):
+    with pytest.raises(InputError, match=r"set 1/\*\.jpg"):
         find_images("set 1/*.jpg")
 
 
@@ -110,7 +110,7 @@ def test_a_source_that_cannot_be_read_is_named(tmp_path):
 @pytest.mark.parametrize("source", ["empty", "empty/*", "*.jpg"])
 def test_a_folder_or_glob_without_images_is_named(tmp_path, source):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no image is in ") as error:
+    with pytest.raises(InputError, match="no images") as error:
         find_images(str(tmp_path / source))
     assert source in str(error.value) and ".jpg" in str(error.value)
 

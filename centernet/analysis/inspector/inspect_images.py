@@ -137,7 +137,7 @@ def _dataset(
     if sum(value is not None for value in given) > 1:
         raise InputError("give one of SOURCE, --annotations with --images, and --config")
     if root and not config:
-        raise InputError("--data.root belongs to a config: give --config, too")
+        raise InputError("--data.root requires --config")
     if config:
         from centernet.training.datamodule import validation_set
 
@@ -146,7 +146,9 @@ def _dataset(
         return DetectionDataset(images, annotations, class_names=class_names)
     if images or annotations:
         missing = "annotations" if images else "images"
-        raise InputError(f"images and their annotations belong together: give --{missing}, too")
+        raise InputError(
+            f"--images and --annotations must be given together: --{missing} is missing"
+        )
     split = _validation_split(source) if source else None
     return DetectionDataset(split.images, split, class_names=class_names) if split else None
 
