@@ -23,8 +23,8 @@ is trained once per seed; the table reports the mean and the range (largest minu
 
 --epochs N trains every row for N epochs. --budget-minutes M gives every row the same time instead:
 three short runs (one step, one epoch, one step and one validation) measure how many epochs fit, and
-the learning rate schedule has that length. The time excludes the final validation. Run nothing else
-on the machine.
+the learning rate schedule has that length. The time excludes the final validation. Keep the machine
+otherwise idle.
 
 The output folder keeps the runs, logs and result.json of each row, and the table as table.md and
 table.csv. A second call trains only what is missing.

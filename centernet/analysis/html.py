@@ -1,4 +1,4 @@
-"""HTML pages from Jinja templates, escaped, each a single file that loads nothing else.
+"""HTML pages from Jinja templates, escaped, each a self-contained file.
 
 Every page extends ``base.html``, which holds the Content-Security-Policy, the colors for light and
 dark, and the styles of tables, cards and buttons. This module is the only place that configures

@@ -172,7 +172,7 @@ def run_script(description: str, output: str, prepare: Callable[[Path, Path], ob
         "--downloads",
         type=Path,
         default=Path("data/downloads"),
-        help="folder of the archives, downloaded automatically or by hand (%(default)s)",
+        help="folder of the archives, downloaded automatically or manually (%(default)s)",
     )
     options = parser.parse_args()
 

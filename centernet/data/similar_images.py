@@ -21,7 +21,7 @@ _MAX_MEAN, _MAX_ANYWHERE = 3.0, 12
 # Measured: at most 0.04 for such copies, also with the contrast reduced to 0.15, 0.12 for the blood
 # smear at another focus, at least 0.49 for different pictures of both datasets.
 _MAX_OF_CONTRAST = 0.2
-# Pictures of lower contrast are compared by all their pixels, because flat pictures are all alike.
+# Pictures of lower contrast are compared by all pixels: thumbnails of flat pictures are similar.
 _FLAT = 4.0
 # Each picture is compared with at most this many pictures of similar brightness.
 _MAX_COMPARED = 2000
@@ -173,11 +173,11 @@ def _identical(pictures: Sequence[Fingerprint | None]) -> Groups:
 def _neighbors(
     brightness: NDArray[np.float64], values: NDArray[np.int16], most: NDArray[np.float32]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Indices of pairs that may be alike: each picture with the next, the one after it, and so on.
+    """Indices of pairs that may be similar: each picture and the next ones, in turn.
 
     Args:
         brightness: (n,) mean of the pictures, in ascending order.
-        values: (n, 256), which differ by less than ``most`` on average for alike pictures.
+        values: (n, 256), which differ by less than ``most`` on average for similar pictures.
         most: (n,) limit of each picture.
     """
     # Averages differ by no more, and rule out most pairs.

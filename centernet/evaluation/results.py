@@ -39,7 +39,7 @@ def detections_of_files(
     """Run a detector on the files of a batch, without a score threshold.
 
     Args:
-        detector: with its own resolution and test-time augmentation.
+        detector: a detector, which determines resolution and test-time augmentation.
         targets: B dicts with ``file``, the path of the image.
 
     Yields:

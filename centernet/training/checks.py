@@ -23,15 +23,15 @@ def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:
 _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_epochs": (
         lambda value: value is None or value == -1 or value > 0,
-        "give at least 1, or leave it out",
+        "give at least 1, or omit it",
     ),
-    "max_steps": (lambda value: value == -1 or value > 0, "give at least 1, or leave it out"),
+    "max_steps": (lambda value: value == -1 or value > 0, "give at least 1, or omit it"),
     "min_epochs": (_at_least(0, or_none=True), "give 0 or more"),
     "min_steps": (_at_least(0, or_none=True), "give 0 or more"),
     "check_val_every_n_epoch": (_at_least(1), "give 1 or more"),
     "val_check_interval": (
         lambda value: value is None or (isinstance(value, float) and value == 1),
-        "validation runs at the end of epochs, leave it out; see --trainer.check_val_every_n_epoch",
+        "validation runs at the end of epochs, omit it; see --trainer.check_val_every_n_epoch",
     ),
     "num_sanity_val_steps": (_at_least(-1, or_none=True), "give 0 or more, or -1 for all"),
     "limit_train_batches": (
@@ -42,7 +42,7 @@ _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accumulate_grad_batches": (_at_least(1), "give 1 or more"),
     "gradient_clip_val": (
         lambda value: value is None or 0 <= value < math.inf,
-        "give 0 or more, or leave it out",
+        "give 0 or more, or omit it",
     ),
     "log_every_n_steps": (_at_least(0, or_none=True), "give 1 or more, or 0 for none"),
     "overfit_batches": (
@@ -51,13 +51,13 @@ _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "reload_dataloaders_every_n_epochs": (
         lambda value: value <= 0,
-        "the data never changes, leave it out",
+        "the data never changes, omit it",
     ),
     "use_distributed_sampler": (
         lambda value: not value,
-        "images are already split over the processes, leave it out",
+        "images are already split over the processes, omit it",
     ),
-    "barebones": (lambda value: not value, "no checkpoint would be written, leave it out"),
+    "barebones": (lambda value: not value, "no checkpoint would be written, omit it"),
     "default_root_dir": (lambda value: value is not None, "name a folder for the runs"),
 }
 
@@ -122,7 +122,7 @@ def validate_trainer_options(trainer: Any) -> None:
             raise InputError(f"--trainer.{name} {trainer[name]} is not supported: {remedy}")
     if trainer.sync_batchnorm and _on_cpu(trainer) and str(trainer.devices) not in ("1", "auto"):
         raise InputError(
-            f"--trainer.sync_batchnorm with {trainer.devices} processes needs GPUs: leave it out"
+            f"--trainer.sync_batchnorm with {trainer.devices} processes needs GPUs: omit it"
         )
     validate_precision(trainer)
 

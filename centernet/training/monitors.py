@@ -34,7 +34,7 @@ class _HeatmapMonitor(Callback):
         if not network.has_heatmaps:
             raise InputError(
                 f"{type(self).__name__} needs heatmaps, which a {type(network).__name__} does not "
-                "have: leave it out of trainer.callbacks"
+                "have: remove it from trainer.callbacks"
             )
 
 

@@ -127,7 +127,7 @@ def newest_run(root: Path, name: str) -> Path:
     runs = _runs(root, name)
     if not runs:
         raise InputError(
-            f"no run to resume: there is no last.ckpt in {root / name}; leave --ckpt_path out"
+            f"no run to resume: there is no last.ckpt in {root / name}; omit --ckpt_path"
         )
     return runs[max(runs)]
 

@@ -197,7 +197,7 @@ def test_a_batch_of_frames_is_written_in_order(run, tmp_path):
 
 
 def test_an_unknown_output_is_named(run, folder):
-    with pytest.raises(InputError, match=r"json, csv.*got 'xml'"):
+    with pytest.raises(InputError, match="'xml'"):
         run(folder, "xml")
 
 
