@@ -148,7 +148,7 @@ def test_the_newest_run_has_the_highest_number_of_just_that_name(tmp_path, run, 
 def test_nothing_to_resume_is_said_in_one_line(tmp_path, folder):
     (tmp_path / "runs" / "custom").mkdir(parents=True)
     root = tmp_path / folder
-    message = f"no run to resume.*last.ckpt in {re.escape(str(root / 'custom'))}; leave --ckpt_path"
+    message = f"last.ckpt in {re.escape(str(root / 'custom'))}.*--ckpt_path"
     with pytest.raises(InputError, match=message) as error:
         newest_run(root, "custom")
     assert "\n" not in str(error.value)
