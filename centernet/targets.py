@@ -128,8 +128,8 @@ def encode_targets(
         shape: (B, C, h, w) of the heatmap.
         stride: network input pixels per cell.
         out: earlier targets of the same shape. Their heatmap is cleared and reused.
-        device: device of the result; by default that of ``out`` or of the boxes. With ``out`` it must be
-            the device of its heatmap.
+        device: device of the result; by default that of ``out`` or of the boxes. With ``out`` it
+            must be the device of its heatmap.
 
     Raises:
         ValueError: a label is not one of the C classes, there are not B targets, or ``out`` has
