@@ -55,7 +55,10 @@ def fetch(downloads: Sequence[Download], folder: Path) -> list[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 _download(download.url, part)
+                _check(part, download.md5)
                 part.rename(path)
+            else:
+                _check(path, download.md5)
         except ConnectionError as error:
             later = [d.url for d in downloads[number + 1 :] if not (folder / d.file).exists()]
             raise InputError(
@@ -64,12 +67,17 @@ def fetch(downloads: Sequence[Download], folder: Path) -> list[Path]:
             ) from None
         except OSError as error:
             raise InputError(f"cannot write {part}: {error.strerror or error}") from None
-        if download.md5 and (found := _md5(path)) != download.md5:
-            raise InputError(
-                f"{path} has the MD5 sum {found}, not {download.md5}: "
-                f"remove {path} and run this again"
-            )
     return paths
+
+
+def _check(path: Path, md5: str | None) -> None:
+    """Delete an incomplete file (``.part``) with a wrong MD5 sum; raise InputError for any file."""
+    if md5 and (found := _md5(path)) != md5:
+        remedy = f"remove {path} and run this again"
+        if path.suffix == ".part":
+            path.unlink()
+            remedy = "run this again"
+        raise InputError(f"{path} has the MD5 sum {found}, not {md5}: {remedy}")
 
 
 def network_error(error: Exception) -> str:
@@ -84,15 +92,16 @@ def _download(url: str, part: Path) -> None:
     """Append the missing bytes to ``part``; retry as long as data arrives."""
     start, waits = _size(part), list(_RETRY_AFTER)
     while True:
-        before, reason = _size(part), "the connection was cut off"
+        before, reason, is_refused = _size(part), "the connection was cut off", False
         try:
             if _download_rest(url, part):
                 return
         except ConnectionError as error:
-            reason = str(error)
+            reason, is_refused = str(error), isinstance(error.__cause__, urllib.error.URLError)
         if _size(part) > before:
             waits = list(_RETRY_AFTER)
-        if not waits or _size(part) == start:
+        # Without any data, a server that cannot be reached will hardly be reached soon.
+        if not waits or (is_refused and _size(part) == start):
             raise ConnectionError(reason)
         time.sleep(waits.pop(0))
 

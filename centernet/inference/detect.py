@@ -33,6 +33,8 @@ from centernet.inference.window import require_screen
 _MAX_PRINTED = 20
 # Default number of images per batch; on a CPU 20 to 25 % faster than single images.
 _BATCH_SIZE = 8
+# A batch ends early when its pictures have more bytes, as photographs of 100 megapixels do.
+_GROUP_BYTES = 200_000_000
 # The exit status that shells report for a program ended by Ctrl-C.
 _INTERRUPTED = 130
 # Write errors that would also occur for the next file.
@@ -164,21 +166,31 @@ class Run:
         self, batch: Sequence[Picture], fatal: bool
     ) -> Iterator[tuple[Prediction, ResultName]]:
         """Read and predict a batch, without the pictures that cannot be read."""
-        read = []
-        start = perf_counter()
+        for group in self._read(batch, fatal):
+            predictions = self.detector.predict_batch(
+                [image for _, image, _ in group],
+                self.batch_size,
+                threshold=self.thresholds,
+                heatmaps=self.heatmaps,
+            )
+            for (name, _, reading), prediction in zip(group, predictions, strict=True):
+                seconds = prediction.seconds | {"load": prediction.seconds["load"] + reading}
+                yield replace(prediction, seconds=seconds), name
+
+    def _read(
+        self, batch: Sequence[Picture], fatal: bool
+    ) -> Iterator[list[tuple[ResultName, NDArray[np.uint8], float]]]:
+        """Read pictures, in groups that fit in memory: name, pixels and seconds of each."""
+        group: list[tuple[ResultName, NDArray[np.uint8], float]] = []
         for picture in batch:
+            start = perf_counter()
             with self._skip_failure(fatal):
-                read.append((picture.name, picture.read()))
-        each = (perf_counter() - start) / len(batch)
-        predictions = self.detector.predict_batch(
-            [image for _, image in read],
-            self.batch_size,
-            threshold=self.thresholds,
-            heatmaps=self.heatmaps,
-        )
-        for (name, _), prediction in zip(read, predictions, strict=True):
-            seconds = prediction.seconds | {"load": prediction.seconds["load"] + each}
-            yield replace(prediction, seconds=seconds), name
+                group.append((picture.name, picture.read(), perf_counter() - start))
+            if sum(image.nbytes for _, image, _ in group) > _GROUP_BYTES:
+                yield group
+                group = []
+        if group:
+            yield group
 
     @contextmanager
     def _skip_failure(self, fatal: bool) -> Iterator[None]:

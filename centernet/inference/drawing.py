@@ -23,6 +23,8 @@ CLASS_COLORS = (
     "#5ee0f0", "#d9c48f",
 )  # fmt: skip
 
+_MAX_ARRANGED = 100  # labels that are moved apart
+
 
 def class_color(label: int) -> str:
     """The color of a class, as ``#rrggbb``."""
@@ -81,7 +83,8 @@ def draw(image: NDArray[np.uint8], detections: "sv.Detections") -> NDArray[np.ui
         font_path=font_path(),
         font_size=size,
         text_padding=size // 4,
-        smart_position=True,  # inside the image, and apart from each other
+        # Inside the image and apart from each other; the time grows with the square of the number.
+        smart_position=len(detections) <= _MAX_ARRANGED,
     )
     picture = boxes.annotate(Image.fromarray(image), worst_first)
     return np.array(labels.annotate(picture, worst_first, texts))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,13 +101,22 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def option_names(config: dict[str, Any]) -> set[str]:
-    """The names of the options that the sections of a configuration set, as ``model.neck``."""
+    """The names of the options that a configuration sets to more than null, as ``model.neck``."""
     return {
         f"{section}.{name}"
         for section, options in config.items()
         if isinstance(options, dict)
-        for name in options
+        for name, value in options.items()
+        if value is not None
     }
+
+
+def without_old_names(content: str) -> str:
+    """Remove old names of options whose value is null, as in configurations of earlier runs."""
+    for old in _RENAMED:
+        name = re.escape(old.rpartition(".")[2])
+        content = re.sub(rf"^[ ]+{name}:[ ]*(null|~)?[ ]*$", "", content, flags=re.MULTILINE)
+    return content
 
 
 def validate_names(names: set[str], place: str | Path) -> None:

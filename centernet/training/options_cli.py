@@ -12,7 +12,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_class_names, load_weights
-from centernet.training.checks import validate_config_files, validate_trainer_options
+from centernet.training.checks import (
+    validate_config_files,
+    validate_trainer_options,
+    without_old_names,
+)
 from centernet.training.datamodule import DetectionData
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.runs import newest_run
@@ -38,6 +42,10 @@ class _Parser(LightningArgumentParser):
     def print_usage(self, file: Any = None) -> None:
         if file is not sys.stderr:
             super().print_usage(file)
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
+        """Parse a configuration; those of earlier runs may have old names of unset options."""
+        return super().parse_string(without_old_names(content), *args, **kwargs)
 
 
 class OptionsCLI(LightningCLI):
