@@ -14,13 +14,15 @@ help: ## list the targets
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: lint ## lint and run the quick tests
+test: .venv/dev.done ## check style and run the quick tests, 90 seconds on two cores
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
 	@$(PYTEST)
 
-test-ci: lint ## the same, and a training run and the tests in a browser
+test-ci: lint ## check style and types, and run all but the slowest tests
 	@$(PYTEST) -m "not slow or guard"
 
-test-all: lint ## lint and run all tests
+test-all: lint ## check style and types, and run all tests
 	@$(PYTEST) -m "slow or not slow"
 
 fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=, SEED=, EXAMPLES=)

@@ -58,6 +58,7 @@ def test_paths_of_custom_are_those_of_the_dataset_page():
 QUICK = ("custom", "bccd_retinanet", "coco_dla34", "voc_resdcn18")
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     "config",
     [pytest.param(c, marks=() if c.stem in QUICK else pytest.mark.slow) for c in CONFIGS],

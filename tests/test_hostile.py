@@ -172,6 +172,7 @@ def test_hostile_xml_costs_an_image_at_most(tmp_path, content):
     assert {*report.splits[0].files} <= {"a.png", "b.png"}
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     "content",
     [
@@ -204,6 +205,7 @@ def test_names_outside_are_an_error_of_check(tmp_path):
     assert report.splits[0].files == ["a.png"]
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("equal", [False, True])
 def test_very_many_boxes_in_one_image_are_checked_in_bounded_work(tmp_path, equal):
     count = 20_000

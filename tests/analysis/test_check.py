@@ -150,6 +150,7 @@ def test_all_true_outputs_of_an_oracle_reach_the_ceiling(tmp_path):
         assert best.exact["per_class"] == pytest.approx(per_class, 1e-12)
 
 
+@pytest.mark.guard
 def test_a_hundred_thousand_annotations_take_seconds():
     rng = np.random.default_rng(0)
     images = [{"id": i, "file_name": f"{i}.jpg", "height": 480, "width": 640}

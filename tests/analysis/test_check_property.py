@@ -57,6 +57,7 @@ def test_the_dataset_without_damage_is_sound(root):
     assert report.is_trainable and {len(content.files) for content in report.splits} == {2, 3}
 
 
+@pytest.mark.guard
 @EXAMPLES
 @given(damages())
 def test_what_check_calls_sound_can_be_read(root, damage):

@@ -27,7 +27,7 @@ from centernet.data.dataset import DetectionDataset
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 
-pytestmark = [pytest.mark.slow, pytest.mark.guard]
+pytestmark = pytest.mark.guard
 
 
 @pytest.fixture(scope="module")

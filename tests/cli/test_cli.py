@@ -48,6 +48,7 @@ def test_the_version_comes_at_once_and_without_large_imports():
     assert min(seconds) < 1
 
 
+@pytest.mark.guard
 def test_the_package_runs_as_the_command():
     done = python("-m", "centernet", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: centernet")
@@ -205,6 +206,7 @@ def test_errors_of_the_program_keep_their_traceback(error):
         cli.run_and_exit(command)
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     "command", [["-c", "from centernet.cli import main; main()", "detect"], [ROOT / "demo.py"]]
 )

@@ -73,6 +73,7 @@ def test_flat_pictures_are_the_same_only_with_the_same_pixels():
     assert groups_of([slope, other, slope[:, ::-1]], turned=True) == []
 
 
+@pytest.mark.guard
 def test_a_brute_force_comparison_finds_the_same_groups():
     rng = np.random.default_rng(1)
     pictures = thumbnails(60, contrast=9) + thumbnails(60, seed=1)

@@ -109,6 +109,7 @@ def test_the_package_offers_its_main_parts():
         _ = centernet.Retina
 
 
+@pytest.mark.guard
 def test_importing_the_detector_imports_no_slow_libraries():
     program = (
         "import sys\nfrom centernet import Detector\n"

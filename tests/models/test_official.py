@@ -85,6 +85,7 @@ def test_the_input_at_the_image_size_equals_the_release(pipeline):
     assert np.abs(seen - expected["keep_input"]).max() < 1e-5
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     ("mode", "options", "count"),
     [

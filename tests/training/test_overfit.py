@@ -19,7 +19,6 @@ def last_ap(run) -> float:
     return float(last["AP"])
 
 
-@pytest.mark.slow
 @pytest.mark.guard
 def test_a_small_network_learns_the_shapes(tmp_path, monkeypatch):
     """Seeds 0, 1 and 2 of data and training reach AP 0.60, 0.50 and 0.53."""

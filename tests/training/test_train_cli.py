@@ -81,6 +81,7 @@ def test_a_run_leaves_what_it_should(train, shapes):
     assert set(found["class_name"]) <= set(description["class_names"]) and 0 < len(found) <= 100
 
 
+@pytest.mark.guard
 def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     seen = []
@@ -152,6 +153,7 @@ def stop_after_first_epoch(monkeypatch):
     monkeypatch.setattr(RunFolder, "on_train_epoch_end", and_stop)
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     ("loss", "workers"),
     [
@@ -198,6 +200,7 @@ GHM = [
 ]  # fmt: skip
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     ("workers", "options"),
     [
@@ -250,6 +253,7 @@ def differences(first, second, name=""):
     return [found for key, *both in pairs for found in differences(*both, f"{name}/{key}")]
 
 
+@pytest.mark.guard
 def test_resuming_a_run_with_max_steps_goes_on_with_the_next_epoch(train):
     """Also where they broke an epoch off; and the last of ``max_epochs`` is run and validated."""
     options = [
@@ -340,6 +344,7 @@ def test_truncated_image(train, shapes, tmp_path, workers):
     assert not list((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_few_unreadable_training_images_are_replaced(train, tmp_path, workers, caplog):
     make_shapes(tmp_path / "many", train=20, val=3, size=64)
@@ -374,6 +379,7 @@ def test_a_run_cannot_be_resumed_with_other_classes(train, shapes, tmp_path):
     assert {p.name for p in run.parent.iterdir()} == {"tiny"}
 
 
+@pytest.mark.guard
 def test_weights_of_other_classes_are_a_start(train, shapes, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     run = train("fit", "--trainer.max_epochs=1") / "runs" / "tiny"
@@ -388,6 +394,7 @@ def test_weights_of_other_classes_are_a_start(train, shapes, tmp_path, caplog):
     assert started["model"]["neck"] == "fpn" and len(started["class_names"]) == 5
 
 
+@pytest.mark.guard
 def test_released_weights_are_a_start_and_can_be_validated(train, tmp_path):
     path = tmp_path / "ctdet_small.pth"
     torch.save({"state_dict": released_weights("res_18", num_classes=4)}, path)
@@ -406,6 +413,7 @@ def test_weights_without_names_and_of_another_count_cannot_be_validated(train, t
         train("validate", f"--ckpt_path={path}")
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("ema", [pytest.param(0, marks=pytest.mark.slow), 0.9])
 def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     caplog.set_level(logging.INFO)
@@ -457,6 +465,7 @@ def test_validation_with_test_modes_equals_the_detector(train, shapes):
         assert result["category_id"] == ids[label]
 
 
+@pytest.mark.guard
 def test_weights_decide_the_network_and_config_yaml_says_so(train, caplog):
     first = train("fit", "--trainer.max_epochs=1", "--model.neck=deconv", "--model.head_channels=8")
     caplog.clear()
@@ -477,6 +486,7 @@ def test_weights_decide_the_network_and_config_yaml_says_so(train, caplog):
     assert caplog.text.count("before the run stopped") == 1  # max_epochs
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize(
     ("options", "ignored"),
     [
@@ -495,6 +505,7 @@ def test_options_that_nothing_uses_are_named(train, caplog, options, ignored):
     assert found == ignored
 
 
+@pytest.mark.guard
 def test_released_weights_are_validated_at_the_images_own_size(train, tmp_path, shapes):
     """As the Detector takes them."""
     torch.save({"state_dict": released_weights("res_18", num_classes=4)}, tmp_path / "w.pth")
@@ -518,6 +529,7 @@ def test_a_resumed_run_says_which_options_are_others_now(train, caplog):
     assert caplog.text.count("before the run stopped") == 2
 
 
+@pytest.mark.guard
 def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
     train("fit", "--trainer.max_epochs=1")
     content = torch.load(tmp_path / "runs" / "tiny" / "last.ckpt", weights_only=True)
@@ -725,6 +737,7 @@ def test_best_checkpoint_holds_no_training_to_go_on_with(train):
         train("fit", f"--ckpt_path={run / 'best.ckpt'}")
 
 
+@pytest.mark.guard
 def test_an_interrupted_epoch_is_repeated_not_doubled(train, monkeypatch):
     """Stopped after the epoch's metrics were written and before its checkpoint."""
     from lightning.pytorch import Trainer
