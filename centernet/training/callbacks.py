@@ -17,11 +17,40 @@ from torch import Tensor
 from centernet.errors import InputError
 from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
+from centernet.training.stopping import Stopped, StopSignals
 
 if TYPE_CHECKING:
     from centernet.training.task import DetectionTask
 
 log = logging.getLogger(__name__)
+
+
+class StopOnSignal(Callback):
+    """Stops the validate command at the end of a batch after a signal.
+
+    Loader workers are forked before the first batch; an exception of a signal handler would be
+    dropped there.
+    """
+
+    def __init__(self, signals: StopSignals) -> None:
+        """Watch ``signals``."""
+        self.signals = signals
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Record signals from now on."""
+        self.signals.deferred = True
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Raise Stopped if a signal was received."""
+        if self.signals.requested:
+            raise Stopped(self.signals.requested)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let signals stop the process at once again."""
+        self.signals.deferred = False
+        self.on_validation_batch_end(trainer, pl_module)
 
 
 class EMA(WeightAveraging):

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from centernet.errors import InputError
 from centernet.training.auto_config import epochs_for
-from centernet.training.callbacks import HeatmapPictures
+from centernet.training.callbacks import HeatmapPictures, StopOnSignal
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
 from centernet.training.options import changed_options
 from centernet.training.options_cli import OptionsCLI
@@ -68,6 +68,7 @@ class TrainCLI(OptionsCLI):
         given = self.config_init[self.subcommand].trainer
         kwargs |= {"plugins": [*_as_list(given.plugins), AtomicCheckpointIO()], "logger": False}
         if self.subcommand != "fit":
+            kwargs["callbacks"] = [*_as_list(given.callbacks), StopOnSignal(self._signals)]
             return self._make_trainer(**kwargs)
         data = self.config_init[self.subcommand].data
         data.setup("fit")

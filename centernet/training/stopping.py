@@ -29,7 +29,8 @@ class StopSignals:
     Attributes:
         deferred: whether the first signal is only recorded, so that the current step can finish; a
             second SIGINT raises at once.
-        requested: number of the recorded signal, or 0.
+        requested: number of the first signal, or 0. Python drops exceptions of handlers within some
+            callbacks, as during a fork; loops therefore also test this number.
     """
 
     def __init__(self) -> None:
@@ -53,9 +54,10 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self.deferred or (self.requested and number == signal.SIGINT):
-            raise Stopped(number)
+        is_second = bool(self.requested)
         self.requested = self.requested or number
+        if not self.deferred or (is_second and number == signal.SIGINT):
+            raise Stopped(number)
 
 
 def ignore_stop_signals(worker: int = 0) -> None:

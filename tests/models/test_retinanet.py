@@ -167,7 +167,7 @@ def test_one_image_is_overfitted():
     image[:, 0, 8:40, 8:40] = image[:, 2, 30:60, 34:64] = 1
     target = a_target([[8, 8, 40, 40], [34, 30, 64, 60]], [0, 1])
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
-    for _ in range(60):
+    for _ in range(200):
         (outputs,) = stacks = network.forward_stacks(image)
         terms = loss(stacks, network.encode([target], outputs))
         optimizer.zero_grad()

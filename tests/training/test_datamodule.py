@@ -6,7 +6,7 @@ import pytest
 from fakes import TINY_CONFIG
 from sample_datasets import coco_content, text, write_coco, write_voc
 
-from centernet.data.formats import convert
+from centernet.data.formats import convert_dataset
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.training.datamodule import DetectionData, data_of_config
@@ -149,7 +149,7 @@ def test_training_on_yolo_labels_and_validating_on_another_split(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     text(tmp_path / "tiny.yaml", TINY_CONFIG)
     make_shapes(tmp_path / "shapes", train=8, val=3, size=64)
-    convert(tmp_path / "shapes", tmp_path / "yolo", format="yolo")
+    convert_dataset(tmp_path / "shapes", tmp_path / "yolo", format="yolo")
     options = ["--config=tiny.yaml", "--data.root=yolo", "--data.rename={star: sun}"]
     options.append("--data.classes=[sun, circle]")
     main(["fit", *options])

@@ -13,6 +13,7 @@ from fakes import TINY_CONFIG
 
 from centernet.data.shapes import make_shapes
 from centernet.models.checkpoints import read_checkpoint
+from centernet.training.callbacks import StopOnSignal
 from centernet.training.stopping import Stopped, StopSignals
 
 TRAIN = Path(__file__).parents[2] / "train.py"
@@ -81,6 +82,24 @@ def test_in_the_main_thread_signals_stop_and_the_handlers_come_back():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
     assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_exception_python_drops_stops_at_the_next_batch():
+    """As during a fork: Python prints and drops exceptions of ``__del__`` and of fork callbacks."""
+
+    class Dropping:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)  # the handler runs here
+
+    with StopSignals() as signals:
+        callback = StopOnSignal(signals)
+        callback.on_validation_batch_end(None, None)
+        Dropping()
+        with pytest.raises(Stopped) as stopped:
+            callback.on_validation_batch_end(None, None)
+    assert stopped.value.code == 143
 
 
 @pytest.mark.slow
