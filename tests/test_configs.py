@@ -9,7 +9,7 @@ from fakes import CONFIGS, ROOT, config_paths
 
 from centernet.data.augment import Augment
 from centernet.errors import InputError
-from centernet.inference.tta import InferenceConfig
+from centernet.inference.config import InferenceConfig
 from centernet.models.registry import make_network
 from centernet.training.checks import validate_input_size
 from centernet.training.datamodule import DetectionData

@@ -17,16 +17,6 @@ from centernet.nms import nms
 if TYPE_CHECKING:
     from centernet.inference.engines import Engine
 
-__all__ = [
-    "InferenceConfig",
-    "ViewResult",
-    "clip_to_image",
-    "forward",
-    "merge_views",
-    "run_views",
-    "to_image",
-]
-
 
 def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str, Tensor]:
     """Compute the outputs of a network; with ``flip`` combined with those of the mirrored images.

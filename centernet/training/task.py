@@ -16,8 +16,8 @@ from centernet.errors import InputError
 from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
 from centernet.evaluation.results import CocoResults, detections_of_files, in_image_pixels
 from centernet.heads import DEFAULT_BOX_HEAD
+from centernet.inference.config import InferenceConfig
 from centernet.inference.detector import Detector
-from centernet.inference.tta import InferenceConfig
 from centernet.losses import DEFAULT_BOX_CELLS
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights

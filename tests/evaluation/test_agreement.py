@@ -12,7 +12,7 @@ from centernet import Detector
 from centernet.analysis.report import write_report
 from centernet.data.shapes import make_shapes
 from centernet.evaluation.coco import coco_results, evaluate
-from centernet.inference.tta import InferenceConfig
+from centernet.inference.config import InferenceConfig
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training.train_cli import main
 

@@ -6,8 +6,8 @@ import torch
 from fakes import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
-from centernet.inference.config import option_help
-from centernet.inference.tta import InferenceConfig, clip_to_image, forward, merge_views
+from centernet.inference.config import InferenceConfig, option_help
+from centernet.inference.tta import clip_to_image, forward, merge_views
 
 
 @pytest.mark.parametrize(
