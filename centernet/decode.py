@@ -62,24 +62,6 @@ def read_heads(outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]
     return fields
 
 
-def peaks_above(heatmap: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """All peaks of one image's heatmap with at least the logit ``floor``.
-
-    Logits are compared, as in :func:`decode`: probabilities near 1 are equal where logits differ.
-
-    Args:
-        heatmap: (C, h, w) logits.
-        floor: lowest logit.
-
-    Returns:
-        (K,) logits, best first, and (K,) indices in the flat heatmap.
-    """
-    values, index = _candidates(heatmap.float(), floor)
-    kept = (values >= floor) & (values > -torch.inf)
-    values, order = values[kept].sort(descending=True, stable=True)
-    return values, index[kept][order]
-
-
 def _find_peaks(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The best peaks of each image, by the method that is faster on the device.
 

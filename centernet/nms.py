@@ -1,12 +1,10 @@
-"""Non-maximum suppression of boxes from several views of one image, and of anchors.
+"""Non-maximum suppression of boxes from several views of one image.
 
 A CenterNet needs none for a single view: each local maximum of its heatmap is one detection.
 """
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from centernet.geometry import box_iou
 
@@ -28,33 +26,13 @@ def nms(
     """
     if method == "soft":
         return _soft_nms_by_class(boxes, scores, labels)
-    kept = nms_by_class(
-        torch.tensor(boxes, dtype=torch.float32),
-        torch.tensor(scores, dtype=torch.float32),
-        torch.tensor(labels),
-        float(method),
-    ).numpy()
+    import supervision as sv  # here, because it takes long to import
+
+    if not len(boxes):
+        return np.empty(0, np.int64), scores
+    found = np.column_stack([boxes, scores, labels]).astype(np.float64)
+    kept = np.flatnonzero(sv.box_non_max_suppression(found, float(method)))
     return kept, scores[kept]
-
-
-def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
-    """Remove each box whose IoU with a higher-scoring box of its class exceeds a threshold.
-
-    Args:
-        boxes: (n, 4) xyxy.
-        scores: (n,).
-        labels: (n,).
-        iou_threshold: IoU in [0, 1].
-
-    Returns:
-        Indices of the remaining boxes, best first.
-    """
-    from torchvision.ops import batched_nms  # here, because torchvision takes seconds to import
-
-    # batched_nms separates the classes by shifting their boxes, which fails for negative
-    # coordinates.
-    shifted = boxes - boxes.amin() if len(boxes) else boxes
-    return batched_nms(shifted, scores, labels, iou_threshold)
 
 
 def soft_nms(

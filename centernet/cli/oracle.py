@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         InputError: weights, dataset or options are wrong.
     """
     from centernet.evaluation.oracle import analyze
-    from centernet.inference.engines import choose_device
+    from centernet.inference.engines.torch_engine import choose_device
     from centernet.models.pretrained import load_weights
 
     _validate(options)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from centernet.evaluation.coco import coco_results
+from centernet.inference.engines.torch_engine import as_arrays
 from centernet.inference.tta import clip_to_image, to_image
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def in_image_pixels(
         The detections of each image, best first.
     """
     for result, target in zip(results, targets, strict=True):
-        yield clip_to_image(to_image(result, target["matrix"]), target["image_size"])
+        yield clip_to_image(to_image(as_arrays(result), target["matrix"]), target["image_size"])
 
 
 def detections_of_files(

@@ -7,9 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from centernet.data import preprocess
 from centernet.data.images import load_image
@@ -17,7 +15,7 @@ from centernet.data.preprocess import InputView
 from centernet.errors import InputError, require_at_least
 from centernet.inference import tta
 from centernet.inference.config import InferenceConfig
-from centernet.inference.engines import Engine, TorchEngine, load_engine
+from centernet.inference.engines import AUTO, Engine, load_engine
 from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.prediction import Prediction, to_detections
 from centernet.inference.thresholds import (
@@ -28,8 +26,11 @@ from centernet.inference.thresholds import (
 
 if TYPE_CHECKING:
     import supervision as sv
+    import torch
+    from torch import Tensor
 
     from centernet.data.images import ImageLike
+    from centernet.inference.engines.torch_engine import TorchEngine
     from centernet.models.base import DetectionModel
 
 # Batches of images that Detector.batch holds in memory, to group images of one size.
@@ -45,7 +46,7 @@ class Detector:
 
     Attributes:
         class_names: class names by label.
-        device: device of the network.
+        device: name of the network's device.
         config: input size, test-time augmentation and limits.
         engine: engine that runs the network.
         top_k: maximum number of detections per image.
@@ -53,8 +54,7 @@ class Detector:
 
     def __init__(self, engine: Engine, config: InferenceConfig | None = None) -> None:
         """Use an engine that was created with ``config``; :meth:`load` creates both."""
-        # Here, so that the import of centernet stays fast, and so does the first prediction.
-        import supervision  # noqa: F401
+        import supervision  # noqa: F401  (here, so that import and first prediction are fast)
 
         self.engine, self.config = engine, config or InferenceConfig()
         self.class_names = engine.info.class_names
@@ -66,30 +66,34 @@ class Detector:
         cls,
         weights: str | Path,
         *,
-        device: str | torch.device = "auto",
+        device: "str | torch.device" = "auto",
         resolution: int | str = InferenceConfig.resolution,
         flip: bool = InferenceConfig.flip,
         scales: Sequence[float] = InferenceConfig.scales,
         top_k: int | str = InferenceConfig.top_k,
         nms: float | str | None = InferenceConfig.nms,
-        engine: str = "auto",
+        precision: str = InferenceConfig.precision,
+        engine: str = AUTO,
     ) -> "Detector":
         """Load the weights of a trained network. Nothing in the file is executed.
 
         Args:
-            weights: a checkpoint of ``fit`` (.ckpt) or of the original release (.pth).
+            weights: a checkpoint of ``fit`` (.ckpt) or of the original release (.pth), or an
+                exported model (.onnx), which does not need PyTorch.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
             resolution: see :class:`.InferenceConfig`.
             flip: see :class:`.InferenceConfig`.
             scales: see :class:`.InferenceConfig`.
             top_k: see :class:`.InferenceConfig`.
             nms: see :class:`.InferenceConfig`.
-            engine: ``auto`` or ``torch``.
+            precision: see :class:`.InferenceConfig`.
+            engine: ``torch`` or ``compile`` for a checkpoint, ``onnxruntime`` or ``openvino`` for
+                an exported model; ``auto`` takes the first of each.
 
         Raises:
             InputError: the file is missing, damaged, or of another kind, or an option is invalid.
         """
-        config = InferenceConfig(resolution, flip, scales, top_k, nms)
+        config = InferenceConfig(resolution, flip, scales, top_k, nms, precision)
         return cls(load_engine(weights, engine=engine, device=device, config=config), config)
 
     @classmethod
@@ -98,7 +102,7 @@ class Detector:
         network: "DetectionModel",
         class_names: Sequence[str],
         *,
-        device: str | torch.device = "auto",
+        device: "str | torch.device" = "auto",
         image_size: tuple[int, int] | None = (512, 512),
         **options: Any,
     ) -> "Detector":
@@ -114,6 +118,8 @@ class Detector:
         Raises:
             InputError: the device is not available, or the network does not support an option.
         """
+        from centernet.inference.engines.torch_engine import TorchEngine
+
         config = InferenceConfig(**options)
         engine = TorchEngine(
             network, class_names, image_size=image_size, device=device, config=config
@@ -191,10 +197,9 @@ class Detector:
 
         Without ``heatmaps``, or from a network that has none, they are None, which saves time.
         """
-        (prediction,) = self.predict_batch(
+        return self.predict_batch(
             [image], 1, threshold=threshold, bgr=bgr, clip=clip, heatmaps=heatmaps
-        )
-        return prediction
+        )[0]
 
     def predict_batch(
         self,
@@ -217,19 +222,16 @@ class Detector:
         views = [view for image in pixels for view in self._views(image)]
         loaded = perf_counter()
         results, network_seconds = tta.run_views(self.engine, views, batch_size, heatmaps=heatmaps)
-        scales, stride = len(self.config.scales), self.engine.info.stride
-        found = []
+        found, scales, stride = [], len(self.config.scales), self.engine.info.stride
         for number, image in enumerate(pixels):
             own = results[number * scales : (number + 1) * scales]
             merged = tta.merge_views([view.detections for view in own], self.config, self.top_k)
             if clip:
                 merged = tta.clip_to_image(merged, (image.shape[0], image.shape[1]))
-            detections = to_detections(merged, thresholds, self.class_names)
-            logits, matrix = own[self._shown].logits, own[self._shown].matrix
-            maps = None
+            maps, logits, matrix = None, own[self._shown].logits, own[self._shown].matrix
             if logits is not None:
                 maps = Heatmaps.of_input(logits, matrix, stride, self.class_names)
-            found.append((image, detections, maps))
+            found.append((image, to_detections(merged, thresholds, self.class_names), maps))
         decode_seconds = perf_counter() - loaded - network_seconds
         seconds = {"load": loaded - start, "network": network_seconds, "decode": decode_seconds}
         each = {step: total / len(pixels) for step, total in seconds.items() if pixels}
@@ -241,14 +243,10 @@ class Detector:
         Raises:
             InputError: the network has no heatmaps, or the image cannot be read.
         """
-        self.require_heatmaps("heatmaps()")
+        self.engine.info.require_heatmaps("heatmaps()")
         maps = self.predict(image, bgr=bgr).heatmaps
         assert maps is not None
         return maps
-
-    def require_heatmaps(self, option: str) -> None:
-        """Raise InputError, for ``option``, if the network has no heatmaps."""
-        self.engine.info.require_heatmaps(option)
 
     def thresholds(self, threshold: Threshold) -> NDArray[np.float64]:
         """The threshold of each class, (C,); see :func:`.per_class_thresholds`."""
@@ -263,7 +261,9 @@ class Detector:
         """
         return self._torch("network").network
 
-    def outputs(self, image: "ImageLike") -> tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]:
+    def outputs(
+        self, image: "ImageLike"
+    ) -> "tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]":
         """The raw outputs of the network for an image.
 
         Returns:
@@ -278,13 +278,14 @@ class Detector:
         view = self._views(pixels)[self._shown]
         return pixels, view, engine.forward(view.pixels[None])
 
-    def _torch(self, what: str) -> TorchEngine:
-        if not isinstance(self.engine, TorchEngine):
+    def _torch(self, what: str) -> "TorchEngine":
+        engine: Any = self.engine
+        if not hasattr(engine, "network"):
             raise InputError(
                 f"{what} needs the torch engine, these weights run in {self.engine.name}: "
                 "give a checkpoint (.ckpt)"
             )
-        return self.engine
+        return engine
 
     @property
     def _shown(self) -> int:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from centernet import geometry
 from centernet.data.images import load_image
-from centernet.decode import peaks_above
 from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
@@ -64,7 +62,7 @@ class Heatmaps:
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """(C, h, w) in [0, 1]."""
-        return torch.from_numpy(self.logits).sigmoid().numpy()
+        return _sigmoid(self.logits)
 
     def peaks(self, threshold: Threshold = DEFAULT_SCORE_THRESHOLD) -> NDArray:
         """Local maxima in 3x3 cells that reach the threshold, best first.
@@ -146,11 +144,25 @@ def peak_cells(
     lowest = float(thresholds.min())
     # A little lower because of rounding: the scores are compared with the thresholds below.
     floor = math.log(lowest / (1 - lowest)) - 1e-3 if 0 < lowest < 1 else -math.inf
-    values, index = peaks_above(torch.from_numpy(logits), floor)
-    scores = values.sigmoid().numpy()
-    label, row, column = np.unravel_index(index.numpy(), logits.shape)
-    kept = scores >= thresholds[label]
-    return label[kept], row[kept], column[kept], scores[kept]
+    cells = np.nonzero(_is_peak(logits) & (logits >= floor) & (logits > -np.inf))
+    scores = _sigmoid(logits[cells])
+    # Logits are compared, as in decoding: probabilities near 1 are equal where logits differ.
+    order = np.argsort(-logits[cells], kind="stable")
+    order = order[scores[order] >= thresholds[cells[0][order]]]
+    label, row, column = (index[order] for index in cells)
+    return label, row, column, scores[order]
+
+
+def _is_peak(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether no cell of the 3 x 3 neighborhood is larger, for each cell of (C, h, w)."""
+    window = np.ones((3, 3), np.uint8)
+    # Outside the map OpenCV assumes the lowest number.
+    return np.stack([plane >= cv2.dilate(plane, window) for plane in logits])
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return np.reciprocal(1 + np.exp(-logits))
 
 
 def blend_difference(

@@ -1,41 +1,18 @@
-"""Test-time augmentation: flip, several scales, and merging of their detections."""
+"""Test-time augmentation: several scales, and merging of their detections."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from centernet import geometry
 from centernet.data.preprocess import InputView, same_size_batches
-from centernet.heads import HEADS
 from centernet.inference.config import InferenceConfig
 from centernet.nms import nms
 
 if TYPE_CHECKING:
     from centernet.inference.engines import Engine
-
-
-def forward(network: torch.nn.Module, images: Tensor, *, flip: bool) -> dict[str, Tensor]:
-    """Compute the outputs of a network; with ``flip`` combined with those of the mirrored images.
-
-    Each head decides how the two are combined, see :meth:`centernet.heads.Head.flip`.
-
-    Args:
-        network: network with heads of :mod:`centernet.heads`.
-        images: (B, 3, H, W).
-        flip: also run the network on the mirrored images.
-    """
-    if not flip:
-        return network(images)
-    both = network(torch.cat([images, images.flip(-1)]))  # 2 B of each output
-    outputs = {}
-    for name, values in both.items():
-        upright, mirrored = values.chunk(2)
-        outputs[name] = HEADS[name].flip(upright, mirrored.flip(-1))
-    return outputs
 
 
 class ViewResult(NamedTuple):
@@ -103,19 +80,15 @@ def merge_views(
     return {name: values[best] for name, values in found.items()}
 
 
-def to_image(found: Mapping[str, Tensor | NDArray], matrix: geometry.Matrix) -> dict[str, NDArray]:
-    """Map decoded detections from input pixels to image pixels, as arrays.
+def to_image(found: Mapping[str, NDArray], matrix: geometry.Matrix) -> dict[str, NDArray]:
+    """Map detections from input pixels to image pixels.
 
     Args:
         found: ``boxes`` (K, 4) xyxy in input pixels, ``scores`` (K,), ``labels`` (K,).
         matrix: (2, 3) from image to input.
     """
-    values = {
-        name: np.asarray(value.cpu() if isinstance(value, Tensor) else value)
-        for name, value in found.items()
-    }
-    boxes = geometry.transform_boxes(values["boxes"], geometry.invert(matrix))
-    return values | {"boxes": boxes}
+    boxes = geometry.transform_boxes(found["boxes"], geometry.invert(matrix))
+    return {**found, "boxes": boxes}
 
 
 def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> dict[str, NDArray]:

@@ -255,7 +255,7 @@ def test_a_checkpoint_becomes_a_detector(tmp_path):
     saved = checkpoint(("Katze", "犬"), image_size=(64, 96))
     torch.save(saved, tmp_path / "w.ckpt")
     detector = Detector.load(str(tmp_path / "w.ckpt"), device="cpu", top_k=3)
-    assert detector.class_names == ("Katze", "犬") and detector.device == torch.device("cpu")
+    assert detector.class_names == ("Katze", "犬") and detector.device == "cpu"
 
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8), (96, 64))
     with torch.inference_mode():

@@ -7,7 +7,8 @@ from fakes import SCORE, SpotNetwork, picture, spot_detector
 
 from centernet.errors import InputError
 from centernet.inference.config import InferenceConfig, option_help
-from centernet.inference.tta import clip_to_image, forward, merge_views
+from centernet.inference.engines.torch_engine import flip_forward
+from centernet.inference.tta import clip_to_image, merge_views
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_flip_averages_heatmap_and_size_and_leaves_the_offset():
             ramp = torch.arange(4.0).expand(len(images), 1, 1, 4)
             return {"heatmap": ramp, "size": ramp.expand(-1, 2, -1, -1), "offset": ramp}
 
-    outputs = forward(Sloped(), torch.zeros(1, 3, 4, 16), flip=True)
+    outputs = flip_forward(Sloped(), torch.zeros(1, 3, 4, 16))
     p = torch.arange(4.0).sigmoid()
     assert torch.allclose(outputs["heatmap"].sigmoid().flatten(), (p + p.flip(0)) / 2)
     assert torch.allclose(outputs["size"][0, 0, 0], torch.full((4,), 1.5))
@@ -84,7 +85,7 @@ def test_a_flip_swaps_the_left_and_the_right_side():
             sides = torch.arange(16.0).view(1, 4, 1, 4).expand(len(images), 4, 1, 4)
             return {"heatmap": sides[:, :1], "sides": sides}
 
-    sides = forward(Sided(), torch.zeros(1, 3, 4, 16), flip=True)["sides"][0, :, 0]
+    sides = flip_forward(Sided(), torch.zeros(1, 3, 4, 16))["sides"][0, :, 0]
     assert sides[0].tolist() == [(0 + 11) / 2, (1 + 10) / 2, (2 + 9) / 2, (3 + 8) / 2]
     assert sides[2].tolist() == sides[0].flip(0).tolist()
     assert sides[1].tolist() == 4 * [5.5] and sides[3].tolist() == 4 * [13.5]
@@ -93,7 +94,7 @@ def test_a_flip_swaps_the_left_and_the_right_side():
 def test_a_network_that_sees_both_sides_alike_finds_the_same_with_a_flip():
     image = torch.from_numpy(picture(("red", 40, 60), ("blue", 8, 12)).copy())
     images = image.permute(2, 0, 1)[None]
-    once, twice = (forward(SpotNetwork(), images, flip=flip) for flip in (False, True))
+    once, twice = SpotNetwork()(images), flip_forward(SpotNetwork(), images)
     for name in once:
         assert torch.allclose(twice[name], once[name], atol=1e-3), name
 

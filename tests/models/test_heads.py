@@ -9,7 +9,7 @@ from centernet.decode import decode
 from centernet.errors import InputError
 from centernet.evaluation.ground_truth_maps import ground_truth_outputs
 from centernet.heads import HEADS, Head, Sides, register, select_heads
-from centernet.inference.tta import forward
+from centernet.inference.engines.torch_engine import flip_forward
 from centernet.losses import CenterNetLoss
 from centernet.models.checkpoints import DESCRIPTION, build_network, checkpoint_of
 from centernet.models.registry import make_loss
@@ -111,7 +111,7 @@ def test_a_flip_averages_and_mirrors():
             ramp = torch.arange(4.0).expand(len(images), 1, 1, 4)
             return {"aspect": ramp, "turn": ramp.expand(-1, 2, -1, -1)}
 
-    outputs = forward(Sloped(), torch.zeros(1, 3, 4, 16), flip=True)
+    outputs = flip_forward(Sloped(), torch.zeros(1, 3, 4, 16))
     assert outputs["aspect"].flatten().tolist() == 4 * [1.5]
     assert outputs["turn"][0, 0, 0].tolist() == [-1.5, -0.5, 0.5, 1.5]
     assert outputs["turn"][0, 1, 0].tolist() == 4 * [1.5]

@@ -24,6 +24,7 @@ from centernet.data.preprocess import InputView
 from centernet.decode import read_heads
 from centernet.heads import Cells
 from centernet.inference.detector import Detector
+from centernet.inference.engines.torch_engine import as_arrays
 from centernet.inference.heatmaps import peak_cells
 from centernet.inference.tta import clip_to_image, to_image
 from centernet.models.base import DetectionModel
@@ -170,8 +171,8 @@ def analyze_image(
     size = (pixels.shape[0], pixels.shape[1])
     network, top_k = detector.network, int(detector.top_k)
     stride = network.stride
-    decoded = to_image(network.decode(outputs, top_k=top_k)[0], view.matrix)
-    detections = clip_to_image(decoded, size)
+    decoded = as_arrays(network.decode(outputs, top_k=top_k)[0])
+    detections = clip_to_image(to_image(decoded, view.matrix), size)
     heat = None
     if network.has_heatmaps:
         logits = outputs["heatmap"][0].float().cpu()
@@ -200,16 +201,16 @@ def _cells(view: InputView, stride: int) -> tuple[int, int]:
 
 def _peaks(
     network: DetectionModel, outputs: Mapping[str, Tensor], logits: NDArray, max_peaks: int
-) -> dict[str, Tensor]:
+) -> dict[str, NDArray]:
     """The peaks in the form of detections, boxes in input pixels, with ``cells`` (x, y)."""
     label, row, column, scores = (values[:max_peaks] for values in peak_cells(logits, MIN_SCORE))
     columns = logits.shape[2]
     cell = torch.from_numpy(row * columns + column)[None].to(outputs["heatmap"].device)
     return {
-        "boxes": read_heads(outputs, Cells(cell, columns, network.stride))["boxes"][0],
-        "labels": torch.from_numpy(label),
-        "scores": torch.from_numpy(scores),
-        "cells": torch.from_numpy(np.column_stack([column, row])),
+        "boxes": as_arrays(read_heads(outputs, Cells(cell, columns, network.stride)))["boxes"][0],
+        "labels": label,
+        "scores": scores,
+        "cells": np.column_stack([column, row]),
     }
 
 

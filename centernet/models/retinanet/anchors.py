@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import box_iou
+from torchvision.ops import batched_nms, box_iou
 
 from centernet.decode import DEFAULT_TOP_K
-from centernet.nms import nms_by_class
 from centernet.targets import DEFAULT_STRIDE, check_labels
 
 # An anchor is positive from the first IoU on and background below the second; the loss ignores
@@ -187,11 +186,19 @@ def decode_anchors(
             )
         ]
         values, decoded, labels = (torch.cat(parts) for parts in zip(*levels, strict=True))
-        kept = nms_by_class(decoded, values, labels, NMS_IOU)[:top_k]
+        kept = _nms_by_class(decoded, values, labels)[:top_k]
         detections.append(
             {"boxes": decoded[kept], "scores": values[kept].sigmoid(), "labels": labels[kept]}
         )
     return detections
+
+
+def _nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """Indices of the boxes (n, 4) that no better box of their class overlaps, best first."""
+    # batched_nms separates the classes by shifting their boxes, which fails for negative
+    # coordinates.
+    shifted = boxes - boxes.amin() if len(boxes) else boxes
+    return batched_nms(shifted, scores, labels, NMS_IOU)
 
 
 def _candidates(

@@ -1,0 +1,81 @@
+"""What a :class:`.Detector` needs of an engine."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.errors import InputError
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """Properties of a network that a :class:`.Detector` uses.
+
+    Attributes:
+        class_names: class names by label.
+        thresholds: the best score threshold of each class, None for a class without one; None if
+            the weights store none.
+        stride: input pixels per heatmap cell.
+        size_multiple: height and width of the input must be multiples of this.
+        image_size: (height, width) the network was trained at; None if it takes images at their
+            own size.
+        top_k: maximum number of detections per image.
+        has_heatmaps: whether the engine returns heatmaps.
+    """
+
+    class_names: tuple[str, ...]
+    thresholds: tuple[float | None, ...] | None
+    stride: int
+    size_multiple: int
+    image_size: tuple[int, int] | None
+    top_k: int
+    has_heatmaps: bool
+
+    def require_heatmaps(self, option: str) -> None:
+        """Raise InputError, for ``option``, if the engine returns no heatmaps."""
+        if not self.has_heatmaps:
+            raise InputError(
+                f"{option} needs heatmaps, but these weights have none; a CenterNet exported with "
+                "--maps has"
+            )
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Detections in a batch of B images.
+
+    Attributes:
+        detections: B dicts, best first: ``boxes`` (K, 4) float32 xyxy in input pixels, ``scores``
+            (K,) in [0, 1], ``labels`` (K,) int64.
+        heatmaps: (B, C, h, w) float32 logits if requested, else None. An engine whose
+            network returns probabilities takes their logit.
+        network_seconds: time of the network alone, without decoding where the two are separate.
+    """
+
+    detections: list[dict[str, NDArray]]
+    heatmaps: NDArray[np.float32] | None
+    network_seconds: float
+
+
+class Engine(Protocol):
+    """Runs a network on batches of images.
+
+    Attributes:
+        name: as in ``Detector.load(engine=name)``.
+        info: the properties of the network.
+        device: name of the network's device, as ``cpu`` or ``cuda:0``.
+    """
+
+    name: str
+    info: EngineInfo
+    device: str
+
+    def run(self, images: NDArray[np.uint8], *, heatmaps: bool = False) -> EngineResult:
+        """Detect objects in a batch.
+
+        Args:
+            images: (B, H, W, 3) uint8 RGB, H and W multiples of ``info.size_multiple``.
+            heatmaps: also return the heatmaps, for a network that has them.
+        """

@@ -1,0 +1,218 @@
+"""Engines for exported models (.onnx), and their metadata; the engine of ONNX Runtime.
+
+Nothing here imports PyTorch.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.errors import InputError
+from centernet.files import open_regular
+from centernet.inference.config import InferenceConfig
+from centernet.inference.engines.base import EngineInfo, EngineResult
+
+INPUT = "images"
+DETECTIONS = ("boxes", "scores", "labels")
+HEATMAP = "heatmap"  # an output only of a model that was exported with --maps
+_METADATA = (
+    "class_names",
+    "stride",
+    "size_multiple",
+    "image_size",
+    "thresholds",
+    "top_k",
+    "version",
+)
+# ONNX Runtime's name for each device, the fastest last.
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def metadata_of(info: EngineInfo, version: str) -> dict[str, str]:
+    """The metadata of an exported model by name, as JSON; :func:`read_info` reads them.
+
+    Args:
+        info: properties of the network; ``has_heatmaps`` is not stored.
+        version: version of this package.
+    """
+    values = vars(info) | {"version": version}
+    return {name: json.dumps(values[name], ensure_ascii=False) for name in _METADATA}
+
+
+def read_info(
+    weights: str | Path, metadata: Mapping[str, str], outputs: Sequence[str]
+) -> EngineInfo:
+    """The properties of an exported model.
+
+    Args:
+        weights: the file, for errors.
+        metadata: the metadata of the file, see :func:`metadata_of`.
+        outputs: names of the model's outputs.
+
+    Raises:
+        InputError: the model is not one of ``centernet export``, or its metadata are damaged.
+    """
+    missing = [f"the output {name}" for name in DETECTIONS if name not in outputs]
+    missing += [f"{name} in its metadata" for name in _METADATA if name not in metadata]
+    if missing:
+        raise InputError(f"{weights} was not written by `centernet export`: it lacks {missing[0]}")
+    try:
+        values = {name: json.loads(metadata[name]) for name in _METADATA}
+        size, thresholds = values["image_size"], values["thresholds"]
+        info = EngineInfo(
+            class_names=tuple(map(str, values["class_names"])),
+            thresholds=None if thresholds is None else tuple(map(_number_or_none, thresholds)),
+            stride=int(values["stride"]),
+            size_multiple=int(values["size_multiple"]),
+            image_size=None if size is None else (int(size[0]), int(size[1])),
+            top_k=int(values["top_k"]),
+            has_heatmaps=HEATMAP in outputs,
+        )
+    except (ValueError, TypeError, LookupError) as error:
+        raise InputError(f"{weights}: the metadata are damaged ({error})") from None
+    numbers = (info.stride, info.size_multiple, info.top_k, *(info.image_size or ()))
+    if min(numbers) < 1 or len(info.thresholds or info.class_names) != len(info.class_names):
+        raise InputError(f"{weights}: the metadata are damaged ({info})")
+    return info
+
+
+def _number_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+class ExportedEngine(ABC):
+    """Runs a model of ``centernet export``; subclasses call a runtime.
+
+    Attributes:
+        name: as in ``Detector.load(engine=name)``.
+        info: the properties of the network.
+        device: name of the device.
+    """
+
+    name: str
+    device: str
+
+    def __init__(self, info: EngineInfo, config: InferenceConfig) -> None:
+        """Take the properties of a model and the options of inference; ``top_k`` is used.
+
+        Raises:
+            InputError: an option is not possible with an exported model.
+        """
+        if config.flip:
+            raise InputError(
+                "flip needs the raw outputs of the network, which an exported model does not "
+                "have: use the checkpoint (.ckpt)"
+            )
+        if config.precision != "float32":
+            raise InputError(f"precision {config.precision} needs a checkpoint (.ckpt)")
+        top_k = config.max_detections(info.top_k)
+        if top_k > info.top_k:
+            raise InputError(
+                f"top_k must be at most {info.top_k}, the number in the exported model, got {top_k}"
+            )
+        self.info = replace(info, top_k=top_k)
+
+    @abstractmethod
+    def compute(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray]:
+        """The named outputs of the model for a batch (B, H, W, 3)."""
+
+    def run(self, images: NDArray[np.uint8], *, heatmaps: bool = False) -> EngineResult:
+        """Detect objects in a batch, see :meth:`.Engine.run`."""
+        start = perf_counter()
+        names = (*DETECTIONS, HEATMAP) if heatmaps else DETECTIONS
+        boxes, scores, labels, *maps = self.compute(images, names)
+        seconds = perf_counter() - start
+        top_k = self.info.top_k
+        found = [
+            {"boxes": box[:top_k], "scores": score[:top_k], "labels": label[:top_k]}
+            for box, score, label in zip(boxes, scores, labels, strict=True)
+        ]
+        return EngineResult(found, _logit(maps[0]) if maps else None, seconds)
+
+
+class OnnxRuntimeEngine(ExportedEngine):
+    """Runs an exported model in ONNX Runtime, on the CPU or with CUDA."""
+
+    name = "onnxruntime"
+
+    def __init__(
+        self, weights: str | Path, *, device: str = "auto", config: InferenceConfig | None = None
+    ) -> None:
+        """Load a model.
+
+        Args:
+            weights: an ``.onnx`` file of ``centernet export``.
+            device: ``cpu``, ``cuda``; ``auto`` takes CUDA if this ONNX Runtime has it.
+            config: options of inference.
+
+        Raises:
+            InputError: the file is missing, damaged or of another kind, the device is not
+                available, or an option is not possible.
+        """
+        import onnxruntime  # here, because the other engines do not need it
+
+        check_file(weights)
+        available = onnxruntime.get_available_providers()
+        devices = [device for device, provider in _PROVIDERS.items() if provider in available]
+        self.device = choose_runtime_device(device, devices, self.name)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(weights), options, providers=[_PROVIDERS[self.device]]
+            )
+        except Exception as error:
+            # ONNX Runtime raises a dozen exception types without a common base class.
+            raise damaged(weights, error) from None
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        names = [output.name for output in self._session.get_outputs()]
+        super().__init__(read_info(weights, metadata, names), config or InferenceConfig())
+
+    def compute(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray]:
+        """The named outputs of the model for a batch (B, H, W, 3)."""
+        return self._session.run(list(outputs), {INPUT: images})
+
+
+def check_file(weights: str | Path) -> None:
+    """Raise InputError if a model file cannot be read: the runtimes' own messages are long."""
+    try:
+        open_regular(weights).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read weights {weights}: {reason}") from None
+
+
+def damaged(weights: str | Path, error: Exception) -> InputError:
+    """The error for a file that a runtime cannot load, with the last line of its message."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+    return InputError(f"{weights} is damaged or not an ONNX model, export it again ({reason})")
+
+
+def choose_runtime_device(name: str, available: Sequence[str], runtime: str) -> str:
+    """The device of that name; ``auto`` takes the last one that is available.
+
+    Raises:
+        InputError: the runtime does not have the device.
+    """
+    kind = str(name).partition(":")[0]
+    if kind == "auto":
+        return available[-1]
+    if kind not in available:
+        raise InputError(
+            f"device {str(name)!r} cannot be used by {runtime} here: choose auto or "
+            f"{' or '.join(available)}"
+        )
+    return kind
+
+
+def _logit(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits of probabilities; infinite at 0 and 1."""
+    with np.errstate(divide="ignore"):
+        return np.log(probabilities) - np.log1p(-probabilities)
