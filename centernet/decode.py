@@ -39,13 +39,36 @@ def decode(
         fields of any further heads.
     """
     heatmap = outputs[Heatmap.name].float()
-    classes, rows, columns = heatmap.shape[1:]
-    logits, index = _find_peaks(heatmap, min(top_k, classes * rows * columns))
+    logits, index = _find_peaks(heatmap, min(top_k, heatmap[0].numel()))
+    fields = _read_peaks(outputs, logits, index, stride)
+    return [{name: values[i] for name, values in fields.items()} for i in range(len(heatmap))]
+
+
+def decode_batch(
+    outputs: Mapping[str, Tensor], *, stride: int = DEFAULT_STRIDE, top_k: int = DEFAULT_TOP_K
+) -> dict[str, Tensor]:
+    """Decode as :func:`decode`, in operations that torch.onnx can export for dynamic sizes.
+
+    Arguments are those of :func:`decode`.
+
+    Returns:
+        The fields (B, K, ...) with K = top_k for any size; detections of score 0 fill the list.
+    """
+    values = _only_peaks(outputs[Heatmap.name].float()).flatten(1)
+    # A map may have fewer cells than top_k; the number of results must not depend on its size.
+    logits, index = F.pad(values, (0, top_k), value=-torch.inf).topk(top_k)
+    return _read_peaks(outputs, logits, index.clamp(max=values.shape[1] - 1), stride)
+
+
+def _read_peaks(
+    outputs: Mapping[str, Tensor], logits: Tensor, index: Tensor, stride: int
+) -> dict[str, Tensor]:
+    """The fields (B, K, ...) of peaks with logits (B, K) and indices in the flat heatmap (B, K)."""
+    rows, columns = outputs[Heatmap.name].shape[2:]
     label = torch.div(index, rows * columns, rounding_mode="floor")
     # Not index % (rows * columns), which torch.onnx cannot export for dynamic sizes.
     cells = Cells(index - label * (rows * columns), columns, stride)
-    fields = read_heads(outputs, cells) | {"scores": logits.sigmoid(), "labels": label}
-    return [{name: values[i] for name, values in fields.items()} for i in range(len(heatmap))]
+    return read_heads(outputs, cells) | {"scores": logits.sigmoid(), "labels": label}
 
 
 def read_heads(outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:
@@ -79,8 +102,13 @@ def _find_peaks(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def _peaks_by_pooling(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """:func:`_find_peaks`, by comparing all cells with the maximum of their 3 x 3 neighborhood."""
+    return _only_peaks(heatmap).flatten(1).topk(count)
+
+
+def _only_peaks(heatmap: Tensor) -> Tensor:
+    """Logits (B, C, h, w), -inf where a neighboring cell is larger."""
     is_peak = heatmap == F.max_pool2d(heatmap, 3, stride=1, padding=1)
-    return heatmap.masked_fill(~is_peak, -torch.inf).flatten(1).topk(count)
+    return heatmap.masked_fill(~is_peak, -torch.inf)
 
 
 def _peaks_by_row(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet fit --config configs/custom.yaml --data.root DIR
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
+  centernet export runs/custom/best.ckpt model.onnx
   centernet convert VOC_OR_YOLO_FOLDER data/mine
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet check data/mine
@@ -45,6 +46,7 @@ _COMMANDS = (
     "check",
     "oracle",
     "convert",
+    "export",
     "import-weights",
 )
 # System libraries that opencv-python needs and does not contain.

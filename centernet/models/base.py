@@ -91,6 +91,17 @@ class DetectionModel(nn.Module, ABC):
         """
 
     @abstractmethod
+    def decode_batch(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> dict[str, Tensor]:
+        """The detections of all images, by operations that torch.onnx can export.
+
+        Returns:
+            ``boxes`` (B, K, 4), ``scores`` (B, K), ``labels`` (B, K) as in :meth:`decode`, with
+            K = top_k; detections of score 0 fill the lists.
+        """
+
+    @abstractmethod
     def classifier_parameter_names(self) -> list[str]:
         """Names of the tensors of the classification layer, re-initialized for other classes."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from centernet.decode import DEFAULT_TOP_K, decode
+from centernet.decode import DEFAULT_TOP_K, decode, decode_batch
 from centernet.errors import InputError
 from centernet.heads import DEFAULT_BOX_HEAD, HEADS, Head, Heatmap, select_heads
 from centernet.models.backbones import channels_by_stride, make_backbone
@@ -147,6 +147,12 @@ class CenterNet(DetectionModel):
     ) -> list[dict[str, Tensor]]:
         """The detections of each image; see :func:`centernet.decode.decode`."""
         return decode(outputs, stride=self.stride, top_k=top_k)
+
+    def decode_batch(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> dict[str, Tensor]:
+        """The detections of all images; see :func:`centernet.decode.decode_batch`."""
+        return decode_batch(outputs, stride=self.stride, top_k=top_k)
 
     def classifier_parameter_names(self) -> list[str]:
         """The parameters of the last convolution of every head with one channel per class."""

@@ -15,6 +15,10 @@ class DeformConv(nn.Module):
     An inner convolution predicts, for every position, 18 offsets (y and x of the nine taps) and 9
     modulation weights. It is initialized with zeros, so the layer initially computes half a plain
     convolution. It computes in float32 under autocast, because the offsets need the precision.
+
+    Attributes:
+        sampled: whether ``grid_sample`` computes it instead of ``deform_conv2d``; None takes the
+            faster one on the device.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -25,18 +29,24 @@ class DeformConv(nn.Module):
         bound = 1 / math.sqrt(9 * in_channels)
         nn.init.uniform_(self.weight, -bound, bound)
         self.offset_mask = nn.Conv2d(in_channels, 27, 3, padding=1)
+        self.sampled: bool | None = None
         for parameter in self.offset_mask.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, h, w) to (B, out_channels, h, w), float32 or float64."""
-        with torch.autocast(x.device.type, enabled=False):
-            x = x if x.dtype == torch.float64 else x.float()
-            offset, mask = self.offset_mask(x).split([18, 9], 1)
-            mask = mask.sigmoid()
-            if x.is_cuda or torch.compiler.is_compiling():
-                return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x)
+        x = x if x.dtype == torch.float64 else x.float()
+        offset, mask = self.offset_mask(x).split([18, 9], 1)
+        mask = mask.sigmoid()
+        sampled = self.sampled
+        if sampled is None:
+            sampled = not (x.is_cuda or torch.compiler.is_compiling())
+        if sampled:
             return _deform_by_sampling(x, offset, mask, self.weight, self.bias)
+        return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
 
 
 def _deform_by_sampling(

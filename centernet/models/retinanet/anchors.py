@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import batched_nms, box_iou, nms
 
 from centernet.decode import DEFAULT_TOP_K
 from centernet.targets import DEFAULT_STRIDE, check_labels
@@ -27,6 +28,7 @@ BACKGROUND, IGNORED = -1, -2
 # Decoding keeps this many candidates per level. Of two boxes of a class with a larger IoU, NMS
 # removes the one with the lower score.
 CANDIDATES_PER_LEVEL = 1000
+_CANDIDATES_OF_ALL_LEVELS = 2000
 NMS_IOU = 0.5
 # Largest ratio of sides that decoding allows, as in torchvision: an untrained network may predict
 # logarithms that overflow.
@@ -145,17 +147,17 @@ def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def decode_boxes(relative: Tensor, anchors: Tensor) -> Tensor:
-    """Convert boxes relative to anchors (n, 4) to xyxy; the inverse of :func:`encode_boxes`."""
+    """Convert boxes relative to anchors (..., 4) to xyxy; the inverse of :func:`encode_boxes`."""
     anchor_center, anchor_size = _center_size(anchors)
-    center = relative[:, :2] * anchor_size + anchor_center
-    half = 0.5 * (relative[:, 2:].clamp(max=_MAX_LOG_RATIO).exp() * anchor_size)
-    return torch.cat([center - half, center + half], 1)
+    center = relative[..., :2] * anchor_size + anchor_center
+    half = 0.5 * (relative[..., 2:].clamp(max=_MAX_LOG_RATIO).exp() * anchor_size)
+    return torch.cat([center - half, center + half], -1)
 
 
 def _center_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Centers (n, 2) and sizes (n, 2) of xyxy boxes."""
-    size = boxes[:, 2:] - boxes[:, :2]
-    return boxes[:, :2] + 0.5 * size, size
+    """Centers (..., 2) and sizes (..., 2) of xyxy boxes."""
+    size = boxes[..., 2:] - boxes[..., :2]
+    return boxes[..., :2] + 0.5 * size, size
 
 
 def decode_anchors(
@@ -191,6 +193,47 @@ def decode_anchors(
             {"boxes": decoded[kept], "scores": values[kept].sigmoid(), "labels": labels[kept]}
         )
     return detections
+
+
+def decode_anchors_batch(
+    logits: Tensor, boxes: Tensor, anchors: Tensor, *, top_k: int = DEFAULT_TOP_K
+) -> dict[str, Tensor]:
+    """Decode as :func:`decode_anchors`, in operations that torch.onnx can export.
+
+    The candidates are the best of all levels together, which are the same unless NMS removes
+    nearly all of a level's.
+
+    Args:
+        logits: (B, A, C) of the classes.
+        boxes: (B, A, 4) relative to the anchors.
+        anchors: (A, 4) xyxy in input pixels.
+        top_k: number of detections per image; detections of score 0 fill the list.
+
+    Returns:
+        ``boxes`` (B, K, 4), ``scores`` (B, K), ``labels`` (B, K), best first, with K = top_k.
+    """
+    classes = logits.shape[2]
+    count = max(_CANDIDATES_OF_ALL_LEVELS, top_k)
+    flat = logits.float().flatten(1)
+    values, index = F.pad(flat, (0, count), value=-torch.inf).topk(count)
+    index = index.clamp(max=flat.shape[1] - 1)
+    anchor = torch.div(index, classes, rounding_mode="floor")
+    labels = index - anchor * classes
+    relative = boxes.float().gather(1, anchor[..., None].expand(-1, -1, 4))
+    decoded = decode_boxes(relative, anchors[anchor])
+    # One NMS for all classes and images, which are separated by shifting their boxes.
+    image = torch.ones_like(labels[:, :1]).cumsum(0) - 1  # arange(B) is exported with a fixed size
+    group = labels + classes * image
+    low = decoded.min()
+    shifted = decoded - low + group[..., None] * (decoded.max() - low + 1)
+    kept = nms(shifted.flatten(0, 1), values.flatten(), NMS_IOU)
+    is_kept = torch.zeros_like(values, dtype=torch.bool).flatten().index_fill(0, kept, True)
+    best, order = values.masked_fill(~is_kept.view_as(values), -torch.inf).topk(top_k)
+    return {
+        "boxes": decoded.gather(1, order[..., None].expand(-1, -1, 4)),
+        "scores": best.sigmoid(),
+        "labels": labels.gather(1, order),
+    }
 
 
 def _nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:

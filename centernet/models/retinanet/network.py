@@ -16,6 +16,7 @@ from centernet.models.retinanet.anchors import (
     AnchorTargets,
     anchor_generator,
     decode_anchors,
+    decode_anchors_batch,
     encode_anchors,
 )
 
@@ -139,6 +140,14 @@ class RetinaNet(DetectionModel):
         """Return the detections of each image; see :func:`.decode_anchors`."""
         anchors = outputs["anchors"].split(outputs["level_sizes"].tolist())
         return decode_anchors(outputs["classification"], outputs["boxes"], anchors, top_k=top_k)
+
+    def decode_batch(
+        self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
+    ) -> dict[str, Tensor]:
+        """Return the detections of all images; see :func:`.decode_anchors_batch`."""
+        return decode_anchors_batch(
+            outputs["classification"], outputs["boxes"], outputs["anchors"], top_k=top_k
+        )
 
     def classifier_parameter_names(self) -> list[str]:
         """Return the names of the parameters of the last layer of the class subnet."""

@@ -1,0 +1,93 @@
+"""Export weights to a file that runs without this package: ONNX, or one HTML page."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from centernet.errors import InputError
+from centernet.export.half import store_half
+from centernet.export.int8 import (
+    calibration_and_test,
+    check_loss,
+    compare_accuracy,
+    quantize,
+)
+from centernet.export.onnx_model import write_onnx
+from centernet.export.options import ExportOptions
+from centernet.export.verify import Difference, verify
+from centernet.files import atomic_write
+from centernet.inference.config import InferenceConfig
+from centernet.inference.detector import Detector
+from centernet.inference.engines.torch_engine import TorchEngine
+
+# Largest differences from PyTorch that are accepted in float32.
+_MAX_BOX_DIFFERENCE, _MAX_SCORE_DIFFERENCE = 0.1, 1e-3
+
+
+def export_weights(
+    weights: str | Path,
+    output: str | Path,
+    options: ExportOptions | None = None,
+    *,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Export weights, check the result, and write it atomically.
+
+    Args:
+        weights: a checkpoint of ``fit`` or of the original release.
+        output: the file: ``.onnx`` or ``.html``.
+        options: options of the export.
+        report: receives a line about each finished step.
+
+    Raises:
+        InputError: an option, the weights or the output are wrong; the network cannot be exported;
+            or the exported model detects something else.
+    """
+    options, output = options or ExportOptions(), Path(output)
+    is_page = output.suffix.lower() == ".html"
+    if not is_page and output.suffix.lower() != ".onnx":
+        raise InputError(f"the output must end in .onnx or .html, got {output}")
+    engine = TorchEngine.load(weights, device="cpu", config=InferenceConfig())
+    if options.maps:
+        engine.info.require_heatmaps("--maps")
+    maps = engine.info.has_heatmaps and (options.maps or is_page)
+    info = replace(engine.info, has_heatmaps=maps)
+    data = calibration_and_test(options.int8, info.class_names) if options.int8 else None
+    with TemporaryDirectory() as folder:
+        model = Path(folder, "model.onnx")
+        sampled = options.deform == "sampled"
+        write_onnx(engine.network, info, model, sampled=sampled, opset=options.opset)
+        difference = verify(model, engine)
+        _check(difference)
+        report(f"largest difference from PyTorch: {difference}")
+        if options.half:
+            plain, model = model, Path(folder, "half.onnx")
+            store_half(plain, model)
+            report(f"with weights in half precision: {verify(model, engine)}")
+        if data:
+            plain, model = model, Path(folder, "int8.onnx")
+            images, test = data
+            quantize(plain, model, images.paths, info)
+            accuracy = compare_accuracy(Detector.load(plain), Detector.load(model), test)
+            report(f"int8: {accuracy}")
+            check_loss(accuracy, force=options.force)
+        if is_page:
+            from centernet.export.page import write_page
+
+            write_page(model.read_bytes(), info, output, title=Path(weights).stem)
+        else:
+            with atomic_write(output) as unfinished:
+                shutil.copyfile(model, unfinished)
+    report(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _check(difference: Difference) -> None:
+    """Raise InputError if the exported model and the network detect something else."""
+    wrong = difference.boxes > _MAX_BOX_DIFFERENCE or difference.scores > _MAX_SCORE_DIFFERENCE
+    if wrong or difference.missing:
+        raise InputError(
+            f"the exported model detects something else than the network: {difference}; nothing "
+            "is written"
+        )
