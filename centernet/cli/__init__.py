@@ -47,6 +47,7 @@ _COMMANDS = (
     "oracle",
     "convert",
     "export",
+    "benchmark",
     "import-weights",
 )
 # System libraries that opencv-python needs and does not contain.

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from centernet.cli.options import add_threshold
-from centernet.inference.config import InferenceConfig, option_help
+from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
+from centernet.inference.engines import AUTO, ENGINES
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -48,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--weights",
         required=True,
-        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth)",
+        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth), or "
+        "an exported model (.onnx)",
     )
     add("--output", type=Path, default="runs/detect", help="folder of the results (%(default)s)")
     add_threshold(parser, "minimum score of a detection")
@@ -61,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images' own size)",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add(
+        "--engine",
+        choices=[AUTO, *ENGINES],
+        default=AUTO,
+        metavar="ENGINE",
+        help="torch or compile for a checkpoint, onnxruntime or openvino for an exported model "
+        "(%(default)s); `centernet benchmark` compares them",
+    )
     _add_inference_options(parser)
 
 
@@ -82,6 +92,12 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
         help=f"{option_help('top_k')} (%(default)s)",
     )
     parser.add_argument("--nms", type=_word_or(float, "soft"), help=option_help("nms"))
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=defaults.precision,
+        help=f"{option_help('precision')} (%(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
         scales=options.scales,
         top_k=options.top_k,
         nms=options.nms,
+        precision=options.precision,
+        engine=options.engine,
     )
 
 

@@ -62,7 +62,7 @@ def detect(
         extras: outputs beside the pictures: heatmaps, json, csv, show.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
-        **options: those of :class:`.InferenceConfig`.
+        **options: ``engine``, and those of :class:`.InferenceConfig`.
 
     Returns:
         The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, which

@@ -64,21 +64,26 @@ def load_engine(
         ) from None
 
 
+def engines_of(weights: Path) -> list[str]:
+    """Names of the engines that run such a file, the default first."""
+    is_exported = weights.suffix.lower() == EXPORTED
+    return [name for name in ENGINES if (name in _ENGINES_OF_EXPORTED) == is_exported]
+
+
 def _name_of_engine(weights: Path, engine: str) -> str:
     """The engine to use for a file; raises InputError if the requested one does not run it."""
-    if engine not in (AUTO, *ENGINES):
-        raise InputError(f"engine must be auto or one of {', '.join(ENGINES)}, got {engine!r}")
-    is_exported = weights.suffix.lower() == EXPORTED
+    usable = engines_of(weights)
     if engine == AUTO:
-        return "onnxruntime" if is_exported else "torch"
-    if is_exported and engine not in _ENGINES_OF_EXPORTED:
-        raise InputError(
-            f"engine {engine} needs a checkpoint (.ckpt), got {weights}: choose "
-            f"{' or '.join(_ENGINES_OF_EXPORTED)}"
-        )
-    if not is_exported and engine in _ENGINES_OF_EXPORTED:
+        return usable[0]
+    if engine not in ENGINES:
+        raise InputError(f"engine must be auto or one of {', '.join(ENGINES)}, got {engine!r}")
+    if engine in usable:
+        return engine
+    if engine in _ENGINES_OF_EXPORTED:
         raise InputError(
             f"engine {engine} needs an exported model (.onnx), got {weights}: run "
             f"`centernet export {weights} {weights.with_suffix(EXPORTED)}`"
         )
-    return engine
+    raise InputError(
+        f"engine {engine} needs a checkpoint (.ckpt), got {weights}: choose {' or '.join(usable)}"
+    )
