@@ -4,7 +4,8 @@ Each command is a module of this package with:
 
 - ``HELP``: one line for ``centernet --help``,
 - ``DESCRIPTION`` and optionally ``EPILOG``: texts of its own help,
-- ``PACKAGE`` (optional): what to install from a checkout if a library is missing,
+- ``PACKAGE`` (optional): what to install from a checkout if a library is missing, by default
+  ``.[torch]``,
 - ``add_arguments(parser)``: adds its options to an argparse parser,
 - ``run(options)``: runs it and returns the exit status; heavy imports belong inside.
 
@@ -112,10 +113,10 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
         command.add_arguments(parser)
         return command.run(parser.parse_args(arguments))
 
-    run_and_exit(parse_and_run, getattr(command, "PACKAGE", "."))
+    run_and_exit(parse_and_run, getattr(command, "PACKAGE", ".[torch]"))
 
 
-def run_and_exit(command: Callable[[], int | None], package: str = ".") -> NoReturn:
+def run_and_exit(command: Callable[[], int | None], package: str = ".[torch]") -> NoReturn:
     """Run a command and exit with its status; print errors that the user can fix in one line.
 
     Args:

@@ -60,7 +60,8 @@ def load_engine(
         return load(weights, device=device, config=config or InferenceConfig())
     except ModuleNotFoundError as error:
         raise InputError(
-            f"engine {name} needs the package {error.name}: pip install 'centernet[{extra}]'"
+            f"engine {name} needs the package {error.name}: in the checkout, "
+            f"pip install -e '.[{extra}]'"
         ) from None
 
 

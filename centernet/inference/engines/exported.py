@@ -124,7 +124,16 @@ class ExportedEngine(ABC):
         """The named outputs of the model for a batch (B, H, W, 3)."""
 
     def run(self, images: NDArray[np.uint8], *, heatmaps: bool = False) -> EngineResult:
-        """Detect objects in a batch, see :meth:`.Engine.run`."""
+        """Detect objects in a batch, see :meth:`.Engine.run`.
+
+        Raises:
+            InputError: height or width is not a multiple of ``info.size_multiple``.
+        """
+        height, width = images.shape[1:3]
+        if height % self.info.size_multiple or width % self.info.size_multiple:
+            raise InputError(
+                f"input size {width}x{height}: both must be multiples of {self.info.size_multiple}"
+            )
         start = perf_counter()
         names = (*DETECTIONS, HEATMAP) if heatmaps else DETECTIONS
         boxes, scores, labels, *maps = self.compute(images, names)

@@ -1,0 +1,177 @@
+"""Export to ONNX: the file detects what the network detects, at every size."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from fakes import checkpoint, run_centernet
+from timm.layers import Conv2dSame
+
+from centernet import Detector
+from centernet.errors import InputError
+from centernet.export.export_weights import ExportOptions, export_weights
+from centernet.export.half import store_half
+from centernet.export.onnx_model import write_onnx
+from centernet.export.verify import Difference, compare_engines, sample_images, verify
+from centernet.inference.engines.exported import OnnxRuntimeEngine
+from centernet.inference.engines.torch_engine import TorchEngine
+from centernet.models.layers import DeformConv
+from centernet.models.registry import make_network
+
+_SMALL = {"num_classes": 2, "backbone": "test_resnet", "head_channels": 8}
+
+
+def small_engine(**architecture) -> TorchEngine:
+    """An untrained network whose scores differ clearly between cells."""
+    torch.manual_seed(0)
+    network = make_network(_SMALL | architecture).eval()
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, DeformConv):
+                layer.offset_mask.weight.normal_(0, 0.05)
+    return TorchEngine(network, ("cat", "dog"), image_size=(64, 96), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    engine = small_engine(neck="fpn", box_head="sides")
+    path = tmp_path_factory.mktemp("onnx") / "small.onnx"
+    write_onnx(engine.network, engine.info, path)
+    return engine, path
+
+
+@pytest.mark.guard
+@pytest.mark.parametrize(
+    ("architecture", "sampled"),
+    [
+        ({"neck_channels": (8, 8, 8), "deformable": True}, False),
+        ({"neck_channels": (8, 8, 8), "deformable": True}, True),
+        ({"backbone": "test_efficientnet", "neck": "fpn", "box_head": "sides"}, False),
+        ({"detector": "retinanet"}, False),
+    ],
+)
+def test_every_kind_of_network_is_exported(tmp_path, architecture, sampled):
+    engine = small_engine(**architecture)
+    write_onnx(engine.network, engine.info, tmp_path / "m.onnx", sampled=sampled)
+    difference = verify(tmp_path / "m.onnx", engine)
+    assert difference.boxes < 0.01 and difference.scores < 1e-5 and difference.missing == 0
+    assert difference.compared > 100
+    operators = {node.op_type for node in onnx.load(str(tmp_path / "m.onnx")).graph.node}
+    is_deformable = "deformable" in architecture
+    assert ("DeformConv" in operators) == (is_deformable and not sampled)
+    assert ("GridSample" in operators) == (is_deformable and sampled)
+    # The network is as before.
+    assert all(layer.sampled is None for layer in layers(engine, DeformConv))
+    assert all("forward" not in vars(layer) for layer in layers(engine, Conv2dSame))
+
+
+def layers(engine: TorchEngine, kind: type) -> list:
+    return [layer for layer in engine.network.modules() if isinstance(layer, kind)]
+
+
+@pytest.mark.guard
+def test_batch_and_size_are_free_and_few_cells_are_filled_up(exported):
+    engine, path = exported
+    network = OnnxRuntimeEngine(path)
+    for batch, height, width in ((1, 32, 32), (5, 160, 32), (2, 96, 224)):
+        images = sample_images(batch, (height, width))
+        result = network.run(images, heatmaps=True)
+        assert result.heatmaps.shape == (batch, 2, height // 4, width // 4)
+        for found, expected in zip(result.detections, engine.run(images).detections, strict=True):
+            assert found["boxes"].shape == (100, 4) and found["labels"].dtype == np.int64
+            assert found["scores"] == pytest.approx(np.sort(expected["scores"])[::-1], abs=1e-6)
+    tiny = network.run(sample_images(1, (32, 32))).detections[0]
+    assert (tiny["scores"] == 0).sum() > 10  # 128 cells have fewer than 100 peaks
+
+
+@pytest.mark.guard
+def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
+    content = checkpoint(box_head="sides")
+    content["centernet"]["thresholds"] = [0.25, None]
+    content["centernet"]["top_k"] = 30
+    torch.save(content, tmp_path / "w.ckpt")
+    arguments = ["export", tmp_path / "w.ckpt", tmp_path / "out" / "m.onnx", "--maps", "--half"]
+    status, text, _ = run_centernet(arguments, capsys)
+    assert status in (0, None) and "m.onnx" in text
+    ours = Detector.load(tmp_path / "w.ckpt", device="cpu")
+    theirs = Detector.load(tmp_path / "out" / "m.onnx")
+    assert theirs.engine.info == replace(ours.engine.info)
+    assert theirs.engine.info.thresholds == (0.25, None) and theirs.top_k == 30
+    assert theirs.class_names == ("cat", "dog") and theirs.engine.info.image_size == (64, 96)
+    image = sample_images(1, (150, 170))[0]
+    expected, found = ours(image, threshold=0), theirs(image, threshold=0)
+    assert len(found) == len(expected) > 10
+    assert sorted(found.confidence) == pytest.approx(sorted(expected.confidence), abs=2e-3)
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "m.onnx"]
+
+
+@pytest.mark.guard
+def test_half_precision_halves_the_file_and_keeps_what_it_cannot_represent(tmp_path, exported):
+    engine, path = exported
+    store_half(path, tmp_path / "half.onnx")
+    assert (tmp_path / "half.onnx").stat().st_size < 0.65 * path.stat().st_size
+    difference = verify(tmp_path / "half.onnx", engine)
+    assert difference.scores < 1e-3 and difference.compared > 100
+    model = onnx.load(str(path))
+    large = next(t for t in model.graph.initializer if t.data_type == 1 and np.prod(t.dims) > 5000)
+    values = onnx.numpy_helper.to_array(large) * 1
+    values.flat[0] = 1e6
+    large.CopyFrom(onnx.numpy_helper.from_array(values, large.name))
+    onnx.save(model, str(tmp_path / "large.onnx"))
+    store_half(tmp_path / "large.onnx", tmp_path / "kept.onnx")
+    kept = {t.name: t for t in onnx.load(str(tmp_path / "kept.onnx")).graph.initializer}
+    assert onnx.numpy_helper.to_array(kept[large.name]).flat[0] == 1e6
+
+
+class Shifted:
+    """An engine whose boxes are off by half a pixel, and that misses the first detection."""
+
+    def __init__(self, engine: TorchEngine) -> None:
+        self.engine, self.info = engine, engine.info
+
+    def run(self, images, *, heatmaps=False):
+        result = self.engine.run(images, heatmaps=heatmaps)
+        for found in result.detections:
+            found["boxes"][:, 0] += 0.5
+            for values in found.values():
+                values[:-1] = values[1:]
+        return replace(result, heatmaps=result.heatmaps + 0.1)
+
+
+def test_differences_are_found():
+    engine = small_engine(neck="fpn")
+    images = [sample_images(2, (64, 96))]
+    same = compare_engines(engine, engine, images)
+    assert same.compared > 50
+    assert same == Difference(0, 0, 0, same.compared, 0)
+    different = compare_engines(engine, Shifted(engine), images)
+    assert different.boxes == pytest.approx(0.5, abs=1e-3) and different.missing == 2
+    assert 0.001 < different.heatmaps < 0.025  # a tenth in logits, at most a quarter of it in p
+    assert "2 missing" in str(different) and f"{different.compared} detections" in str(different)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"half": True, "int8": "x"}, "--half.*--int8"),
+        ({"deform": "fast"}, "deform .*'fast'"),
+        ({"opset": 18}, "opset .*19.*18"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(InputError, match=message):
+        ExportOptions(**options)
+
+
+def test_wrong_files(tmp_path):
+    torch.save(checkpoint(), tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match=r"\.onnx or \.html.*m\.pt"):
+        export_weights(tmp_path / "w.ckpt", tmp_path / "m.pt")
+    with pytest.raises(InputError, match=r"absent\.ckpt"):
+        export_weights(tmp_path / "absent.ckpt", tmp_path / "m.onnx")
+    options = ExportOptions(int8=tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"nowhere"):
+        export_weights(tmp_path / "w.ckpt", tmp_path / "m.onnx", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.ckpt"]
