@@ -13,8 +13,8 @@ from centernet.inference.engines.base import Engine, EngineInfo
 from centernet.inference.engines.exported import OnnxRuntimeEngine
 
 # Two detections are the same object if label and box agree and scores differ by less than this.
-_SAME_SCORE = 0.05
-_SAME_BOX = 8.0  # input pixels
+_SAME_SCORE = 0.01
+_SAME_BOX = 1.0  # input pixels
 # Detections near the last one of a list may be missing in the other list.
 _RANK_TOLERANCE = 1e-5
 _BATCH_SIZES = (1, 3)
@@ -29,7 +29,8 @@ class Difference:
         scores: of the scores.
         heatmaps: of the probabilities; None without heatmaps.
         compared: number of detections compared.
-        missing: number of detections that only the first engine has.
+        missing: number of detections that only the first engine has. Rounding moves a peak where
+            neighboring cells are equal.
     """
 
     boxes: float
