@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -122,8 +123,8 @@ def example():
     return module
 
 
-# Same size, enlarged with bars, reduced, averaged to less than half, and one pixel high.
-SIZES = [(128, 128), (97, 61), (131, 200), (300, 520), (1, 90)]
+# Same size; a bar of half a pixel; enlarged; reduced; to less than half; to a quarter; one row.
+SIZES = [(128, 128), (128, 127), (97, 61), (131, 200), (280, 290), (300, 520), (1, 90)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -154,6 +155,24 @@ def test_a_threshold_replaces_those_of_the_model(example, tmp_path, capsys):
     assert counts[0] == 0 and counts[1] == 100 > counts[2] > 0
 
 
+def test_the_python_example_drops_what_is_no_detection(example):
+    """Boxes in the padding, and rows of score 0 that fill the list."""
+    boxes = [[10, 10, 30, 20], [10, 1, 30, 15], [10, 10, 30, 90], [10, 10, 30, 20]]
+    metadata = {"class_names": '["a"]', "image_size": "[64, 64]", "size_multiple": "32"}
+
+    class Session:
+        def get_modelmeta(self):
+            return SimpleNamespace(custom_metadata_map=metadata | {"thresholds": "null"})
+
+        def run(self, outputs, inputs):
+            assert inputs["images"].shape == (1, 64, 64, 3)
+            scores = np.array([[0.9, 0.8, 0.7, 0.0]], np.float32)
+            return np.array([boxes], np.float32), scores, np.zeros((1, 4), np.int64)
+
+    found = example.detect(Session(), np.zeros((32, 64, 3), np.uint8), 0)  # 16 rows of padding
+    assert [box.tolist() for _, box, _ in found] == [[10, 0, 30, 4], [10, 0, 30, 32]]
+
+
 @pytest.mark.parametrize("missing", ["m.onnx", "i.png"])
 def test_the_python_example_names_a_missing_file(example, tmp_path, missing):
     spot_model(tmp_path / "m.onnx"), photo(tmp_path / "i.png", (32, 32))
@@ -182,13 +201,15 @@ def run(command: list, **options) -> subprocess.CompletedProcess:
 def check_program(command: list, folder: Path, **tolerance: float) -> None:
     """Compare a program with the Detector, for several sizes and metadata."""
     names = ["rot <ä>", "a b", "細胞"]  # JSON of the metadata is UTF-8
+    thresholds = [0.95, None, 0.5]
     for number, size in enumerate(SIZES):
-        image_size = None if number == 3 else (128, 128)
-        model = spot_model(folder / "m.onnx", image_size=image_size, class_names=names)
+        metadata = {"image_size": None if number == 3 else (128, 128)}
+        model = spot_model(folder / "m.onnx", class_names=names, thresholds=thresholds, **metadata)
         image = photo(folder / "i.png", size, seed=number)
         result = run([*command, model, image, folder / "out.png"], check=True)
-        found = spot_detector(names, image_size=image_size).predict(image, heatmaps=False)
-        assert_same(printed(result.stdout), found.objects, **tolerance)
+        detector = spot_detector(names, **metadata)
+        expected = detector.predict(image, threshold=[0.95, 0.3, 0.5], heatmaps=False).objects
+        assert_same(printed(result.stdout), expected, **tolerance)
         assert read_image(folder / "out.png").shape == (*size, 3)
     missing = run([*command, folder / "none.onnx", image, folder / "out.png"])
     assert missing.returncode == 1 and missing.stderr.strip().endswith("none.onnx")
@@ -202,7 +223,7 @@ def test_the_node_example(tmp_path):
     run(["node", "--check", script], check=True)
     if not (script.parent / "node_modules" / "onnxruntime-node").is_dir():
         pytest.skip("its packages are not installed: npm install in examples/node")
-    check_program(["node", script], tmp_path, box=0.5, score=0.02)
+    check_program(["node", script], tmp_path, box=0.1, score=0.003)
 
 
 @pytest.mark.slow
