@@ -12,7 +12,7 @@ import sharp from "sharp";
 
 const DEFAULT_THRESHOLD = 0.3;
 
-// The metadata of an ONNX file, of which each value is JSON. ONNX Runtime has no function for it
+// The metadata of an ONNX file; each value is JSON. ONNX Runtime has no function for them
 // in JavaScript. The file is a protocol buffer; field 14 holds the pairs of key and value.
 function readMetadata(bytes) {
   const metadata = {};
@@ -98,6 +98,7 @@ function letterbox(pixels, x, y) {
   return input;
 }
 
+// Detects objects in an image, best first. pixels: RGB, row by row.
 async function detect(modelPath, pixels, width, height, threshold) {
   const session = await ort.InferenceSession.create(modelPath);
   const model = readMetadata(readFileSync(modelPath));
