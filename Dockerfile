@@ -1,0 +1,23 @@
+# Detection with an exported model, on the CPU, without PyTorch.
+#
+#     docker build -t centernet .
+#     docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" centernet \
+#         photo.jpg --weights model.onnx --output detections
+#
+# Paths are relative to the current folder, which the container sees as /work.
+
+FROM python:3.13-slim
+
+# System libraries that opencv-python links to.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
+    && rm -rf /var/lib/apt/lists/*
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY centernet /src/centernet
+COPY configs /src/configs
+RUN pip install --no-cache-dir "/src[onnx]" && rm -rf /src
+
+WORKDIR /work
+ENTRYPOINT ["centernet", "detect"]
+CMD ["--help"]
