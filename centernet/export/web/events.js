@@ -28,6 +28,8 @@ async function filesOf(entry, folder = "") {
 }
 
 function listenToFiles() {
+  // Phones choose no folders.
+  $("open-folder").hidden = !("webkitdirectory" in $("folder")) || matchMedia("(pointer: coarse)").matches;
   for (const [button, input] of [["open", "files"], ["browse", "files"], ["open-folder", "folder"],
     ["open-video", "video"]]) {
     $(button).onclick = () => $(input).click();
@@ -181,6 +183,8 @@ function start() {
   listenToPointers();
   listenToControls();
   setOpacity(state.opacity);
+  $("colors").style.background =
+    `linear-gradient(90deg, ${settings.heat_colors.filter((_, i) => i % 15 === 0).map((c) => `rgb(${c})`)})`;
   refresh();
   ready = load();
   ready.catch((error) => {

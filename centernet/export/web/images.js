@@ -51,6 +51,8 @@ async function analyzeAll() {
   refreshProgress();
   reportFailures();
   refresh();
+  const done = state.items.filter((item) => item.status === "done");
+  if (queue.done > 1) announce(`${plural(done.length, "image")} analyzed: ${allInWords(done)} found`);
 }
 
 const waiting = () => state.items.filter((item) => item.status === "waiting");
@@ -93,6 +95,8 @@ function dropWaiting() {
   for (const item of waiting()) item.element.remove();
   state.items = state.items.filter((item) => item.status !== "waiting");
 }
+
+const allInWords = (items) => inWords(items.flatMap((item) => shown(item.found)));
 
 // ---- selection
 
@@ -171,7 +175,7 @@ function refreshGallery() {
   const done = state.items.filter((item) => item.status === "done");
   $("images-title").textContent = plural(state.items.length, "image");
   $("images-total").textContent = done.length > 1
-    ? inWords(done.flatMap((item) => shown(item.found))) : "";
+    ? allInWords(done) : "";
 }
 
 function refreshProgress() {

@@ -24,7 +24,7 @@ function colorHeat() {
   const pixels = context.createImageData(width, height);
   for (let i = 0; i < cells; i++) {
     const [red, green, blue] = settings.heat_colors[Math.round(255 * clamp(values[i], 0, 1))];
-    pixels.data.set([red, green, blue, 255 * clamp(1.4 * Math.sqrt(values[i]) - 0.1, 0, 1)], 4 * i);
+    pixels.data.set([red, green, blue, 255 * clamp(1.6 * Math.sqrt(values[i]) - 0.15, 0, 1)], 4 * i);
   }
   context.putImageData(pixels, 0, 0);
 }
@@ -81,12 +81,13 @@ function paintBox(context, { label, box }, at, unit) {
 // The label above a box; shorter where the box is narrow: class and score, class, or number.
 function paintLabel(context, one, at, unit, [x, y, width], complete = false) {
   const [left, top, right] = one.box;
-  const room = Math.max(at.scale * (right - left), 40 * unit);
+  const boxWidth = at.scale * (right - left);
   const name = className(one.label).replace(/\s+/g, " ");
   const texts = [`${name} ${number(one.score)}`, name, String(rowNumber(one.index))];
-  const fits = (text) => context.measureText(text).width + 8 * unit <= room;
-  const text = complete ? texts[0] : texts.find(fits) ?? texts[2];
-  const size = [context.measureText(text).width + 8 * unit, 17 * unit];
+  const room = [boxWidth, Math.max(boxWidth, 76 * unit), Infinity]; // a name may be wider than its box
+  const widths = texts.map((text) => context.measureText(text).width + 8 * unit);
+  const chosen = complete ? 0 : widths.findIndex((width, i) => width <= room[i]);
+  const size = [widths[chosen], 17 * unit];
   const start = clamp(at.x + at.scale * left - unit, x, Math.max(x, x + width - size[0]));
   const above = at.y + at.scale * top - size[1] - unit;
   const line = above < Math.max(y, 0) ? above + size[1] + 2 * unit : above; // else inside the box
@@ -95,7 +96,7 @@ function paintLabel(context, one, at, unit, [x, y, width], complete = false) {
   context.roundRect(start, line, ...size, 3 * unit);
   context.fill();
   context.fillStyle = "#000";
-  context.fillText(text, start + 4 * unit, line + size[1] / 2);
+  context.fillText(texts[chosen], start + 4 * unit, line + size[1] / 2);
 }
 
 // The number of a detection in the table.

@@ -7,7 +7,7 @@ const state = {
   thresholds: [...preset], // by label
   classes: new Set(preset.keys()), // labels that are switched on
   heat: settings.has_heatmaps,
-  opacity: 0.7,
+  opacity: 0.8,
   boxes: true,
   all: false, // also list classes that are not in the picture
   items: [], // the images of this session
