@@ -34,21 +34,21 @@ class Runtime:
     license: str
 
 
-def load_runtime(folder: Path = FOLDER) -> Runtime:
-    """Read the runtime.
+def load_runtime() -> Runtime:
+    """Read the runtime from :data:`FOLDER`.
 
     Raises:
         InputError: it is missing or damaged.
     """
     try:
         return Runtime(
-            gzip.decompress((folder / SCRIPT).read_bytes()).decode(),
-            (folder / WASM).read_bytes(),
+            gzip.decompress((FOLDER / SCRIPT).read_bytes()).decode(),
+            (FOLDER / WASM).read_bytes(),
             Path(__file__).with_name("web").joinpath("runtime_license.txt").read_text(),
         )
     except (OSError, EOFError, ValueError) as error:
         raise InputError(
-            f"an HTML page needs {PACKAGE} {VERSION}, which is missing in {folder} "
+            f"an HTML page needs {PACKAGE} {VERSION}, which is missing in {FOLDER} "
             f"({getattr(error, 'strerror', None) or error}): run `make runtime` in a checkout of "
             "the repository, which needs npm and an internet connection"
         ) from None

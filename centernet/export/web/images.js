@@ -148,6 +148,7 @@ function addItem(item) {
 
 function drawThumbnail(item, bitmap) {
   const thumbnail = make("canvas", { width: 112, height: 84 });
+  thumbnail.setAttribute("aria-hidden", "true");
   const scale = Math.max(112 / bitmap.width, 84 / bitmap.height);
   const size = [bitmap.width * scale, bitmap.height * scale];
   const context = thumbnail.getContext("2d");

@@ -97,24 +97,27 @@ function setRunning(on) {
 
 async function run(video) {
   while (live.running && live.video === video) {
-    await nextFrame(video);
-    if (live.running && live.video === video) await analyzeFrame();
+    const isNew = await nextFrame(video);
+    if (isNew && live.running && live.video === video) await analyzeFrame();
   }
   if (live.video === video) await analyzeFrame(); // the frame at which it stopped
 }
 
-// Wait for a new frame; not for ever, because a paused video has none.
+// Wait for a new frame; false if there was none for a while, as in a paused video.
 function nextFrame(video) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, 250);
-    if (!video.requestVideoFrameCallback) return;
+    if (!video.requestVideoFrameCallback) {
+      const before = video.currentTime;
+      return setTimeout(() => resolve(video.currentTime !== before), 30);
+    }
+    const timer = setTimeout(() => resolve(false), 250);
     video.requestVideoFrameCallback((_, { mediaTime, presentedFrames }) => {
       const { before } = live;
       const frames = presentedFrames - before?.presentedFrames, time = mediaTime - before?.mediaTime;
       if (frames > 0 && time > 0) live.frame = clamp(time / frames, 1 / 120, 1 / 5);
       live.before = { mediaTime, presentedFrames };
       clearTimeout(timer);
-      resolve();
+      resolve(true);
     });
   });
 }

@@ -16,13 +16,13 @@ function buildClasses() {
       make("label", { className: "check" }, input, swatch, make("bdi", { textContent: name })),
       limit, count));
     const slider = make("input", {
-      type: "range", min: 0, max: 1, step: 0.01,
+      type: "range", id: `limit-${label}`, min: 0, max: 1, step: 0.01,
       oninput: () => {
         state.thresholds[label] = Number(slider.value);
         refresh();
       },
     });
-    $("limits").append(make("label", { className: "slider" },
+    $("limits").append(make("label", { className: "slider", htmlFor: slider.id },
       make("bdi", { textContent: name }), make("output"), slider));
   });
   $("all").hidden = settings.classes.length <= MANY;
@@ -80,6 +80,7 @@ function refresh() {
   refreshTable();
   refreshSummary(found);
   refreshGallery();
+  refreshDownloads();
   draw();
 }
 
