@@ -123,7 +123,7 @@ function showPicture(picture, { keepZoom = false } = {}) {
   state.lit = null;
   document.body.classList.add("filled");
   colorHeat();
-  refresh();
+  refreshPicture();
   if (!keepZoom) fit();
 }
 

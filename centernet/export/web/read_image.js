@@ -29,7 +29,11 @@ async function decode(file, bytes) {
   // OpenCV applies the EXIF orientation and ignores color profiles.
   const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
   try {
-    return await createImageBitmap(file, options);
+    return await createImageBitmap(file, options).catch((error) => {
+      // Browsers before 2023 do not know the first option, but apply the orientation.
+      if (error instanceof TypeError) return createImageBitmap(file);
+      throw error;
+    });
   } catch {
     const name = file.name ?? "";
     if (/\.tiff?$/i.test(name)) throw new ImageError("browsers cannot read TIFF: convert it to PNG");

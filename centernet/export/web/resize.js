@@ -128,19 +128,18 @@ function areaTaps(length, from) {
 
 function resizeArea(rows, part, width, height, out) {
   const scaleX = part.width / width, scaleY = part.height / height;
-  const exact = Number.isInteger(scaleX) && Number.isInteger(scaleY); // then sums are integers
-  const factor = exact ? Math.fround(1 / (scaleX * scaleY)) : 1;
-  const round = exact && scaleX === 2 && scaleY === 2 ? (v) => Math.floor(v + 0.5) : roundEven;
-  const weigh = (taps) => taps.map(([to, from, weight]) => [to, from, exact ? 1 : weight]);
-  const across = columns(weigh(areaTaps(width, part.width)));
+  if (Number.isInteger(scaleX) && Number.isInteger(scaleY)) {
+    return resizeBlocks(rows, part, scaleX, scaleY, width, out);
+  }
+  const across = columns(areaTaps(width, part.width));
   const line = new Float32Array(3 * width), sum = new Float32Array(3 * width);
   let current = -1, target = 0;
   const finish = () => {
     const at = 3 * width * target;
-    for (let j = 0; j < sum.length; j++) out[at + j] = round(Math.fround(sum[j] * factor));
+    for (let j = 0; j < sum.length; j++) out[at + j] = roundEven(sum[j]);
     sum.fill(0);
   };
-  for (const [to, from, weight] of weigh(areaTaps(height, part.height))) {
+  for (const [to, from, weight] of areaTaps(height, part.height)) {
     if (to !== target) finish();
     target = to;
     if (from !== current) averageRow(rows, part, from, across, line);
@@ -148,6 +147,37 @@ function resizeArea(rows, part, width, height, out) {
     for (let j = 0; j < sum.length; j++) sum[j] += weight * line[j];
   }
   finish();
+}
+
+// Average blocks of `across` x `down` pixels, whose sums are integers.
+function resizeBlocks(rows, part, across, down, width, out) {
+  const sum = new Int32Array(3 * width);
+  const factor = Math.fround(1 / (across * down));
+  const average = across === 2 && down === 2
+    ? (total) => (total + 2) >> 2 : (total) => roundEven(Math.fround(total * factor));
+  for (let y = 0; y < part.height; y++) {
+    const start = rows.seek(part.top + y) + 4 * part.left;
+    addBlocks(rows.data, start, across, sum);
+    if ((y + 1) % down) continue;
+    const at = 3 * width * Math.floor(y / down);
+    for (let j = 0; j < sum.length; j++) out[at + j] = average(sum[j]);
+    sum.fill(0);
+  }
+}
+
+// Add a row of pixels to the sums of its blocks.
+function addBlocks(data, start, across, sum) {
+  for (let i = 0, at = start; i < sum.length; i += 3) {
+    let red = 0, green = 0, blue = 0;
+    for (const end = at + 4 * across; at < end; at += 4) {
+      red += data[at];
+      green += data[at + 1];
+      blue += data[at + 2];
+    }
+    sum[i] += red;
+    sum[i + 1] += green;
+    sum[i + 2] += blue;
+  }
 }
 
 // Taps as typed arrays, which are faster to read.

@@ -72,14 +72,18 @@ function setLit(index) {
 
 // ---- updates
 
-// After a change of the picture, the thresholds or the classes.
+// After a change of the images, the thresholds or the classes.
 function refresh() {
   refreshThresholds();
+  refreshGallery();
+  refreshPicture();
+}
+
+function refreshPicture() {
   const found = state.picture ? shown(state.picture.found) : [];
   refreshCounts(found);
   refreshTable();
   refreshSummary(found);
-  refreshGallery();
   refreshDownloads();
   draw();
 }

@@ -65,14 +65,19 @@ async function detect({ file, bitmap }) {
   return { width, height, found, heat, ms, bitmap: await shownBitmap(image.bitmap) };
 }
 
+function reasonOf(error) {
+  if (error instanceof ImageError) return error.message;
+  const text = `${error?.message ?? error}`.split("\n")[0];
+  const memory = error instanceof WebAssembly.RuntimeError || /memory|alloc/i.test(text);
+  return memory ? `there is not enough memory (${text}): reload the page, use smaller images` : text;
+}
+
 onmessage = async ({ data: { id, type, ...request } }) => {
   try {
     const result = await (type === "start" ? start(request) : detect(request));
     const moved = [result.bitmap, result.heat?.data.buffer].filter(Boolean);
     postMessage({ id, result }, moved);
   } catch (error) {
-    const reason = error instanceof ImageError ? error.message
-      : `${error?.message ?? error}`.split("\n")[0];
-    postMessage({ id, error: reason });
+    postMessage({ id, error: reasonOf(error) });
   }
 };
