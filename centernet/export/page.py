@@ -15,7 +15,7 @@ from centernet.inference.drawing import HEAT_COLORS, class_color
 from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD, per_class_thresholds
 
 if TYPE_CHECKING:
-    from centernet.inference.engines import EngineInfo
+    from centernet.inference.engines.base import EngineInfo
 
 _WEB = "export/web"
 _SCRIPTS = ("support", "engine", "state", "picture", "results", "images", "live", "downloads")

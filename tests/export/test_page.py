@@ -15,7 +15,7 @@ import centernet
 from centernet.errors import InputError
 from centernet.export import page, runtime
 from centernet.export.page import write_page
-from centernet.inference.engines import EngineInfo
+from centernet.inference.engines.base import EngineInfo
 
 HOSTILE = "</script><script>alert(1)</script>"
 INFO = EngineInfo((HOSTILE, "\udcff"), (None, 0.5), 4, 32, (64, 96), 100, True)

@@ -19,7 +19,7 @@ from spot_model import spot_onnx
 from centernet.errors import InputError
 from centernet.export.page import write_page
 from centernet.export.runtime import load_runtime
-from centernet.inference.engines import EngineInfo
+from centernet.inference.engines.base import EngineInfo
 from centernet.inference.writers import VideoFile
 
 pytestmark = pytest.mark.guard
