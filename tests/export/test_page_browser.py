@@ -507,9 +507,14 @@ def test_a_browser_that_lacks_something_says_what(browser, html):
 
 
 def test_about_names_versions_and_licenses(page):
-    page.one("#about summary").click()
+    page.one("#open-about").click()
     about = page.text("#about")
     for word in ("ONNX Runtime Web 1.30.0", "MIT license", "Apache-2.0", "SHA-256"):
         assert word in about
     page.one("#about details summary").click()
     assert "Copyright (c) Microsoft Corporation" in page.text("#about pre")
+    page.one("#about h2 button").click()
+    page.press("?")
+    assert "previous, next image" in page.text("#keys") and not page.one("#about").is_displayed()
+    page.press("\ue00c")  # escape
+    assert not page.one("#keys").is_displayed()

@@ -121,13 +121,14 @@ const KEYS = {
   "[": () => setThreshold(Number($("threshold").value) - 0.01),
   "]": () => setThreshold(Number($("threshold").value) + 0.01),
   "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: fit,
-  o: () => $("open").click(), c: openCamera, "?": () => $("keys").toggleAttribute("open"),
+  o: () => $("open").click(), c: openCamera, "?": () => $("keys").showModal(),
 };
 for (let i = 1; i < 10; i++) KEYS[i] = () => $("classes").querySelectorAll("input")[i - 1]?.click();
 
 function press(event) {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[key]) return;
+  if (document.querySelector("dialog[open]")) return;
   if (target.matches("select, [type=range]") && key.startsWith("Arrow")) return;
   if (target.matches("button, summary, input, a") && key === " ") return;
   event.preventDefault();
@@ -162,6 +163,12 @@ function listenToControls() {
     else fit();
   };
   for (const [kind, save] of Object.entries(DOWNLOADS)) $(`save-${kind}`).onclick = save;
+  for (const id of ["keys", "about"]) {
+    $(`open-${id}`).onclick = () => $(id).showModal();
+    $(id).onclick = ({ target }) => { // the cross, or beside the dialog
+      if (target === $(id) || target.matches("h2 button")) $(id).close();
+    };
+  }
   addEventListener("keydown", press);
 }
 

@@ -52,7 +52,9 @@ async function openVideo(file) {
 }
 
 async function openLive(name, source) {
-  const video = make("video", { muted: true, playsInline: true, ...source });
+  const video = make("video", { muted: true, playsInline: true, preload: "auto", ...source });
+  video.className = "hidden"; // in the page, because browsers decode frames of visible videos alone
+  $("picture").append(video);
   Object.assign(live, { video, name, isCamera: Boolean(source.srcObject), rate: 0, ended: 0 });
   await new Promise((resolve, reject) => {
     video.onloadeddata = resolve;
@@ -78,6 +80,7 @@ function closeLive() {
   live.running = false;
   video.pause();
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.remove();
   if (video.src) URL.revokeObjectURL(video.src);
   $("live").hidden = true;
 }
@@ -122,12 +125,24 @@ function nextFrame(video) {
   });
 }
 
+// The current frame; browsers may need a moment after they announce it.
+async function grabFrame(video, trials = 20) {
+  for (;; trials--) {
+    try {
+      return await createImageBitmap(video);
+    } catch (error) {
+      if (!trials) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
 async function analyzeFrame() {
   const { video } = live;
   const began = performance.now(), time = video.currentTime;
   let result;
   try {
-    result = await engine.detect({ bitmap: await createImageBitmap(video) });
+    result = await engine.detect({ bitmap: await grabFrame(video) });
   } catch (error) {
     setRunning(false);
     return say(`${live.name}: ${error.message}`);

@@ -155,7 +155,7 @@ function refreshSummary(found) {
   $("summary").hidden = !picture;
   if (!picture) return;
   $("name").textContent = picture.name;
-  $("counted").textContent = inWords(found);
+  $("counted").textContent = found.length ? inWords(found) : "Nothing found";
   const time = `${Math.round(picture.ms.read + picture.ms.prepare + picture.ms.network)} ms`;
   $("details").textContent = `${picture.width} × ${picture.height} px · ${time}`;
   $("details").title = `read ${Math.round(picture.ms.read)} ms, resize ` +
