@@ -6,7 +6,7 @@ FILES ?= 10000
 SEED ?= 0
 EXAMPLES ?= 1000
 
-.PHONY: help demo test test-ci test-all fuzz lint format clean
+.PHONY: help demo test test-ci test-all fuzz lint format runtime clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ lint: .venv/dev.done ## check style, formatting and types
 format: .venv/dev.done ## fix style and formatting
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+runtime: .venv/train.done ## download ONNX Runtime Web, which `centernet export OUT.html` needs (npm)
+	@$(BIN)/python scripts/fetch_runtime.py
 
 clean: ## delete the environment and all caches; data/ and runs/ stay
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -38,4 +38,7 @@ output=$(.venv/bin/python -c 'import cv2' 2>&1) || {
         "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
 }
 
+# Only `centernet export OUT.html` needs it; without npm or an internet connection, the rest works.
+.venv/bin/python scripts/fetch_runtime.py || true
+
 for extra in "${extras[@]}"; do touch ".venv/$extra.done"; done

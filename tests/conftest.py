@@ -1,8 +1,8 @@
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 # One thread for each of pytest-xdist's workers; must be set before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from centernet.data.shapes import make_shapes
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,3 +81,13 @@ def test_data_root() -> Path:
     if "CENTERNET_TEST_DATA" not in os.environ:
         pytest.skip("CENTERNET_TEST_DATA does not name a folder of real data")
     return Path(os.environ["CENTERNET_TEST_DATA"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["webdriver.Chrome"]:
+    """Headless Chromium, see browser.py."""
+    from browser import start_browser  # imports selenium
+
+    driver = start_browser()
+    yield driver
+    driver.quit()

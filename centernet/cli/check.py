@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from centernet.analysis.check.check_page import render_check_page
     from centernet.analysis.check.check_report import as_dict
     from centernet.analysis.check.check_text import format_text
-    from centernet.analysis.html import write_page
+    from centernet.analysis.html import write_html
     from centernet.cli.options import input_size, print_text
     from centernet.errors import require_at_least
     from centernet.files import atomic_write
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     dataset = report.dataset.resolve()
     name = dataset.name if dataset.is_dir() else dataset.stem
     page = options.output or Path("runs/check") / f"{name}.html"
-    write_page(page, [render_check_page(report)])
+    write_html(page, [render_check_page(report)])
     written = f"page: {page}"
     if options.json:
         numbers = page.with_suffix(".json")

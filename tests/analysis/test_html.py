@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from centernet import analysis
-from centernet.analysis.html import render, write_page
+import centernet
+from centernet.analysis.html import render, write_html
 from centernet.analysis.inspector import Example, ImageAnalysis, InspectorPage
 from centernet.analysis.inspector.analyze import GroundTruthMatches
 from centernet.analysis.inspector.error_types import Objects, Peaks, Regions, classify_errors
@@ -19,7 +19,7 @@ from centernet.analysis.report.best_thresholds import BestThreshold
 from centernet.analysis.report.report_page import TrainingReport, render_report_page
 
 HOSTILE = "</script><script>alert(1)</script>'\"&"
-FOLDER = Path(analysis.__file__).parent
+FOLDER = Path(centernet.__file__).parent
 
 
 @pytest.fixture
@@ -50,27 +50,29 @@ def test_hostile_names_cannot_break_the_report(report):
 
 def test_a_page_without_a_value_is_refused():
     with pytest.raises(jinja2.UndefinedError):
-        list(render("report/report_page.html"))
+        list(render("analysis/report/report_page.html"))
 
 
 def test_every_page_extends_the_base_and_only_one_module_uses_jinja():
     templates = [path for path in FOLDER.rglob("*.html") if path.name != "base.html"]
-    assert len(templates) == 3
+    assert len(templates) == 4
     for path in templates:
         text = path.read_text()
-        assert text.startswith('{% extends "base.html" %}') and not re.search(r"\|\s*safe", text)
+        assert text.startswith('{% extends "analysis/base.html" %}') and not re.search(
+            r"\|\s*safe", text
+        )
     modules = [path.name for path in FOLDER.rglob("*.py") if "jinja2" in path.read_text()]
     assert modules == ["html.py"]
 
 
 def test_colors_of_the_base_are_defined_for_light_and_dark():
-    names = re.findall(r"(--[\w]+):", (FOLDER / "base.css").read_text())
+    names = re.findall(r"(--[\w]+):", (FOLDER / "analysis/base.css").read_text())
     assert names and all(names.count(name) == 2 for name in names)
 
 
 def test_a_page_is_written_whole_and_with_any_name(tmp_path):
-    write_page(tmp_path / "new" / "page.html", ["a", Markup("\udcff")])
+    write_html(tmp_path / "new" / "page.html", ["a", Markup("\udcff")])
     assert (tmp_path / "new" / "page.html").read_bytes() == b"a\\udcff"
     with pytest.raises(ZeroDivisionError):
-        write_page(tmp_path / "new" / "page.html", (1 / 0 for _ in range(1)))
+        write_html(tmp_path / "new" / "page.html", (1 / 0 for _ in range(1)))
     assert (tmp_path / "new" / "page.html").read_bytes() == b"a\\udcff"

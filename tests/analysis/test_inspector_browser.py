@@ -1,18 +1,15 @@
 """The inspector's page in a real browser: Chromium, where this machine has it and its driver."""
 
-import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from browser import Page
 from fakes import COLORS, picture, spot_detector
-from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
 from centernet import Detector
@@ -24,67 +21,14 @@ from centernet.analysis.inspector import (
 )
 from centernet.data.dataset import DetectionDataset
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-
 pytestmark = pytest.mark.guard
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not (BROWSER and DRIVER):
-        # Where CENTERNET_REQUIRE_BROWSER is set, as in .ci/run, these tests must not be skipped.
-        missing = pytest.fail if "CENTERNET_REQUIRE_BROWSER" in os.environ else pytest.skip
-        missing("Chromium and its driver are not installed: chromium, chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER or ""
-    # The sandbox refuses to run as root, as in a container.
-    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,900"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-class Open:
-    """A page in the browser, and what a person does with it."""
+class Open(Page):
+    """The inspector's page."""
 
     def __init__(self, browser, page: Path) -> None:
-        self.browser = browser
-        browser.set_window_size(1300, 900)
-        browser.get_log("performance"), browser.get_log("browser")
-        browser.get("about:blank")
-        browser.get(page.as_uri())
-        WebDriverWait(browser, 20).until(lambda b: b.execute_script("return maps !== null"))
-
-    def all(self, selector):
-        return self.browser.find_elements("css selector", selector)
-
-    def one(self, selector):
-        return self.all(selector)[0]
-
-    def text(self, selector):
-        return self.one(selector).text
-
-    def slide(self, selector, value):
-        """With the keyboard, as sliders are moved by those who cannot drag."""
-        slider = self.one(selector)
-        slider.send_keys(Keys.HOME)
-        step, least = (float(slider.get_attribute(name)) for name in ("step", "min"))
-        slider.send_keys(Keys.ARROW_RIGHT * round((value - least) / step))
-        self.settle()
-        assert float(slider.get_attribute("value")) == pytest.approx(value)
-
-    def press(self, key):
-        self.one("body").send_keys(key)
-        self.settle()
-
-    def settle(self):
-        """Wait until the next picture is drawn."""
-        self.browser.execute_async_script(
-            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
-        )
+        super().__init__(browser, page, ready="maps !== null")
 
     def hover(self, element):
         ActionChains(self.browser).move_to_element(element).perform()
@@ -101,20 +45,6 @@ class Open:
             "return [[...copy.getImageData(0, 0, width, height).data], width, height]"
         )
         return np.array(values).reshape(height, width, 4)
-
-    def requests(self):
-        """What was asked of the network: all but the page itself and what it holds."""
-        events = (json.loads(entry["message"]) for entry in self.browser.get_log("performance"))
-        asked = [
-            event["message"]["params"]["request"]["url"]
-            for event in events
-            if event["message"]["method"] == "Network.requestWillBeSent"
-        ]
-        assert any(url.startswith("file:") for url in asked)
-        return [url for url in asked if not url.startswith(("file:", "data:"))]
-
-    def errors(self):
-        return [entry["message"] for entry in self.browser.get_log("browser")]
 
 
 @pytest.fixture(scope="module")

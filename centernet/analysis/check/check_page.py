@@ -21,7 +21,7 @@ _MAX_CLASSES = 1000
 def render_check_page(report: CheckReport) -> str:
     """The page as HTML."""
     pieces = render(
-        "check/check_page.html",
+        "analysis/check/check_page.html",
         report=report,
         verdict=advice.verdict(report),
         size=advice.format_size(report.input_size),

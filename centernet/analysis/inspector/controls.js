@@ -1,19 +1,12 @@
 "use strict";
 // Controls and lists, and the updates when they change.
 
-const $ = (id) => document.getElementById(id);
 const current = () => about.images[state.image];
 const LAYERS = annotated
   ? ["image", "prediction", "target", "difference"] : ["image", "prediction"];
 const SORTS = annotated
   ? { worst: "most errors", missed: "most missed", false: "most false positives", name: "by name" }
   : { name: "by name", boxes: "most boxes", unsure: "least certain" };
-
-function make(name, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
 
 // ---- build the page
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.analysis.html import render, write_page
+from centernet.analysis.html import render, write_html
 from centernet.analysis.images import heatmap_uri, picture_uri
 from centernet.analysis.inspector.analyze import (
     MIN_SCORE,
@@ -112,12 +112,12 @@ class InspectorPage:
             InputError: the file cannot be written.
         """
         pieces = render(
-            "inspector/inspector_page.html",
+            "analysis/inspector/inspector_page.html",
             title=self.title,
             pictures=[image.pictures for image in self._images],
             about=self._about(),
         )
-        write_page(path, pieces)
+        write_html(path, pieces)
 
     def _about(self) -> dict[str, Any]:
         """The data for the scripts of the page, except the pictures."""

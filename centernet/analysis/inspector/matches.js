@@ -70,8 +70,6 @@ function errorScore(image) {
 }
 
 const className = (label) => about.classes[label]?.name ?? "any class";
-const number = (value) => value.toFixed(2);
-const plural = (count, noun, more = noun + "s") => `${count} ${count === 1 ? noun : more}`;
 const sides = ([left, top, right, bottom]) =>
   `${Math.round(right - left)}×${Math.round(bottom - top)} px`;
 const center = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];

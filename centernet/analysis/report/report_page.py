@@ -63,7 +63,7 @@ def render_report_page(report: TrainingReport) -> Iterator[str]:
     numbers["validation images"] = f"{len(report.analyses):,}"
     numbers["objects"] = f"{sum(len(truth.objects) for truth in truths):,}"
     return render(
-        "report/report_page.html",
+        "analysis/report/report_page.html",
         run=report.run.name,
         inspector=INSPECTOR_FILE if len(report.inspector) else None,
         numbers=numbers,

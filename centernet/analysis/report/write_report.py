@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from centernet.analysis.html import write_page
+from centernet.analysis.html import write_html
 from centernet.analysis.inspector import (
     ImageAnalysis,
     InspectorPage,
@@ -74,7 +74,7 @@ def write_report(
     if len(inspector):
         inspector.save(run / INSPECTOR_FILE)
     report = TrainingReport(run, names, analyses, evaluation, best, inspector)
-    write_page(run / REPORT_FILE, render_report_page(report))
+    write_html(run / REPORT_FILE, render_report_page(report))
     return run / REPORT_FILE
 
 
