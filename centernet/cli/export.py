@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deform",
         choices=DEFORMABLE,
         default=DEFORMABLE[0],
-        help="deformable convolutions as DeformConv or as GridSample, for TensorRT, OpenVINO and "
-        "WebGPU (%(default)s)",
+        help="deformable convolutions as DeformConv or as GridSample, which OpenVINO, WebGPU and "
+        "TensorRT before 10.1 need (%(default)s)",
     )
     add(
         "--opset",

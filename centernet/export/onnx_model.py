@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from functools import partial
 from pathlib import Path
 
+import onnx_ir
 import torch
 import torch.nn.functional as F
 from timm.layers import Conv2dSame
@@ -58,7 +59,7 @@ class ExportedNetwork(nn.Module):
             ``boxes`` (B, K, 4) float32 xyxy in input pixels, ``scores`` (B, K), ``labels`` (B, K)
             int64, best first; and with ``maps`` the probabilities (B, C, h, w).
         """
-        outputs = self.network(images.permute(0, 3, 1, 2))
+        outputs = self.network(images.float().permute(0, 3, 1, 2) / 255)
         found = self.network.decode_batch(outputs, top_k=self.top_k)
         results = tuple(found[name] for name in DETECTIONS)
         return (*results, outputs[HEATMAP].float().sigmoid()) if self.maps else results
@@ -80,7 +81,7 @@ def write_onnx(
             per image, ``has_heatmaps`` adds the output ``heatmap``.
         path: the file.
         sampled: compute deformable convolutions by GridSample instead of DeformConv, which
-            TensorRT, OpenVINO and WebGPU lack.
+            OpenVINO and WebGPU lack.
         opset: version of the ONNX operators.
 
     Raises:
@@ -110,9 +111,19 @@ def write_onnx(
             # The exporter raises errors of several libraries without a common base class.
             raise InputError(f"this network cannot be exported: {_reason(error)}") from error
     assert program is not None  # None is returned only where a file is given
+    _cast_first(program.model.graph)
     program.model.metadata_props.update(metadata_of(info, __version__))
     with atomic_write(path) as unfinished:
         program.save(unfinished)
+
+
+def _cast_first(graph: onnx_ir.Graph) -> None:
+    """Let only a Cast read the images, also for their shape: TensorRT accepts nothing else."""
+    images = graph.inputs[0]
+    cast = next(use.node for use in images.uses() if use.node.op_type == "Cast")
+    for node, index in [use for use in images.uses() if use.node is not cast]:
+        node.replace_input_with(index, cast.outputs[0])
+    graph.sort()
 
 
 @contextmanager

@@ -22,8 +22,8 @@ class ExportOptions:
         half: store weights in float16, see :mod:`centernet.export.half`.
         int8: a dataset to quantize on, see :mod:`centernet.export.int8`.
         force: write an int8 model that loses more than ``MAX_LOSS`` AP.
-        deform: ``native`` (DeformConv) or ``sampled`` (GridSample, for TensorRT, OpenVINO and
-            WebGPU) deformable convolutions.
+        deform: ``native`` (DeformConv) or ``sampled`` (GridSample, for OpenVINO and WebGPU)
+            deformable convolutions.
         opset: version of the ONNX operators.
 
     Raises:

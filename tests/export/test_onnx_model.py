@@ -59,7 +59,9 @@ def test_every_kind_of_network_is_exported(tmp_path, architecture, sampled):
     assert difference.boxes < 0.01 and difference.scores < 1e-5
     # An untrained network has equal neighboring cells, of which rounding chooses one.
     assert difference.compared > 100 and difference.missing < 0.05 * difference.compared
-    operators = {node.op_type for node in onnx.load(str(tmp_path / "m.onnx")).graph.node}
+    nodes = onnx.load(str(tmp_path / "m.onnx")).graph.node
+    assert [node.op_type for node in nodes if "images" in node.input] == ["Cast"]
+    operators = {node.op_type for node in nodes}
     is_deformable = "deformable" in architecture
     assert ("DeformConv" in operators) == (is_deformable and not sampled)
     assert ("GridSample" in operators) == (is_deformable and sampled)
