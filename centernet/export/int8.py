@@ -124,12 +124,12 @@ def quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_QUANTIZED,
-            nodes_to_exclude=_last_convolutions(prepared),
+            nodes_to_exclude=last_convolutions(prepared),
         )
     prepared.unlink()
 
 
-def _last_convolutions(model: Path) -> list[str]:
+def last_convolutions(model: Path) -> list[str]:
     """Names of the convolutions whose results no other convolution reads."""
     import onnx
 
