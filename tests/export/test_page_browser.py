@@ -103,6 +103,7 @@ def images(tmp_path_factory) -> list[Path]:
         folder / "palette.png",
         folder / "gray16.png",
         write(folder / "shrinks.png", coarse(701, 513)),
+        write(folder / "portrait.png", coarse(70, 101)),
         write(folder / "half.png", coarse(256, 256)),
         write(folder / "enlarged.png", coarse(50, 31)),
         write(folder / "profile.jpg", coarse(90, 90), quality=95, icc_profile=wide_profile()),
