@@ -6,7 +6,6 @@ from pathlib import Path
 
 from centernet.cli.options import add_threshold
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
-from centernet.inference.engines import AUTO, ENGINES
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -38,6 +37,8 @@ _EXTRAS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
+    from centernet.inference.engines import AUTO, ENGINES
+
     add = parser.add_argument
     add(
         "source",
