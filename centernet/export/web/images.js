@@ -105,7 +105,8 @@ async function select(item) {
   closeLive();
   state.item = item;
   if (!item.view) await analyze(item); // its pixels and heatmaps were dropped
-  if (state.item !== item || !item.view) return; // another was selected meanwhile
+  if (item.status === "failed") return reportFailures();
+  if (state.item !== item) return; // another was selected meanwhile
   showPicture({ ...item, ...item.view });
   for (const other of state.items) markCurrent(other, other === item);
   item.element.scrollIntoView({ block: "nearest", inline: "nearest" });

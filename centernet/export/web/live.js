@@ -7,6 +7,7 @@ const live = {
   isCamera: false,
   facing: "environment", // of the camera
   running: false,
+  loop: 0, // number of the loop that analyzes frames; an earlier one ends
   rate: 0, // analyzed frames per second, smoothed
   ended: 0, // time of the last frame's end
   frame: 1 / 25, // seconds between frames of the file, measured while it plays
@@ -52,32 +53,29 @@ async function openVideo(file) {
 }
 
 async function openLive(name, source) {
-  const video = make("video", { muted: true, playsInline: true, preload: "auto", ...source });
-  video.className = "hidden"; // in the page, because browsers decode frames of visible videos alone
-  $("picture").append(video);
+  await ready;
+  const video = make("video", { muted: true, playsInline: true, className: "hidden", ...source });
+  $("picture").append(video); // browsers decode no frames of a video that is not in the page
   Object.assign(live, { video, name, isCamera: Boolean(source.srcObject), rate: 0, ended: 0 });
   await new Promise((resolve, reject) => {
     video.onloadeddata = resolve;
     video.onerror = reject;
-    if (live.isCamera) video.play().catch(reject);
+    video.play().catch(reject);
   });
+  if (live.video !== video) return;
   state.item = null;
   for (const item of state.items) markCurrent(item, false);
   video.onended = () => setRunning(false);
   $("live").hidden = false;
   $("seek").hidden = $("step").hidden = live.isCamera;
   $("seek").max = live.isCamera ? 0 : video.duration;
-  await ready;
-  if (live.video !== video) return;
-  await analyzeFrame();
   setRunning(true);
 }
 
 function closeLive() {
   const { video } = live;
   if (!video) return;
-  live.video = null;
-  live.running = false;
+  Object.assign(live, { video: null, running: false, loop: live.loop + 1 });
   video.pause();
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.remove();
@@ -89,21 +87,21 @@ function closeLive() {
 
 function setRunning(on) {
   if (!live.video) return;
-  const start = on && !live.running;
+  if (live.running === on) return;
   live.running = on;
+  live.loop += 1;
   $("play").textContent = on ? "❚❚ Pause" : "▶ Play";
-  if (!start) return live.video.pause();
+  if (!on) return live.video.pause();
   live.ended = 0;
   live.video.play().catch(() => setRunning(false));
-  run(live.video);
+  run(live.video, live.loop);
 }
 
-async function run(video) {
-  while (live.running && live.video === video) {
-    const isNew = await nextFrame(video);
-    if (isNew && live.running && live.video === video) await analyzeFrame();
+async function run(video, loop) {
+  while (live.loop === loop && live.video === video) {
+    if (await nextFrame(video) && live.loop === loop) await analyzeFrame();
   }
-  if (live.video === video) await analyzeFrame(); // the frame at which it stopped
+  if (!live.running && live.video === video) await analyzeFrame(); // the one at which it stopped
 }
 
 // Wait for a new frame; false if there was none for a while, as in a paused video.
@@ -148,7 +146,7 @@ async function analyzeFrame() {
     return say(`${live.name}: ${error.message}`);
   }
   if (live.video !== video) return result.bitmap.close();
-  if (!state.item) state.picture?.bitmap.close();
+  if (state.picture?.frame) state.picture.bitmap.close();
   const keepZoom = state.picture?.frame === video && state.picture.width === result.width;
   const name = live.isCamera ? "camera" : `${live.name} ${clock(time)}`;
   showPicture({ ...result, name, frame: video }, { keepZoom });
