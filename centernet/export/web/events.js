@@ -149,7 +149,7 @@ function listenToControls() {
     state.boxes = $("boxes").checked;
     draw();
   };
-  $("cancel").onclick = () => { queue.cancelled = true; };
+  $("cancel").onclick = () => { queue.canceled = true; };
   $("dismiss").onclick = () => say();
   $("play").onclick = () => setRunning(!live.running);
   $("step").onclick = () => stepFrame();

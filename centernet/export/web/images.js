@@ -7,7 +7,7 @@ const VIDEO = /\.(mp4|m4v|webm|mov|mkv|avi|ogv)$/i;
 const isVideo = (file) => file.type.startsWith("video/") || (!file.type && VIDEO.test(file.name));
 const isImage = (file) => file.type.startsWith("image/") || IMAGE.test(file.name);
 
-const queue = { running: false, cancelled: false, done: 0, began: 0 };
+const queue = { running: false, canceled: false, done: 0, began: 0 };
 const views = []; // items with pixels and heatmaps, the latest last
 
 // Add files; those of a folder that are no images are left out.
@@ -34,10 +34,10 @@ const pathOf = (file) => file.path || file.webkitRelativePath || file.name;
 // Analyze all waiting images, one after another, and show the first that works.
 async function analyzeAll() {
   if (queue.running) return;
-  Object.assign(queue, { running: true, cancelled: false, done: 0, began: performance.now() });
+  Object.assign(queue, { running: true, canceled: false, done: 0, began: performance.now() });
   refreshProgress();
   let isFirst = true;
-  for (let item; !queue.cancelled && (item = waiting()[0]);) {
+  for (let item; !queue.canceled && (item = waiting()[0]);) {
     await analyze(item);
     queue.done += 1;
     refreshProgress();
@@ -47,7 +47,7 @@ async function analyzeAll() {
     }
   }
   queue.running = false;
-  if (queue.cancelled) dropWaiting();
+  if (queue.canceled) dropWaiting();
   refreshProgress();
   reportFailures();
   refresh();
