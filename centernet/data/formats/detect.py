@@ -8,7 +8,7 @@ from typing import Any
 from centernet.data.annotations import DatasetSplit, entries, truncate_list
 from centernet.data.formats import coco, voc, yolo
 from centernet.data.formats.base import Format
-from centernet.data.formats.splits import USUAL_SPLITS
+from centernet.data.formats.splits import USUAL_SPLITS, is_hidden
 from centernet.errors import InputError
 
 # In the order of detection; a folder can be in several formats. A new format is added here.
@@ -16,10 +16,25 @@ FORMATS: dict[str, Format] = {
     format.name: format for format in (coco.FORMAT, voc.FORMAT, yolo.FORMAT)
 }
 
+_MAX_WRAPPED = 3  # folders around a dataset
+# Names of folders inside a dataset, which are no dataset of their own.
+_PARTS = {"annotations", "images", "labels", "jpegimages", "train", "val", "valid", "test", "data"}
+
 
 def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that match a file or folder; the first one is used."""
-    return [name for name, format in FORMATS.items() if format.detect(Path(source))]
+    source = unwrap(Path(source))
+    return [name for name, format in FORMATS.items() if format.detect(source)]
+
+
+def unwrap(source: Path) -> Path:
+    """The folder of the dataset: an unzipped archive may be in a folder of its own."""
+    for _ in range(_MAX_WRAPPED):
+        inside = [p for p in source.iterdir() if not is_hidden(p)] if source.is_dir() else []
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _PARTS:
+            break
+        source = inside[0]
+    return source
 
 
 def read_dataset(
@@ -45,7 +60,7 @@ def read_dataset(
     if not source.exists():
         raise InputError(f"dataset {source} does not exist")
     try:
-        return _read(source, classes, rename)
+        return _read(unwrap(source), classes, rename)
     except OSError as error:
         place = error.filename or source
         raise InputError(f"cannot read {place}: {error.strerror or error}") from None

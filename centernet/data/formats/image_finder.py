@@ -12,11 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
+from centernet.data.formats.splits import is_hidden
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 
-# Folders that operating systems and tools create.
-_IGNORED_FOLDERS = {"__MACOSX"}
 _QUERY = re.compile(r"^.*\?d=")  # /data/local-files/?d=folder/image.jpg
 
 
@@ -49,7 +48,7 @@ class ImageFinder:
             return None
         if not _leads_outside(name):
             for folder in folders:
-                if (folder / name).is_file():
+                if _is_file(folder / name):
                     return folder / name
         path = self._by_tail(name)
         if path is not None:
@@ -110,12 +109,10 @@ def image_files(root: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(
-            name for name in subfolders if name not in _IGNORED_FOLDERS and name[0] != "."
-        )
-        for name in sorted(files):
-            if name[0] != "." and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield Path(folder, name)
+        subfolders[:] = sorted(name for name in subfolders if not is_hidden(Path(name)))
+        for path in (Path(folder, name) for name in sorted(files)):
+            if path.suffix.lower() in SUFFIXES and not is_hidden(path):
+                yield path
 
 
 def _parts(name: str) -> list[str]:
@@ -139,6 +136,13 @@ def _longest_tail(parts: Sequence[str], candidates: Sequence[Path]) -> list[Path
 def _common_tail(first: Sequence[str], second: Sequence[str]) -> int:
     pairs = zip(reversed(first), reversed(second), strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _leads_outside(name: str) -> bool:
