@@ -105,7 +105,8 @@ def read_file(path: Path, *, images: Path | None = None, root: Path | None = Non
         notes.append(f"{path}: the name contains no split, so it is read as 'train'")
     if images is None or not _has_images(images, content["images"]):
         candidate = images or _image_folder(path, folder, name, content["images"])
-        images = _resolve_names(path, root, candidate, content["images"], notes)
+        split = name if name in USUAL_SPLITS else ""
+        images = _resolve_names(path, root, candidate, split, content["images"], notes)
     if group := placeholder_category(content):
         content["categories"].remove(group)
         notes.append(f"{path}: left out class {group['name']!r}, {PLACEHOLDER}")
@@ -145,19 +146,23 @@ def _has_images(folder: Path, images: Sequence[Any]) -> bool:
 
 
 def _resolve_names(
-    path: Path, root: Path, folder: Path, images: Sequence[Any], notes: list[str]
+    path: Path, root: Path, folder: Path, split: str, images: Sequence[Any], notes: list[str]
 ) -> Path:
     """Replace names of other machines by those of the files that they mean.
 
     Returns:
         The folder that all names are relative to: ``folder``, or the dataset's folder.
     """
-    finder, places = ImageFinder(root), (folder, path.parent, root)
+    finder, places = ImageFinder(root, split), (folder, path.parent, root)
     found = [
         (image, finder.find(name, places))
         for image in images
         if isinstance(image, dict) and isinstance(name := image.get("file_name"), str)
     ]
+    direct = sum(file == folder / image["file_name"] for image, file in found)
+    if 2 * direct > len(found):
+        # The folder is right, so that images that are not in it are missing.
+        found = [(i, f if f and f.is_relative_to(folder) else None) for i, f in found]
     if found and not any(file for _, file in found):
         notes.append(f"{path}: no image was found, such as {found[0][0]['file_name']} in {folder}")
     if all(file in (None, folder / image["file_name"]) for image, file in found) and all(

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from centernet.data.formats.splits import is_hidden
+from centernet.data.formats.splits import USUAL_SPLITS, is_hidden, split_name
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 
@@ -28,9 +28,15 @@ class ImageFinder:
         example: such a name and its file, for a note.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Prepare a search; the folder is only listed when a name is not the path of a file."""
-        self.root = root
+    def __init__(self, root: Path, split: str = "") -> None:
+        """Prepare a search; the folder is only listed when a name is not the path of a file.
+
+        Args:
+            root: the folder of the dataset.
+            split: name of the split; images in folders of other splits are not found by the end of
+                their names, because splits may number their images alike.
+        """
+        self.root, self.split = root, split
         self.resolved = 0
         self.example: tuple[str, Path] | None = None
 
@@ -86,7 +92,9 @@ class ImageFinder:
     def _by_name(self) -> dict[str, list[Path]]:
         found: defaultdict[str, list[Path]] = defaultdict(list)
         for path in image_files(self.root):
-            found[path.name.lower()].append(path)
+            splits = {split_name(part) for part in path.relative_to(self.root).parts[:-1]}
+            if not self.split or not splits & set(USUAL_SPLITS) - {self.split}:
+                found[path.name.lower()].append(path)
         return found
 
     @cached_property
