@@ -123,10 +123,14 @@ def image_files(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _parts(name: str) -> list[str]:
-    """The parts of a path in lower case, without what belongs to another machine."""
-    name = _QUERY.sub("", name).replace("\\", "/").lower()
+def path_parts(name: str) -> list[str]:
+    """The parts of a path of any machine, without those that lead upward or home."""
+    name = _QUERY.sub("", name).replace("\\", "/")
     return [part for part in name.split("/") if part not in ("", ".", "..", "~")]
+
+
+def _parts(name: str) -> list[str]:
+    return path_parts(name.lower())
 
 
 def _stem(name: str) -> str:
