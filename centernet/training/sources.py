@@ -109,7 +109,10 @@ class DataSource:
         try:
             splits, messages = split_validation(list(self._in_root.values()), HELD_OUT)
         except InputError as error:
-            raise InputError(f"{self.root} has no split 'val': {error}") from None
+            raise InputError(
+                f"{self.root} has no split 'val', only {', '.join(self._in_root)}, and {error}: "
+                "name validation images with --data.val_annotations"
+            ) from None
         found = {split.name: split for split in splits}
         log.info(
             "%s has no validation images: %d of its %d training images are held out, always the "
