@@ -1,5 +1,6 @@
 """Atomic file writes, and safe reads of regular files."""
 
+import codecs
 import errno
 import os
 import stat
@@ -64,13 +65,15 @@ def read_bytes(path: str | Path, most: int) -> bytes:
 
 
 def read_text(path: str | Path, *, errors: str = "strict", most: int = 100 << 20) -> str:
-    """Read a UTF-8 file of at most ``most`` bytes, with or without a byte order mark.
+    """Read a UTF-8 file of at most ``most`` bytes; a byte order mark can declare UTF-16.
 
     Raises:
         OSError: as in :func:`read_bytes`.
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file is neither.
     """
-    return read_bytes(path, most).decode("utf-8-sig", errors)
+    data = read_bytes(path, most)
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig", errors)
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

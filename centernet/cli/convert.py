@@ -62,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="include images outside of SOURCE, such as targets of links",
     )
     add(
+        "--repair",
+        action="store_true",
+        help="repair what is likely, but not certainly, a fault of the export: everything marked "
+        "iscrowd, corners instead of width and height, fractions instead of pixels",
+    )
+    add(
         "--val-fraction",
         type=float,
         metavar="F",

@@ -144,7 +144,7 @@ def _is_optional_id(value: Any) -> bool:
     return value is None or is_float or _is_id(value)
 
 
-def _is_file_name(value: Any) -> bool:
+def is_file_name(value: Any) -> bool:
     """Whether a value is a path below the folder of images that file systems accept."""
     if not isinstance(value, str) or "\0" in value:
         return False
@@ -177,7 +177,7 @@ _FLAG = _Field(False, lambda value: as_flag(value) is not None, "0 or 1")
 _FIELDS = {
     "images": {
         "id": _ID,
-        "file_name": _Field(True, _is_file_name, "the name of a file in the folder of images"),
+        "file_name": _Field(True, is_file_name, "the name of a file in the folder of images"),
         "width": _SIDE,
         "height": _SIDE,
     },

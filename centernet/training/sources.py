@@ -1,27 +1,33 @@
 """Find the training and validation images of the data options."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import is_ignore_region
 from centernet.data.formats.coco import read_file
 from centernet.data.formats.detect import choose_classes, detect_format, read_dataset
+from centernet.data.formats.split_validation import split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
 
 log = logging.getLogger(__name__)
 
 _LOGGED_NOTES = 10  # notes on a dataset that are logged
+# Fraction of the training images that becomes the validation split of a dataset without one.
+HELD_OUT = 0.2
 
 
 class DataSource:
     """The "train" and "val" images and annotations of a dataset folder.
 
     If an annotation file does not exist and ``root`` is a dataset in a format that
-    :mod:`centernet.data.formats` reads, that dataset is read: the file name names the split.
+    :mod:`centernet.data.formats` reads, that dataset is read: the file name names the split. A
+    dataset without validation images gets some, see :func:`.split_validation`.
 
     Attributes:
         root: folder of the dataset.
@@ -47,25 +53,43 @@ class DataSource:
         self.root = root
         self.paths = {part: (root / images, root / file) for part, (images, file) in paths.items()}
         self._classes, self._rename = classes, dict(rename) if rename else None
+        self._splits: dict[str, DatasetSplit] = {}
 
-    def find(self, part: str) -> tuple[Path, Path | DatasetSplit]:
+    def find(self, part: str) -> tuple[Path, DatasetSplit]:
         """The image folder of "train" or "val", and the annotations.
 
         Raises:
             InputError: the dataset, the split or a class does not exist, or a file cannot be read.
         """
-        images, annotations = self.paths[part]
-        if not annotations.is_file():
-            split = self._detected_split(part)
-        elif self._classes or self._rename:
-            split = read_file(annotations, images=images)
-            (split,) = choose_classes([split], classes=self._classes, rename=self._rename)
-        else:
-            return images, annotations
+        split = self._splits.get(part) or self._read(part)
+        self._splits[part] = split
         return split.images, split
 
+    def _read(self, part: str) -> DatasetSplit:
+        images, annotations = self.paths[part]
+        if not annotations.is_file() or self._holds_out:
+            return self._detected_split(part)
+        split = read_file(annotations, images=images, root=self._root_of(annotations))
+        (split,) = choose_classes([split], classes=self._classes, rename=self._rename)
+        _log_notes([split])
+        _drop_outlines([split])
+        return replace(split, name=annotations.stem)
+
+    def _root_of(self, annotations: Path) -> Path | None:
+        """The folder in which images are searched; None if the file is elsewhere."""
+        return self.root if annotations.is_relative_to(self.root) else None
+
     @cached_property
-    def _detected(self) -> dict[str, DatasetSplit]:
+    def _holds_out(self) -> bool:
+        """Whether validation images are held out of the training images, because there are none."""
+        if self.paths["val"][1].is_file():
+            return False
+        names = self._in_root.keys()
+        wanted = split_name(self.paths["val"][1].stem)
+        return wanted == "val" and "train" in names and "val" not in names
+
+    @cached_property
+    def _in_root(self) -> dict[str, DatasetSplit]:
         """The splits of the dataset in ``root`` if it is in a known format, else an empty dict."""
         kinds = detect_format(self.root)
         if not kinds:
@@ -73,13 +97,33 @@ class DataSource:
         splits = read_dataset(self.root, classes=self._classes, rename=self._rename)
         counts = ", ".join(f"{name} {len(s.coco['images'])}" for name, s in splits.items())
         log.info("%s is a dataset in %s format: %s images", self.root, kinds[0], counts)
-        for note in [note for split in splits.values() for note in split.notes][:_LOGGED_NOTES]:
-            log.info("  %s", note)
-        # Training does not use the outlines of objects, and they take much memory.
-        for annotation in (a for split in splits.values() for a in split.coco["annotations"]):
-            if isinstance(annotation, dict) and not is_ignore_region(annotation):
-                annotation.pop("segmentation", None)
+        _log_notes(splits.values())
+        _drop_outlines(splits.values())
         return splits
+
+    @cached_property
+    def _detected(self) -> dict[str, DatasetSplit]:
+        """The splits in ``root``, with validation images held out if there are none."""
+        if not self._holds_out:
+            return self._in_root
+        try:
+            splits, messages = split_validation(list(self._in_root.values()), HELD_OUT)
+        except InputError as error:
+            raise InputError(
+                f"{self.root} has no split 'val', only {', '.join(self._in_root)}, and {error}: "
+                "name validation images with --data.val_annotations"
+            ) from None
+        found = {split.name: split for split in splits}
+        log.info(
+            "%s has no validation images: %d of its %d training images are held out, always the "
+            "same ones",
+            self.root,
+            len(found["val"].coco["images"]),
+            len(self._in_root["train"].coco["images"]),
+        )
+        for message in messages:
+            log.info("  %s", message)
+        return found
 
     def _detected_split(self, part: str) -> DatasetSplit:
         annotations = self.paths[part][1]
@@ -91,11 +135,27 @@ class DataSource:
                 f"cannot read annotation file {annotations}: it does not exist, "
                 f"and {self.root} is not a dataset in another known format (docs/data.md)"
             )
-        remedy = f"name another with --data.{part}_annotations"
-        if part == "val":
-            remedy += (
-                ", or split validation images off with "
-                f"centernet convert {self.root} OUT --val-fraction 0.2"
-            )
         names = ", ".join(self._detected)
-        raise InputError(f"{self.root} has no split {name!r}, only {names}: {remedy}")
+        raise InputError(
+            f"{self.root} has no split {name!r}, only {names}: name another with "
+            f"--data.{part}_annotations"
+        )
+
+
+def _log_notes(splits: Iterable[DatasetSplit]) -> None:
+    for note in [note for split in splits for note in split.notes][:_LOGGED_NOTES]:
+        log.info("  %s", note)
+
+
+def _drop_outlines(splits: Iterable[DatasetSplit]) -> None:
+    """Drop the outlines of objects, which training does not use and which take much memory."""
+    for annotation in (a for split in splits for a in split.coco["annotations"]):
+        if isinstance(annotation, dict) and not _may_be_region(annotation):
+            annotation.pop("segmentation", None)
+
+
+def _may_be_region(annotation: dict[str, Any]) -> bool:
+    try:
+        return is_ignore_region(annotation)
+    except InputError:
+        return True  # an error that is reported later

@@ -145,7 +145,7 @@ def malformed_entry(data):
 
 def category_id_of_text(data):
     for category in data.train["categories"]:
-        category["id"] = str(category["id"])
+        category["id"] = f"c{category['id']}"
 
 
 def region_of_two_points(data):

@@ -2,6 +2,7 @@ import json
 import logging
 
 import cv2
+import numpy as np
 import pytest
 from fakes import TINY_CONFIG
 from sample_datasets import coco_content, text, write_coco, write_voc
@@ -104,8 +105,30 @@ def test_without_a_validation_split_it_says_what_to_do(tmp_path):
     with pytest.raises(InputError) as error:
         DetectionData(str(tmp_path), **CUSTOM).setup("fit")
     said = str(error.value)
-    for part in ("'val'", "only train", "--data.val_annotations", "--val-fraction 0.2"):
+    for part in ("'val'", "only train", "1 images", "--data.val_annotations"):
         assert part in said
+
+
+def test_a_dataset_without_validation_images_gets_some(tmp_path, caplog):
+    names = [f"{i}" for i in range(10)]
+    objects = {name: [("cat", (1 + int(name), 2, 30, 30), 0)] for name in names}
+    write_voc(tmp_path, {"train": names}, **objects)
+    generator = np.random.default_rng(0)
+    for name in names:  # different pictures: equal ones would stay together
+        pixels = generator.integers(0, 256, (40, 60, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "JPEGImages" / f"{name}.jpg"), pixels)
+    chosen = []
+    for _ in range(2):
+        data = DetectionData(str(tmp_path), **CUSTOM)
+        with caplog.at_level("INFO"):
+            data.setup("fit")
+        train, val = (
+            {path.stem for path in split.paths} for split in (data.train_set, data.val_set)
+        )
+        assert not train & val and len(train) == 8 and len(val) == 2
+        chosen.append(val)
+    assert chosen[0] == chosen[1]
+    assert "2 of its 10 training images are held out" in caplog.text
 
 
 def test_what_is_not_there_is_said_in_one_line(tmp_path):

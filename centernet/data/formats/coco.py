@@ -1,10 +1,10 @@
 """COCO JSON: reads the layouts of COCO, Roboflow, CVAT and FiftyOne, or a single file."""
 
+import codecs
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from centernet.data.annotations import (
@@ -14,14 +14,18 @@ from centernet.data.annotations import (
     load_json,
     placeholder_category,
 )
-from centernet.data.entries import entry_error
+from centernet.data.entries import entry_error, is_file_name
 from centernet.data.formats.base import Format
+from centernet.data.formats.coco_repair import repair
+from centernet.data.formats.image_finder import ImageFinder
+from centernet.data.formats.prepare import merge
 from centernet.data.formats.splits import USUAL_SPLITS, dataset_folder, split_name
 from centernet.errors import InputError
 from centernet.files import read_bytes
 
 # Annotations of other tasks, which lie beside those of boxes in COCO's own folder.
-_OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_", "lvis_")
+_KEYPOINTS = "person_keypoints_"
+_OTHER_TASKS = ("captions_", _KEYPOINTS, "panoptic_", "stuff_", "image_info_", "lvis_")
 _IMAGE_FOLDERS = ("images", "Images", "data", "JPEGImages", ".")
 _SAMPLE = 20  # images that decide which folder is the images' folder
 
@@ -31,11 +35,14 @@ def find(root: Path) -> list[Path]:
     if root.is_file():
         return [root] if root.suffix.lower() == ".json" else []
     for pattern in ("[aA]nnotations/*.json", "*.json", "*/*.json", "*/[aA]nnotations/*.json"):
-        files = sorted(p for p in root.glob(pattern) if not p.name.startswith(_OTHER_TASKS))
+        everything = sorted(p for p in root.glob(pattern) if not p.name.startswith("."))
+        files = [p for p in everything if not p.name.startswith(_OTHER_TASKS)]
         instances = [p for p in files if p.name.startswith("instances_")]
-        found = [p for p in instances or files if _is_coco(p)]
-        if found:
-            return found
+        # Annotations of keypoints have boxes, too.
+        keypoints = [p for p in everything if p.name.startswith(_KEYPOINTS)]
+        for candidates in (instances or files, keypoints):
+            if found := [p for p in candidates if _is_coco(p)]:
+                return found
     return []
 
 
@@ -47,6 +54,8 @@ def read(source: Path) -> list[DatasetSplit]:
     """
     files = find(source)
     splits: dict[str, DatasetSplit] = {}
+    if len(files) > 1 and not any(split_name(path.stem) in USUAL_SPLITS for path in files):
+        return _parts_of_one_split(files, source)
     for path in files:
         split = read_file(path, root=None if source.is_file() else source)
         if split.name in splits:
@@ -56,6 +65,17 @@ def read(source: Path) -> list[DatasetSplit]:
             split = replace(split, name=name)
         splits[split.name] = split
     return list(splits.values())
+
+
+def _parts_of_one_split(files: Sequence[Path], source: Path) -> list[DatasetSplit]:
+    """Read files of which none names a split, and merge those of one folder."""
+    splits = [read_file(path, root=source) for path in files]
+    names = {split.name for split in splits}
+    if names & set(USUAL_SPLITS) - {"train"}:
+        return splits
+    merged = merge("train", splits)
+    notes = [f"{source}: {len(files)} files name no split, so they are read together as 'train'"]
+    return [replace(merged, notes=[*notes, *merged.notes])]
 
 
 def read_file(path: Path, *, images: Path | None = None, root: Path | None = None) -> DatasetSplit:
@@ -70,19 +90,23 @@ def read_file(path: Path, *, images: Path | None = None, root: Path | None = Non
         InputError: the file is not COCO JSON.
     """
     content = load_json(path)
-    for part in ("images", "annotations", "categories"):
+    for part in ("images", "categories"):
         if not (isinstance(content, dict) and isinstance(content.get(part), list)):
             raise InputError(f"{path} is not COCO JSON: it has no list {part!r}")
     folder = dataset_folder(path)
     root = root or folder
     notes: list[str] = []
+    repair(path, content, notes)
+    if not isinstance(content["annotations"], list):
+        raise InputError(f"{path} is not COCO JSON: it has no list 'annotations'")
     names = [split_name(path.stem), split_name(folder.name) if folder != root else ""]
     name = next((n for n in names if n in USUAL_SPLITS), names[0] or names[1])
     if not name:
         notes.append(f"{path}: the name contains no split, so it is read as 'train'")
-    if images is None:
-        base = _rebase(path, root, content["images"], notes)
-        images = base or _image_folder(path, folder, name, content["images"], notes)
+    if images is None or not _has_images(images, content["images"]):
+        candidate = images or _image_folder(path, folder, name, content["images"])
+        split = name if name in USUAL_SPLITS else ""
+        images = _resolve_names(path, root, candidate, split, content["images"], notes)
     if group := placeholder_category(content):
         content["categories"].remove(group)
         notes.append(f"{path}: left out class {group['name']!r}, {PLACEHOLDER}")
@@ -114,37 +138,42 @@ FORMAT = Format(
 )
 
 
-def _rebase(path: Path, root: Path, images: Sequence[Any], notes: list[str]) -> Path | None:
-    """Make file names that are absolute or begin with ``..`` relative to the dataset's folder.
+def _has_images(folder: Path, images: Sequence[Any]) -> bool:
+    """Whether a folder contains a sample of the images."""
+    sample = images[:: max(1, len(images) // _SAMPLE)]
+    names = [image.get("file_name") for image in sample if isinstance(image, dict)]
+    return all(is_file_name(name) and (folder / str(name)).is_file() for name in names)
 
-    Only names of files inside that folder change; others are rejected later as invalid entries.
+
+def _resolve_names(
+    path: Path, root: Path, folder: Path, split: str, images: Sequence[Any], notes: list[str]
+) -> Path:
+    """Replace names of other machines by those of the files that they mean.
 
     Returns:
-        The dataset's folder, which all names are then relative to; None if no name changed.
+        The folder that all names are relative to: ``folder``, or the dataset's folder.
     """
-    names = [i["file_name"] for i in images if isinstance(i, dict) and _leads_outside(i)]
-    top = os.path.abspath(root)
-    for base in dict.fromkeys((path.parent, path.parent.parent, root)):
-        files = (os.path.normpath(os.path.join(os.path.abspath(base), name)) for name in names)
-        if any(PurePath(file).is_relative_to(top) and os.path.isfile(file) for file in files):
-            break
-    else:
-        return None
-    for image in images:
-        if isinstance(image, dict) and isinstance(name := image.get("file_name"), str):
-            file = PurePath(os.path.normpath(os.path.join(os.path.abspath(base), name)))
-            if "\0" not in name and file.is_relative_to(top):
-                image["file_name"] = file.relative_to(top).as_posix()
-    notes.append(f"{path}: file names such as {names[0]} are read relative to {root}")
+    finder, places = ImageFinder(root, split), (folder, path.parent, root)
+    found = [
+        (image, finder.find(name, places))
+        for image in images
+        if isinstance(image, dict) and isinstance(name := image.get("file_name"), str)
+    ]
+    direct = sum(file == folder / image["file_name"] for image, file in found)
+    if 2 * direct > len(found):
+        # The folder is right, so that images that are not in it are missing.
+        found = [(i, f if f and f.is_relative_to(folder) else None) for i, f in found]
+    if found and not any(file for _, file in found):
+        notes.append(f"{path}: no image was found, such as {found[0][0]['file_name']} in {folder}")
+    if all(file in (None, folder / image["file_name"]) for image, file in found) and all(
+        is_file_name(image["file_name"]) for image, file in found if file
+    ):
+        return folder
+    notes += finder.note(path)
+    for image, file in found:
+        if file is not None and file.is_relative_to(root):
+            image["file_name"] = file.relative_to(root).as_posix()
     return root
-
-
-def _leads_outside(image: dict[str, Any]) -> bool:
-    """Whether a file name is absolute or begins with ``..``, and is valid otherwise."""
-    name = image.get("file_name")
-    if not isinstance(name, str) or "\0" in name:
-        return False
-    return os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == ".."
 
 
 def _is_coco(path: Path) -> bool:
@@ -153,12 +182,12 @@ def _is_coco(path: Path) -> bool:
         content = read_bytes(path, MAX_JSON)
     except OSError:
         return False
-    return all(f'"{part}"'.encode() in content for part in ("images", "annotations", "categories"))
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        content = content.replace(b"\0", b"")
+    return all(f'"{part}"'.encode() in content for part in ("images", "categories"))
 
 
-def _image_folder(
-    path: Path, folder: Path, name: str, images: Sequence[Any], notes: list[str]
-) -> Path:
+def _image_folder(path: Path, folder: Path, name: str, images: Sequence[Any]) -> Path:
     """The folder that contains most of the first images."""
     names = [i["file_name"] for i in images if not entry_error("images", i)]
     stem = path.stem.removeprefix("instances_")
@@ -173,8 +202,4 @@ def _image_folder(
     ]
     found = {c: sum((c / n).is_file() for n in names[:_SAMPLE]) for c in candidates}
     best = max(candidates, key=found.__getitem__)
-    if not found[best]:
-        best = next(c for c in [*candidates, folder] if c.is_dir())
-        if names:
-            notes.append(f"{path}: no image was found, such as {names[0]} in {best}")
-    return best
+    return best if found[best] else next(c for c in [*candidates, folder] if c.is_dir())

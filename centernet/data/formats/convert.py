@@ -64,6 +64,7 @@ def convert_dataset(
     val_fraction: float | None = None,
     group_by: str | None = None,
     image_folder: str | None = None,
+    repair: bool = False,
 ) -> Conversion:
     """Write a dataset in another format, or a cleaned copy in the same format.
 
@@ -84,6 +85,7 @@ def convert_dataset(
         group_by: regular expression; training images with equal matches in their file names stay in
             one split.
         image_folder: folder of the images of all splits, instead of the format's.
+        repair: repair the faults of :mod:`centernet.data.formats.repair`.
 
     Raises:
         InputError: an option is invalid, the source is unusable, images are missing, damaged or
@@ -94,20 +96,21 @@ def convert_dataset(
     root = None
     if isinstance(source, str | Path):
         root = dataset_folder(Path(source))
-        source = list(read_dataset(source, classes=classes, rename=rename).values())
-    splits, messages = _clean(source)
+        splits = read_dataset(source, classes=classes, rename=rename, repair=repair)
+        source = list(splits.values())
+    kept, messages = _clean(source)
     if images != "none":
-        check_images(splits, root, follow_links=follow_links)
+        check_images(kept, root, follow_links=follow_links)
     if val_fraction is not None:
-        splits, about = split_validation(splits, val_fraction, group_by=group_by)
+        kept, about = split_validation(kept, val_fraction, group_by=group_by)
         messages += about
     try:
         messages += _write(
-            splits, output, FORMATS[format], images=images, place=image_folder, so_far=messages
+            kept, output, FORMATS[format], images=images, place=image_folder, so_far=messages
         )
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
-    return Conversion(output, format, splits, messages)
+    return Conversion(output, format, kept, messages)
 
 
 def _check_options(

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from centernet.data.entries import is_integer, short
-from centernet.data.formats.splits import images_in, lines_of, split_name
+from centernet.data.formats.image_finder import ImageFinder, image_files, path_parts
+from centernet.data.formats.splits import USUAL_SPLITS, lines_of, split_name
 from centernet.errors import InputError
 from centernet.files import read_bytes
 
@@ -29,6 +30,13 @@ class _YamlLoader(yaml.SafeLoader):
                 None, None, "merge keys (<<) are not supported", node.start_mark
             )
         super().flatten_mapping(node)
+
+
+# "no" and "on" are names of classes, not booleans.
+_YamlLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def load_yaml(path: Path) -> Any:
@@ -133,14 +141,17 @@ def find_images(description: Description, split: str, notes: list[str]) -> tuple
     """
     path, base, entry = description.path, description.base, description.entries[split]
     entries = entry if isinstance(entry, list) else [entry]
+    finder = ImageFinder(base, split if split in USUAL_SPLITS else "")
     files: list[Path] = []
     for one in entries:
         place = _resolve(str(one), base, path, notes)
         if place.is_dir():
-            files += images_in(place, deep=True)
+            files += image_files(place)
         else:
             lines = [line.strip() for line in lines_of(place) if line.strip()]
-            files += [_listed(line, place, base) for line in lines]
+            folders = (place.parent, base)
+            files += [finder.find(line, folders) or place.parent / line for line in lines]
+            notes += finder.note(place)
     files = [Path(os.path.normpath(file)) for file in files]
     unique = list(dict.fromkeys(files))
     if len(unique) < len(files):
@@ -164,12 +175,50 @@ def _resolve(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
             if candidate == base / inside != base / entry:
                 notes.append(f"{path}: {entry} is read as {inside}")
             return candidate
+    parts = path_parts(entry)
+    for start in range(len(parts)):
+        for root in dict.fromkeys((base, path.parent)):
+            candidate = root.joinpath(*parts[start:])
+            # Not "images" alone, which holds the images of all splits.
+            is_specific = len(parts) - start > 1 or split_name(parts[start]) in USUAL_SPLITS
+            is_folder = candidate.is_dir() and is_specific
+            if is_folder or (candidate.is_file() and candidate.suffix == ".txt"):
+                notes.append(f"{path}: {entry} is read as {'/'.join(parts[start:])}")
+                return candidate
     raise InputError(
         f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images"
     )
 
 
-def _listed(line: str, place: Path, base: Path) -> Path:
-    """An image of a list: relative to the list's folder, else to the dataset's."""
-    beside = place.parent / line
-    return beside if beside.exists() or not (base / line).exists() else base / line
+def read_darknet(path: Path, notes: list[str]) -> Description:
+    """Read an ``obj.data`` of Darknet, as CVAT exports it.
+
+    Args:
+        path: path of the file: lines such as ``train = data/train.txt``.
+        notes: list to which guesses are appended.
+
+    Raises:
+        InputError: the file names no images or no classes.
+    """
+    pairs = [line.partition("=") for line in lines_of(path) if "=" in line]
+    values = {key.strip(): value.strip() for key, _, value in pairs}
+    entries = {split_name(key): values[key] for key in SPLIT_KEYS if values.get(key)}
+    if not entries or not values.get("names"):
+        raise InputError(f"{path} does not describe a dataset: it needs train and names")
+    names_file = _resolve_file(values["names"], path.parent)
+    if names_file is None:
+        raise InputError(f"{path} names {values['names']}, which is missing in {path.parent}")
+    names = [line.strip() for line in lines_of(names_file)]
+    return Description(
+        path,
+        base=path.parent,
+        entries=entries,
+        names={number: name for number, name in enumerate(names) if name},
+    )
+
+
+def _resolve_file(name: str, root: Path) -> Path | None:
+    """The file of a name that may begin with folders of another machine."""
+    parts = path_parts(name)
+    candidates = (root.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((file for file in candidates if file.is_file()), None)

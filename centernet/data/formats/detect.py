@@ -8,7 +8,8 @@ from typing import Any
 from centernet.data.annotations import DatasetSplit, entries, truncate_list
 from centernet.data.formats import coco, voc, yolo
 from centernet.data.formats.base import Format
-from centernet.data.formats.splits import USUAL_SPLITS
+from centernet.data.formats.repair import repair as repair_splits
+from centernet.data.formats.splits import USUAL_SPLITS, is_hidden
 from centernet.errors import InputError
 
 # In the order of detection; a folder can be in several formats. A new format is added here.
@@ -16,10 +17,25 @@ FORMATS: dict[str, Format] = {
     format.name: format for format in (coco.FORMAT, voc.FORMAT, yolo.FORMAT)
 }
 
+_MAX_WRAPPED = 3  # folders around a dataset
+# Names of folders inside a dataset, which are no dataset of their own.
+_PARTS = {"annotations", "images", "labels", "jpegimages", "train", "val", "valid", "test", "data"}
+
 
 def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that match a file or folder; the first one is used."""
-    return [name for name, format in FORMATS.items() if format.detect(Path(source))]
+    source = unwrap(Path(source))
+    return [name for name, format in FORMATS.items() if format.detect(source)]
+
+
+def unwrap(source: Path) -> Path:
+    """The folder of the dataset: an unzipped archive may be in a folder of its own."""
+    for _ in range(_MAX_WRAPPED):
+        inside = [p for p in source.iterdir() if not is_hidden(p)] if source.is_dir() else []
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _PARTS:
+            break
+        source = inside[0]
+    return source
 
 
 def read_dataset(
@@ -27,6 +43,7 @@ def read_dataset(
     *,
     classes: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
+    repair: bool = False,
 ) -> dict[str, DatasetSplit]:
     """Read a dataset; its format is detected.
 
@@ -34,6 +51,7 @@ def read_dataset(
         source: a folder, or the file that describes the dataset.
         classes: classes to keep, by their old or new names; images without them are kept.
         rename: new names by old names; classes of equal new names become one class.
+        repair: repair the faults of :mod:`centernet.data.formats.repair` instead of noting them.
 
     Returns:
         The splits by name, not validated yet, see :class:`.DatasetSplit`.
@@ -45,7 +63,8 @@ def read_dataset(
     if not source.exists():
         raise InputError(f"dataset {source} does not exist")
     try:
-        return _read(source, classes, rename)
+        splits = _read(unwrap(source), classes, rename)
+        return {split.name: split for split in repair_splits(splits, apply=repair)}
     except OSError as error:
         place = error.filename or source
         raise InputError(f"cannot read {place}: {error.strerror or error}") from None
@@ -53,7 +72,7 @@ def read_dataset(
 
 def _read(
     source: Path, classes: Sequence[str] | None, rename: Mapping[str, str] | None
-) -> dict[str, DatasetSplit]:
+) -> list[DatasetSplit]:
     """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
     if not formats:
@@ -66,7 +85,7 @@ def _read(
         note = f"{source}: read as {formats[0]}, but it is also {formats[1]}"
         splits[0].notes.insert(0, note)
     splits = choose_classes(splits, classes=classes, rename=rename)
-    return {split.name: split for split in sorted(splits, key=_order)}
+    return sorted(splits, key=_order)
 
 
 def _order(split: DatasetSplit) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """XML files from untrusted sources: limited in size, without entities."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -7,6 +8,8 @@ from centernet.files import open_regular, read_bytes
 
 _MAX_XML = 50 << 20  # bytes
 _START = 500  # bytes
+_ENCODING = re.compile(rb"""<\?xml[^>]*encoding=(["'])([\w.:-]+)\1[^>]*\?>""")
+_NATIVE_ENCODINGS = (b"utf-8", b"utf-16", b"us-ascii", b"iso-8859-1")
 
 
 def load_xml(path: Path) -> ElementTree.Element:
@@ -21,14 +24,19 @@ def load_xml(path: Path) -> ElementTree.Element:
     data = read_bytes(path, _MAX_XML)
     if b"<!ENTITY" in data.replace(b"\0", b""):  # UTF-16 has null bytes in between
         raise ValueError("it declares entities")
+    declared = _ENCODING.match(data)
+    if declared and declared[2].lower() not in _NATIVE_ENCODINGS:
+        # Python knows more encodings than the parser.
+        text = data[declared.end() :].decode(declared[2].decode("ascii"))
+        return ElementTree.fromstring(text)
     return ElementTree.fromstring(data)
 
 
 def start_of(path: Path) -> bytes:
-    """The first bytes of a file; empty for a folder, a pipe or an unreadable file."""
+    """The first bytes of a file, without null bytes; empty if it cannot be read."""
     try:
         with open_regular(path) as file:
-            return file.read(_START)
+            return file.read(_START).replace(b"\0", b"")  # UTF-16 has null bytes in between
     except OSError:
         return b""
 

@@ -12,7 +12,9 @@ from centernet.files import read_text
 USUAL_SPLITS = ("train", "val", "test")
 _SYNONYMS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 # Words and years in file names that name no split.
-_FILLERS = re.compile(r"instances|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d")
+_FILLERS = re.compile(
+    r"instances|person_keypoints|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d"
+)
 
 
 def split_name(text: str) -> str:
@@ -66,6 +68,11 @@ def lines_of(path: Path) -> list[str]:
 def first_folder(root: Path, names: Iterable[str]) -> Path | None:
     """The first folder of these names that exists in ``root``."""
     return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether operating systems created a file or folder beside the user's."""
+    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def images_in(folder: Path, *, deep: bool = False) -> list[Path]:

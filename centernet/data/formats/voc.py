@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import MAX_PIXELS, is_ignore_region
+from centernet.data.entries import MAX_PIXELS, image_sides, is_ignore_region
 from centernet.data.formats.base import (
     TOLERANCE,
     Format,
@@ -17,6 +17,7 @@ from centernet.data.formats.base import (
     clip_to_image,
     counted,
 )
+from centernet.data.formats.image_finder import ImageFinder
 from centernet.data.formats.prepare import merge
 from centernet.data.formats.safe_xml import load_xml, number_of, text_of
 from centernet.data.formats.splits import (
@@ -25,14 +26,15 @@ from centernet.data.formats.splits import (
     images_in,
     split_name,
 )
-from centernet.data.formats.voc_layout import LISTS, find_folders, read_image_lists
+from centernet.data.formats.voc_boxes import corners_of, repair_boxes
+from centernet.data.formats.voc_elements import IMAGE_FOLDER, image_element, object_element
+from centernet.data.formats.voc_layout import LISTS, find_folders, read_image_lists, xml_files
 from centernet.data.images import image_size
 from centernet.errors import InputError
 
-_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", ".")
+_IMAGE_FOLDERS = (IMAGE_FOLDER, "images", "Images", "imgs", ".")
 # VOC's own files count pixels from 1 and include the last one; other programs write corners.
 _COUNTS_FROM_ONE = "The VOC"
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read(
@@ -58,7 +60,7 @@ def read(
     if with_lists:
         root, xml_folder = next(iter(folders.items()))
         parts = [
-            _Part(name, root, xml_folder, ids, notes)
+            _Part(name, root, xml_folder, ids, notes, ImageFinder(source, name))
             for name, (ids, notes) in read_image_lists(root, lists).items()
         ]
     else:
@@ -86,14 +88,14 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
         name_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}
         stems = []
         for image, annotations in annotations_by_image(split):
-            root = _image_element(image)
+            root = image_element(image)
             boxes, changed = clip_to_image(annotations, image)
             for annotation, corners in zip(annotations, boxes.tolist(), strict=True):
                 regions += is_ignore_region(annotation)
                 segmentations += bool(annotation.get("segmentation"))
                 rounded += any(abs(v - round(v)) > TOLERANCE for v in annotation["bbox"])
                 name = name_of[annotation["category_id"]]
-                root.append(_object_element(annotation, name, corners, image))
+                root.append(object_element(annotation, name, corners, image))
             clipped += changed
             stems.append(Path(image["file_name"]).stem)
             ElementTree.indent(root, "\t")
@@ -118,7 +120,7 @@ FORMAT = Format(
     detect=lambda source: bool(find_folders(source)),
     read=read,
     write=write,
-    image_folder=_IMAGE_FOLDERS[0],
+    image_folder=IMAGE_FOLDER,
 )
 
 
@@ -128,11 +130,12 @@ def _split_folders(folders: Mapping[Path, Path], source: Path) -> "list[_Part]":
     has_splits = not set(names).isdisjoint(USUAL_SPLITS)
     parts = []
     for (folder, xml_folder), name in zip(folders.items(), names, strict=True):
-        ids = sorted(path.stem for path in xml_folder.glob("*.xml"))
+        ids = sorted(path.stem for path in xml_files(xml_folder))
         note = f"{folder}: there are no splits, so all images are read as 'train'"
         # Beside train and val, extra or val_old is a split of its own.
         split, notes = (name or folder.name, []) if has_splits else ("train", [note])
-        parts.append(_Part(split, folder, xml_folder, ids, notes, all_images=True))
+        finder = ImageFinder(source, split if has_splits else "")
+        parts.append(_Part(split, folder, xml_folder, ids, notes, finder, all_images=True))
     return parts
 
 
@@ -145,9 +148,11 @@ class _Part:
     xml_folder: Path
     ids: list[str]
     notes: list[str]
+    finder: ImageFinder
     all_images: bool = False  # whether every image should have an XML file
     images: list[dict[str, Any]] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
+    rotated: bool = False
 
     def __post_init__(self) -> None:
         self.folder = first_folder(self.root, _IMAGE_FOLDERS) or self.root
@@ -156,12 +161,15 @@ class _Part:
         """Read the XML file of each id; note what is left out or missing."""
         file_of = {path.stem: path.name for path in images_in(self.folder)}
         missing, shifted = [], 0
+        if not file_of.keys() & set(self.ids):
+            # The images are elsewhere, or have other names.
+            self.folder, file_of = self.finder.root, {}
         for stem in tqdm(self.ids, desc=f"reading {self.name}", delay=1, disable=None, leave=False):
             path = self.xml_folder / f"{stem}.xml"
             root = self._load(path, stem)
             if root is None:
                 continue
-            file, exists = _image_file(root, stem, file_of)
+            file, exists = self._image_file(root, stem, file_of)
             missing += [] if exists else [file]
             image = {"id": len(self.images) + 1, "file_name": file} | self._size(path, root, file)
             self.images.append(image)
@@ -179,18 +187,42 @@ class _Part:
             self.notes.append(
                 f"{self.folder}: {len(missing)} images are missing, such as {missing[0]}"
             )
+        self.notes += self.finder.note(self.xml_folder)
+        sizes = {i["id"]: image_sides(i) for i in self.images}
+        if repaired := repair_boxes(self.objects, sizes):
+            self.notes.append(f"{self.xml_folder}: {repaired}")
         if shifted:
             self.notes.append(
                 f"{self.xml_folder}: {shifted} files are VOC's own, which count pixels from 1: "
                 "their boxes begin one pixel earlier"
             )
 
+    def _image_file(
+        self, root: ElementTree.Element, stem: str, file_of: Mapping[str, str]
+    ) -> tuple[str, bool]:
+        """Name of the image of an XML file, and whether it exists.
+
+        The stem of the XML file takes precedence over ``filename``, which may be an earlier name of
+        the image, or the name of another image.
+        """
+        named = PureWindowsPath(text_of(root, "filename") or "").name or f"{stem}.jpg"
+        file = file_of.get(stem, named)
+        if file_of:
+            return file, file_of.get(Path(file).stem) == file
+        for name in (f"{self.name}/{stem}.jpg", named):
+            if found := self.finder.find(name):
+                return found.relative_to(self.finder.root).as_posix(), True
+        return file, False
+
     def _load(self, path: Path, stem: str) -> ElementTree.Element | None:
         """The root of an XML file; None, with a note, if it cannot be read."""
         try:
             if ".." in Path(stem).parts or Path(stem).is_absolute():
                 raise ValueError("it lies outside of the dataset")
-            return load_xml(path)
+            root = load_xml(path)
+            if root.tag != "annotation":
+                raise ValueError(f"it is not VOC's, its root is <{root.tag[:40]}>")
+            return root
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             reason = getattr(error, "strerror", None) or error
             self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
@@ -215,12 +247,14 @@ class _Part:
         """The objects of an XML file; ``shift`` is subtracted from xmin and ymin."""
         for number, entry in enumerate(root.iter("object"), 1):
             name = text_of(entry, "name")
-            values = [number_of(entry, f"bndbox/{corner}") for corner in _CORNERS]
-            corners = [value for value in values if value is not None]
-            if not name or len(corners) < len(_CORNERS):
+            corners, is_rotated = corners_of(entry)
+            if not name or corners is None:
                 lacks = "four numbers in its bndbox" if name else "a name"
                 self.notes.append(f"{path}: left out object {number}, which lacks {lacks}")
                 continue
+            if is_rotated and not self.rotated:
+                self.notes.append(f"{path}: rotated boxes are read as the boxes that enclose them")
+            self.rotated |= is_rotated
             x1, y1, x2, y2 = corners[0] - shift, corners[1] - shift, *corners[2:]
             yield {
                 "name": name,
@@ -245,45 +279,3 @@ class _Part:
         lists = self.root / LISTS / f"{self.name}.txt"
         source = lists if lists.is_file() else self.xml_folder
         return DatasetSplit(self.name, self.folder, content, source, self.notes)
-
-
-def _image_file(
-    root: ElementTree.Element, stem: str, file_of: Mapping[str, str]
-) -> tuple[str, bool]:
-    """Name of the image of an XML file, and whether it exists.
-
-    The stem of the XML file takes precedence over ``filename``, which may be an earlier name of the
-    image, or the name of another image.
-    """
-    named = PureWindowsPath(text_of(root, "filename") or "").name or f"{stem}.jpg"
-    file = file_of.get(stem, named)
-    return file, file_of.get(Path(file).stem) == file
-
-
-def _element(tag: str, **texts: object) -> ElementTree.Element:
-    """An element with a child for each text."""
-    root = ElementTree.Element(tag)
-    for name, text in texts.items():
-        ElementTree.SubElement(root, name).text = str(text)
-    return root
-
-
-def _image_element(image: dict[str, Any]) -> ElementTree.Element:
-    root = _element("annotation", folder=FORMAT.image_folder, filename=image["file_name"])
-    root.append(_element("size", width=image["width"], height=image["height"], depth=3))
-    ElementTree.SubElement(root, "segmented").text = "0"
-    return root
-
-
-def _object_element(
-    annotation: dict[str, Any], name: str, corners: Sequence[float], image: dict[str, Any]
-) -> ElementTree.Element:
-    """The XML element of an annotation; ``corners`` are its clipped box."""
-    difficult = int(is_ignore_region(annotation))
-    entry = _element("object", name=name, pose="Unspecified", truncated=0, difficult=difficult)
-    x1, y1, x2, y2 = map(round, corners)
-    # A box keeps at least one pixel.
-    left, top = min(x1, image["width"] - 1), min(y1, image["height"] - 1)
-    right, bottom = max(x2, left + 1), max(y2, top + 1)
-    entry.append(_element("bndbox", xmin=left, ymin=top, xmax=right, ymax=bottom))
-    return entry

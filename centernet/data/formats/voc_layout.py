@@ -1,12 +1,12 @@
 """Layout of Pascal VOC: folders of XML files, and lists in ImageSets/Main/SPLIT.txt."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from centernet.data.formats.safe_xml import start_of
-from centernet.data.formats.splits import folders_in, lines_of, split_name
+from centernet.data.formats.splits import folders_in, is_hidden, lines_of, split_name
 from centernet.errors import InputError
 
 LISTS = Path("ImageSets", "Main")
@@ -35,12 +35,17 @@ def _xml_folder(folder: Path) -> Path | None:
     for name in _XML_FOLDERS:
         # XML of other programs has another root, such as CVAT's <annotations>.
         try:
-            files = islice((folder / name).glob("*.xml"), _SAMPLE)
+            files = islice(xml_files(folder / name), _SAMPLE)
             if any(re.search(rb"<annotation[\s>]", start_of(file)) for file in files):
                 return folder / name
         except OSError:
             continue  # such as lost+found
     return None
+
+
+def xml_files(folder: Path) -> Iterator[Path]:
+    """The XML files of a folder, without those that operating systems create."""
+    return (path for path in folder.glob("*.xml") if not is_hidden(path))
 
 
 def read_image_lists(

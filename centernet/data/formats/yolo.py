@@ -1,7 +1,7 @@
 """YOLO: a label file for each image, and a data.yaml that names the classes and splits."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,17 @@ from centernet.data.formats.data_yaml import (
     Description,
     find_images,
     load_yaml,
+    read_darknet,
     read_description,
 )
-from centernet.data.formats.splits import first_folder, lines_of, split_name
+from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
+from centernet.data.formats.yolo_labels import LabelFiles, note_orphans
 from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.files import read_text
 
 _MAX_CLASSES = 10_000  # unnamed classes; larger numbers are errors
+_DARKNET = "obj.data"
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
 
@@ -48,8 +51,10 @@ def find(source: Path) -> list[Path]:
             continue
         if isinstance(content, dict) and "names" in content and content.keys() & set(SPLIT_KEYS):
             return [path]
+    if (source / _DARKNET).is_file():
+        return [source / _DARKNET]
     has_labels = next((p for d in ("labels", "*/labels") for p in source.glob(f"{d}/**/*.txt")), 0)
-    return [source] if has_labels else []
+    return [source] if has_labels or _has_labels_beside_images(source) else []
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -60,8 +65,13 @@ def read(source: Path) -> list[DatasetSplit]:
     """
     (path,) = find(source)
     notes: list[str] = []
-    description = _folders(path, notes) if path.is_dir() else read_description(path, notes)
+    if path.is_dir():
+        description = _folders(path, notes)
+    else:
+        read_file = read_darknet if path.name == _DARKNET else read_description
+        description = read_file(path, notes)
     splits: list[DatasetSplit] = []
+    readers: list[_LabelReader] = []
     for name in description.entries:
         reader = _LabelReader(name, description, notes if not splits else [])
         try:
@@ -73,8 +83,11 @@ def read(source: Path) -> list[DatasetSplit]:
             notes.append(f"{error}: left out 'test'")
             continue
         splits.append(reader.read(folder, files))
+        readers.append(reader)
     if description.names is None:
         _number_classes(splits, path)
+    _check_first_number(path, description.names, readers)
+    note_orphans(path if path.is_dir() else path.parent, splits)
     return splits
 
 
@@ -137,6 +150,14 @@ FORMAT = Format(
 )
 
 
+def _has_labels_beside_images(source: Path) -> bool:
+    """Whether a folder has a list of classes, and labels beside images, as labelImg writes them."""
+    if not source.is_dir() or not (source / _CLASS_LISTS[0]).is_file():
+        return False
+    stems = {path.stem for path in source.glob("*.txt")}
+    return any(path.stem in stems for path in images_in(source))
+
+
 def _folders(root: Path, notes: list[str]) -> Description:
     """The splits and classes of a folder without a data.yaml."""
     found = {
@@ -173,6 +194,18 @@ def _number_classes(splits: Sequence[DatasetSplit], path: Path) -> None:
         split.coco["categories"] = names
 
 
+def _check_first_number(
+    path: Path, names: Mapping[int, str] | None, readers: "Sequence[_LabelReader]"
+) -> None:
+    """Raise InputError if the classes are numbered from 1 instead of 0."""
+    unnamed = {number for reader in readers for number in reader.unnamed}
+    if names and unnamed == {len(names)} and not any(reader.has_zero for reader in readers):
+        raise InputError(
+            f"{path}: the labels number the classes from 1 to {len(names)}, but YOLO begins at 0, "
+            f"so that 0 is {names.get(0, '?')!r}: subtract 1 in the label files"
+        )
+
+
 class _LabelReader:
     """Reads the labels of one split.
 
@@ -186,6 +219,9 @@ class _LabelReader:
         self.split, self.notes, self.source = split, notes, description.path
         self.names, self.has_keypoints = description.names, description.has_keypoints
         self.polygons = 0
+        self.labels = LabelFiles(description.base)
+        # Class numbers that no name has, and whether the number 0 occurs.
+        self.unnamed, self.has_zero = set[int](), False
 
     def read(self, folder: Path, paths: Sequence[Path]) -> DatasetSplit:
         """Read the labels of image files in ``folder``."""
@@ -201,8 +237,8 @@ class _LabelReader:
             name = Path(os.path.relpath(path, folder)).as_posix()
             image = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
             images.append(image)
-            label_file = _label_file(path)
-            if not label_file.is_file():
+            label_file = self.labels.find(path)
+            if label_file is None or not label_file.is_file():
                 unlabeled.append(label_file)
                 continue
             for label in self._labels(label_file, width, height):
@@ -241,6 +277,9 @@ class _LabelReader:
         numbers = np.array([float(word) for word in words])
         label, values = numbers[0], numbers[1:]
         is_number = not label % 1 and 0 <= label < _MAX_CLASSES
+        self.has_zero |= label == 0
+        if is_number and self.names is not None and label not in self.names:
+            self.unnamed.add(int(label))
         if not (is_number if self.names is None else label in self.names):
             raise ValueError(f"there is no class {words[0]}")
         is_polygon = len(values) >= 6 and len(values) % 2 == 0 and not self.has_keypoints
@@ -259,14 +298,3 @@ class _LabelReader:
             low = values[:2] * size - extent / 2
             area = extent.prod()
         return found | {"bbox": [*low.tolist(), *extent.tolist()], "area": float(area)}
-
-
-def _label_file(image: Path) -> Path:
-    """The label file of an image: in ``labels`` beside ``images``, else beside the image."""
-    parts = list(image.parts)
-    if "images" in parts[:-1]:
-        last = len(parts) - 2 - parts[:-1][::-1].index("images")
-        sibling = Path(*parts[:last], "labels", *parts[last + 1 :]).with_suffix(".txt")
-        if sibling.parent.is_dir():
-            return sibling
-    return image.with_suffix(".txt")

@@ -1,0 +1,121 @@
+"""Repair COCO content that other tools write differently, where the meaning is certain."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from centernet.data.entries import as_number
+
+_NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
+_MAX_DIGITS = 18  # of an id
+_NUMBERS = {
+    "images": ("width", "height"),
+    "annotations": ("area", "iscrowd", "ignore"),
+}
+
+
+def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
+    """Repair the content of a COCO file in place, and note what changed.
+
+    Numbers written as text become numbers; an annotation without a box takes that of its polygons;
+    a missing list of annotations is an empty one.
+
+    Args:
+        path: the file, for notes.
+        content: the content, in which ``images`` and ``categories`` are lists.
+        notes: list to which a line for each kind of change is appended.
+    """
+    if "annotations" not in content:
+        content["annotations"] = []
+        notes.append(f"{path}: has no list of annotations, so no image has objects")
+    annotations = [a for a in _list(content, "annotations") if isinstance(a, dict)]
+    texts = sum(map(_parse_numbers, annotations)) + _parse_ids(content)
+    for image in _list(content, "images"):
+        if isinstance(image, dict):
+            texts += _parse(image, _NUMBERS["images"])
+    if texts:
+        notes.append(f"{path}: {texts} numbers are written as text, and read as numbers")
+    boxes = sum(map(_box_of_polygons, annotations))
+    if boxes:
+        notes.append(f"{path}: {boxes} annotations have no bbox, and take that of their polygon")
+
+
+def _list(content: dict[str, Any], part: str) -> list[Any]:
+    return content[part] if isinstance(content.get(part), list) else []
+
+
+def _parse_numbers(annotation: dict[str, Any]) -> int:
+    """Convert the numbers of an annotation that are text; return how many."""
+    changed = _parse(annotation, _NUMBERS["annotations"])
+    box = annotation.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and any(isinstance(v, str) for v in box):
+        numbers = [_number(value) for value in box]
+        if None not in numbers:
+            annotation["bbox"] = numbers
+            changed += 1
+    return changed
+
+
+def _parse(entry: dict[str, Any], keys: Iterable[str]) -> int:
+    changed = 0
+    for key in keys:
+        if isinstance(entry.get(key), str) and (number := _number(entry[key])) is not None:
+            entry[key] = number
+            changed += 1
+    return changed
+
+
+def _number(value: Any) -> Any:
+    """A number from text; None for other text; other values unchanged."""
+    if not isinstance(value, str):
+        return value
+    if not _NUMBER.fullmatch(value):
+        return None
+    number = float(value)
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _parse_ids(content: dict[str, Any]) -> int:
+    """Convert ids that are digits, if all of their kind are, and stay different."""
+    changed = 0
+    for part, key in (("images", "image_id"), ("categories", "category_id")):
+        own = [e for e in _list(content, part) if isinstance(e, dict) and "id" in e]
+        users = [e for e in _list(content, "annotations") if isinstance(e, dict) and key in e]
+        values = [e["id"] for e in own] + [e[key] for e in users]
+        if not any(isinstance(value, str) for value in values):
+            continue
+        if all(_is_id(value) for value in values) and _are_different(e["id"] for e in own):
+            changed += sum(isinstance(value, str) for value in values)
+            for entry in own:
+                entry["id"] = int(entry["id"])
+            for entry in users:
+                entry[key] = int(entry[key])
+    return changed
+
+
+def _is_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().isdecimal() and len(value.strip()) <= _MAX_DIGITS
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_different(ids: Iterable[Any]) -> bool:
+    numbers = [int(value) for value in ids]
+    return len(set(numbers)) == len(numbers)
+
+
+def _box_of_polygons(annotation: dict[str, Any]) -> bool:
+    """Give an annotation without a box that of its polygons; return whether it changed."""
+    polygons = annotation.get("segmentation")
+    if annotation.get("bbox") is not None or not isinstance(polygons, list) or not polygons:
+        return False
+    if not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons):
+        return False
+    values = [as_number(value) for polygon in polygons for value in polygon]
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return False
+    x, y = numbers[::2], numbers[1::2]
+    annotation["bbox"] = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    return True

@@ -1,0 +1,132 @@
+"""Likely faults of a complete split: noted, and repaired on request.
+
+The evidence is strong, but the annotations could be meant as they are.
+
+``convert --repair`` applies the repairs; otherwise they are notes.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from centernet.data.annotations import DatasetSplit
+from centernet.data.entries import FLAGS, as_flag, as_number, image_sides
+
+_REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
+# Fewer boxes are no evidence of another format.
+_MIN_BOXES = 5
+# Share of boxes as width and height that leave their image, which corners explain.
+_MANY = 0.3
+
+
+def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]:
+    """Find such faults, and repair them or note how to.
+
+    - All annotations are marked ``iscrowd``, which would ignore them: they become objects.
+    - ``bbox`` has two corners instead of a corner, width and height.
+    - ``bbox`` has fractions of the image instead of pixels.
+
+    Classes whose names differ only in case or blanks are noted.
+
+    Args:
+        splits: splits of a dataset.
+        apply: whether to repair.
+    """
+    repaired = []
+    for split in splits:
+        notes = [*split.notes, *_similar_names(split)]
+        annotations = [a for a in split.coco["annotations"] if isinstance(a, dict)]
+        for fault, find, change in (
+            ("is marked iscrowd and so ignored", _all_crowds, _to_objects),
+            ("has fractions of the image as bbox", _has_fractions, _to_pixels),
+            ("has corners as bbox, not width and height", _has_corners, _to_width_height),
+        ):
+            sizes = _sizes(split)
+            if not find(annotations, sizes):
+                continue
+            if apply:
+                for annotation in annotations:
+                    change(annotation, sizes)
+            outcome = "repaired" if apply else _REMEDY
+            notes.append(f"{split.source}: every annotation {fault}: {outcome}")
+        repaired.append(replace(split, notes=notes))
+    return repaired
+
+
+Sizes = dict[Any, tuple[float, float]]
+
+
+def _sizes(split: DatasetSplit) -> Sizes:
+    images = (image for image in split.coco["images"] if isinstance(image, dict))
+    return {str(image.get("id")): image_sides(image) for image in images}
+
+
+def _box(annotation: dict[str, Any]) -> list[float] | None:
+    """The four numbers of a bbox; None if it is malformed."""
+    box = annotation.get("bbox")
+    values = [as_number(value) for value in box] if isinstance(box, list) else []
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    return numbers if len(numbers) == len(values) == 4 else None
+
+
+def _all_crowds(annotations: Sequence[dict[str, Any]], sizes: Sizes) -> bool:
+    return len(annotations) >= _MIN_BOXES and all(as_flag(a.get("iscrowd")) for a in annotations)
+
+
+def _to_objects(annotation: dict[str, Any], sizes: Sizes) -> None:
+    for flag in FLAGS:
+        annotation.pop(flag, None)
+    annotation["iscrowd"] = 0
+
+
+def _has_fractions(annotations: Sequence[dict[str, Any]], sizes: Sizes) -> bool:
+    boxes = [box for a in annotations if (box := _box(a))]
+    is_small = len(boxes) >= _MIN_BOXES and all(max(box) <= 1 and min(box) >= 0 for box in boxes)
+    return is_small and all(math.isfinite(sum(_size(a, sizes))) for a in annotations)
+
+
+def _to_pixels(annotation: dict[str, Any], sizes: Sizes) -> None:
+    if box := _box(annotation):
+        width, height = _size(annotation, sizes)
+        annotation["bbox"] = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
+        annotation.pop("area", None)
+
+
+def _has_corners(annotations: Sequence[dict[str, Any]], sizes: Sizes) -> bool:
+    """Whether all boxes fit as corners, but many leave their image as width and height."""
+    rows = [(box, _size(a, sizes)) for a in annotations if (box := _box(a))]
+    outside = sum(x + w > width + 1 or y + h > height + 1 for (x, y, w, h), (width, height) in rows)
+    return (
+        len(rows) >= _MIN_BOXES
+        and outside > _MANY * len(rows)
+        and all(
+            x < x2 <= width + 1 and y < y2 <= height + 1 for (x, y, x2, y2), (width, height) in rows
+        )
+    )
+
+
+def _to_width_height(annotation: dict[str, Any], sizes: Sizes) -> None:
+    if box := _box(annotation):
+        annotation["bbox"] = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+        annotation.pop("area", None)
+
+
+def _size(annotation: dict[str, Any], sizes: Sizes) -> tuple[float, float]:
+    return sizes.get(str(annotation.get("image_id")), (math.inf, math.inf))
+
+
+def _similar_names(split: DatasetSplit) -> list[str]:
+    """A note for each group of classes whose names differ only in case or blanks."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for category in split.coco["categories"]:
+        if isinstance(category, dict) and isinstance(name := category.get("name"), str):
+            spellings["".join(name.split()).casefold()].append(name)
+    return [
+        f"{Path(split.source)}: the classes {' and '.join(map(repr, names))} differ only in case "
+        f"or blanks: if they are one class, use --rename '{names[0]}={names[1]}'"
+        for names in spellings.values()
+        if len(names) > 1
+    ]
