@@ -76,11 +76,17 @@ def export_weights(
         if is_page:
             from centernet.export.page import write_page
 
-            write_page(model.read_bytes(), info, output, title=Path(weights).stem)
+            write_page(model.read_bytes(), info, output, title=_title(Path(weights)))
         else:
             with atomic_write(output) as unfinished:
                 shutil.copyfile(model, unfinished)
     report(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _title(weights: Path) -> str:
+    """The heading of a page: the name of the training run, or of the file."""
+    is_of_run = weights.stem in ("best", "last")
+    return weights.absolute().parent.name if is_of_run else weights.stem
 
 
 def _check(difference: Difference) -> None:

@@ -8,8 +8,10 @@ import re
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
-from fakes import ROOT
+import torch
+from fakes import ROOT, checkpoint, run_centernet
 
 import centernet
 from centernet.errors import InputError
@@ -123,3 +125,16 @@ def test_without_npm_the_remedy_is_named(monkeypatch, tmp_path):
 def test_a_complete_runtime_is_kept(monkeypatch, folder):
     monkeypatch.setenv("PATH", "")
     fetch(monkeypatch, folder)
+
+
+@pytest.mark.guard
+def test_a_checkpoint_is_exported_as_a_page(folder, tmp_path, capsys):
+    weights = tmp_path / "cells" / "best.ckpt"
+    weights.parent.mkdir()
+    torch.save(checkpoint(), weights)
+    status, _, _ = run_centernet(["export", weights, tmp_path / "cells.html", "--half"], capsys)
+    assert status in (0, None)
+    html = (tmp_path / "cells.html").read_text()
+    assert "<h1>cells</h1>" in html
+    model = onnx.load_from_string(data(html, "network"))
+    assert [output.name for output in model.graph.output][-1] == "heatmap"
