@@ -135,6 +135,6 @@ def test_a_checkpoint_is_exported_as_a_page(folder, tmp_path, capsys):
     status, _, _ = run_centernet(["export", weights, tmp_path / "cells.html", "--half"], capsys)
     assert status in (0, None)
     html = (tmp_path / "cells.html").read_text()
-    assert "<h1>cells</h1>" in html
+    assert "<h1><bdi>cells</bdi></h1>" in html
     model = onnx.load_from_string(data(html, "network"))
     assert [output.name for output in model.graph.output][-1] == "heatmap"
