@@ -26,7 +26,7 @@ from torch import Tensor
 from centernet.cli import run_and_exit
 from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError, require_at_least
-from centernet.inference.engines import choose_device
+from centernet.inference.engines.torch_engine import choose_device
 from centernet.losses import (
     focal_loss_star,
     ghm_classification_loss,
