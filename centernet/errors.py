@@ -21,6 +21,11 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of the message of a library's error, or the name of its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def require_at_least(least: int, **values: int | None) -> None:
     """Raise InputError if one of the named values is less than ``least``; None is accepted."""
     for name, value in values.items():

@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,12 +74,17 @@ def run(options: argparse.Namespace) -> None:
     from centernet.inference.benchmark import measure
 
     require_at_least(1, **{"--batch-sizes": min(options.batch_sizes)})
+    if not 0 < options.seconds < math.inf:
+        raise InputError(f"--seconds must be a positive number, got {options.seconds:g}")
     rows: list[tuple[str, Path, Measurement]] = []
     with TemporaryDirectory() as folder:
-        for weights in map(Path, options.weights):
-            for engine, file in _files(weights, options.engines, Path(folder)):
-                print(f"{weights.name} in {engine} ...", flush=True)
+        for number, weights in enumerate(map(Path, options.weights)):
+            # A folder of its own: the files of two training runs have the same name.
+            exports = Path(folder, str(number))
+            for engine in _engines(weights, options.engines):
+                print(f"{weights} in {engine} ...", flush=True)
                 try:
+                    file = _file(weights, engine, exports)
                     result = measure(
                         file,
                         engine,
@@ -90,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
                 except InputError as error:
                     print(f"  skipped: {error}")
                     continue
-                rows.append((weights.name, file, result))
+                rows.append((str(weights), file, result))
         if not rows:
             raise InputError("no engine could run these weights")
         print(f"\n{table(rows)}")
@@ -103,33 +109,33 @@ def run(options: argparse.Namespace) -> None:
                 unfinished.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _files(
-    weights: Path, engines: Sequence[str] | None, folder: Path
-) -> Iterator[tuple[str, Path]]:
-    """The engines to measure, and the file that each runs: the weights, or an export of them."""
-    from centernet.inference.engines import EXPORTED, engines_of
+def _engines(weights: Path, chosen: Sequence[str] | None) -> Sequence[str]:
+    """The engines to measure: the chosen ones, or all that run the weights or an export of them."""
+    from centernet.inference.engines import ENGINES, engines_of, is_exported
 
-    is_exported = weights.suffix.lower() == EXPORTED
-    direct = engines_of(weights)
-    for engine in engines or (direct if is_exported else [*direct, *engines_of(Path("x.onnx"))]):
-        if engine in direct or is_exported:
-            yield engine, weights
-            continue
-        native, sampled = (folder / f"{weights.stem}.{kind}.onnx" for kind in DEFORMABLE)
-        if not native.exists():
-            _export(weights, native, "native")
-        if engine != "openvino" or not _is_deformable(native):
-            yield engine, native
-            continue
-        if not sampled.exists():
-            _export(weights, sampled, "sampled")
-        yield engine, sampled
+    return chosen or (engines_of(weights) if is_exported(weights) else list(ENGINES))
+
+
+def _file(weights: Path, engine: str, folder: Path) -> Path:
+    """The file that an engine runs: the weights, or an export of them, which is made once."""
+    from centernet.inference.engines import engines_of, is_exported
+
+    if engine in engines_of(weights) or is_exported(weights):
+        return weights
+    native, sampled = (folder / f"{kind}.onnx" for kind in DEFORMABLE)
+    if not native.exists():
+        _export(weights, native, "native")
+    if engine != "openvino" or not _is_deformable(native):
+        return native
+    if not sampled.exists():
+        _export(weights, sampled, "sampled")
+    return sampled
 
 
 def _export(weights: Path, output: Path, deform: str) -> None:
     from centernet.export.export_weights import export_weights
 
-    print(f"exporting {weights} ...", flush=True)
+    print("  exporting ...", flush=True)
     export_weights(weights, output, ExportOptions(deform=deform), report=lambda line: None)
 
 

@@ -18,7 +18,7 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from centernet import __version__
-from centernet.errors import InputError
+from centernet.errors import InputError, first_line
 from centernet.export.options import DEFAULT_OPSET
 from centernet.files import atomic_write
 from centernet.inference.engines.base import EngineInfo
@@ -181,4 +181,4 @@ def _reason(error: BaseException) -> str:
     """The first line of the innermost error."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first_line(error)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
-from centernet.errors import InputError
+from centernet.errors import InputError, first_line
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines import Engine, load_engine
 
@@ -113,7 +113,13 @@ def _measure_here(
     height, width = (
         multiple * -(-side // multiple) for side in engine.info.image_size or _DEFAULT_SIZE
     )
-    times = tuple(_time_batches(engine, size, (height, width), seconds) for size in batch_sizes)
+    try:
+        times = tuple(_time_batches(engine, size, (height, width), seconds) for size in batch_sizes)
+    except InputError:
+        raise
+    except Exception as error:
+        # Compilers and runtimes raise dozens of types, and not all can be sent to the parent.
+        raise InputError(f"engine {name} failed: {first_line(error)}") from None
     return Measurement(
         engine.name, engine.device, (height, width), load_seconds, times, _peak_memory()
     )
@@ -131,7 +137,9 @@ def _time_batches(
         start = perf_counter()
         engine.run(images)
         times.append(perf_counter() - start)
-    return BatchTime(batch_size, median(times), quantiles(times, n=20)[-1], len(times))
+    return BatchTime(
+        batch_size, median(times), quantiles(times, n=20, method="inclusive")[-1], len(times)
+    )
 
 
 def _peak_memory() -> int | None:

@@ -35,7 +35,9 @@ def test_engines_are_measured(tmp_path, capsys):
     rows = json.loads(file.read_text())
     assert [row["engine"] for row in rows] == ["torch", "onnxruntime"]
     for row in rows:
-        assert row["weights"] == "w.ckpt" and row["input_size"] == [64, 96] and row["bytes"] > 1000
+        assert (
+            row["weights"] == str(weights) and row["input_size"] == [64, 96] and row["bytes"] > 1000
+        )
         assert row["times"][0]["batch_size"] == 2 and row["times"][0]["batches"] >= 5
         assert 0 < row["times"][0]["median"] <= row["times"][0]["p95"] < 60
         assert row["memory"] is None or 20e6 < row["memory"] < 4e9
@@ -51,7 +53,27 @@ def test_what_cannot_be_measured_is_skipped_with_its_reason(tmp_path, capsys):
     assert str(status).startswith("error: ") and "skipped: " in text and "m.onnx" in text
 
 
+@pytest.mark.guard
+def test_weights_of_one_name_are_exported_separately(tmp_path, capsys):
+    paths = [tmp_path / name / "best.ckpt" for name in ("absent", "few", "many")]
+    for path, count in zip(paths[1:], (2, 50), strict=True):
+        path.parent.mkdir()
+        torch.save(checkpoint(map(str, range(count))), path)
+    arguments = ["--engines", "onnxruntime", "--seconds", "0.01", "--batch-sizes", "1"]
+    file = tmp_path / "times.json"
+    _, text, _ = run_centernet(["benchmark", *paths, *arguments, "--json", file], capsys)
+    assert "skipped: " in text and "absent" in text.partition("skipped: ")[2]
+    few, many = json.loads(file.read_text())
+    assert [few["weights"], many["weights"]] == [str(path) for path in paths[1:]]
+    assert few["bytes"] < many["bytes"]
+
+
 def test_wrong_options(capsys):
-    for options in (["--engines", "tensor"], ["--batch-sizes", "0"], ["--seconds", "fast"]):
+    for options in (
+        ["--engines", "tensor"],
+        ["--batch-sizes", "0"],
+        ["--seconds", "fast"],
+        ["--seconds", "inf"],
+    ):
         status, *_ = run_centernet(["benchmark", Path("w.ckpt"), *options], capsys)
         assert status not in (0, None)

@@ -12,7 +12,7 @@ from centernet.errors import InputError
 from centernet.inference.config import InferenceConfig
 from centernet.inference.detector import Detector
 from centernet.inference.engines import EngineInfo, EngineResult, load_engine
-from centernet.inference.engines.torch_engine import TorchEngine
+from centernet.inference.engines.torch_engine import CompiledEngine, TorchEngine
 
 INFO = EngineInfo(
     class_names=("cat", "dog"),
@@ -99,6 +99,16 @@ def test_weights_are_loaded_into_an_engine_by_name(tmp_path):
         assert engine.name == "torch" and engine.info.image_size == (64, 96)
     with pytest.raises(InputError, match=r"engine .*torch, .*got 'tensor'"):
         Detector.load(tmp_path / "w.ckpt", device="cpu", engine="tensor")
+
+
+def test_a_failed_compilation_is_one_line(monkeypatch):
+    def fail(images):
+        raise RuntimeError("no C++ compiler\nsecond line")
+
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: fail)
+    engine = CompiledEngine(SpotNetwork(), ("a", "b", "c"), image_size=None, device="cpu")
+    with pytest.raises(InputError, match=r"compile .*\(no C\+\+ compiler\).*torch"):
+        engine.run(picture()[None])
 
 
 def test_the_package_offers_its_main_parts():

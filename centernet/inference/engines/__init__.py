@@ -67,8 +67,13 @@ def load_engine(
 
 def engines_of(weights: Path) -> list[str]:
     """Names of the engines that run such a file, the default first."""
-    is_exported = weights.suffix.lower() == EXPORTED
-    return [name for name in ENGINES if (name in _ENGINES_OF_EXPORTED) == is_exported]
+    exported = is_exported(weights)
+    return [name for name in ENGINES if (name in _ENGINES_OF_EXPORTED) == exported]
+
+
+def is_exported(weights: Path) -> bool:
+    """Whether a file is an exported model, by its suffix."""
+    return weights.suffix.lower() == EXPORTED
 
 
 def _name_of_engine(weights: Path, engine: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet.errors import InputError
+from centernet.errors import InputError, first_line
 from centernet.heads import HEADS
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines.base import EngineInfo, EngineResult
@@ -119,7 +119,17 @@ class CompiledEngine(TorchEngine):
     ) -> None:
         """Prepare the compilation; arguments as for :class:`TorchEngine`."""
         super().__init__(network, class_names, **options)
-        self._compute = torch.compile(self.network, dynamic=False)
+        compiled = torch.compile(self.network, dynamic=False)
+
+        def compute(images: Tensor) -> dict[str, Tensor]:
+            try:
+                return compiled(images)
+            except RuntimeError as error:  # also where there is no C++ compiler
+                raise InputError(
+                    f"engine compile failed ({first_line(error)}): use the engine torch"
+                ) from None
+
+        self._compute = compute
 
 
 def as_arrays(values: Mapping[str, Tensor]) -> dict[str, NDArray]:
@@ -172,7 +182,7 @@ def choose_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"device {str(name)!r} cannot be used ({reason}): choose auto, cpu, cuda or mps"
         ) from None
