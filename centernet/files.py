@@ -38,6 +38,16 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise InputError if a file cannot be written, before long work; nothing is created."""
+    path = Path(path)
+    if not path.name or path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder, give a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {path}: {folder} is not a writable folder")
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """Open a file for reading bytes, without blocking on a pipe that has no writer.
 

@@ -30,8 +30,12 @@ def nms(
 
     if not len(boxes):
         return np.empty(0, np.int64), scores
-    found = np.column_stack([boxes, scores, labels]).astype(np.float64)
-    kept = np.flatnonzero(sv.box_non_max_suppression(found, float(method)))
+    # Of equal scores, the first box is kept: ranks in place of scores leave no ties.
+    order = np.argsort(-scores, kind="stable")
+    ranks = np.arange(len(order), 0, -1)
+    found = np.column_stack([boxes[order], ranks, labels[order]]).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # boxes that are not finite
+        kept = order[sv.box_non_max_suppression(found, float(method))]
     return kept, scores[kept]
 
 

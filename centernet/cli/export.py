@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         DEFAULT_OPSET,
         DEFORMABLE,
         MAX_LOSS,
+        MAX_OPSET,
         MIN_OPSET,
     )
 
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--opset",
         type=int,
         default=DEFAULT_OPSET,
-        help=f"version of the ONNX operators, at least {MIN_OPSET} (%(default)s)",
+        help=f"version of the ONNX operators, {MIN_OPSET} to {MAX_OPSET} (%(default)s)",
     )
 
 

@@ -17,7 +17,7 @@ from centernet.export.int8 import (
 from centernet.export.onnx_model import write_onnx
 from centernet.export.options import ExportOptions
 from centernet.export.verify import Difference, verify
-from centernet.files import atomic_write
+from centernet.files import atomic_write, require_writable
 from centernet.inference.config import InferenceConfig
 from centernet.inference.detector import Detector
 from centernet.inference.engines.torch_engine import TorchEngine
@@ -49,9 +49,13 @@ def export_weights(
     is_page = output.suffix.lower() == ".html"
     if not is_page and output.suffix.lower() != ".onnx":
         raise InputError(f"the output must end in .onnx or .html, got {output}")
+    require_writable(output)
     engine = TorchEngine.load(weights, device="cpu", config=InferenceConfig())
     if options.maps:
         engine.info.require_heatmaps("--maps")
+    further = engine.network.architecture.get("heads")
+    if further:
+        report(f"not exported: the further heads {', '.join(further)}")
     maps = engine.info.has_heatmaps and (options.maps or is_page)
     info = replace(engine.info, has_heatmaps=maps)
     data = calibration_and_test(options.int8, info.class_names) if options.int8 else None
@@ -91,6 +95,11 @@ def _title(weights: Path) -> str:
 
 def _check(difference: Difference) -> None:
     """Raise InputError if the exported model and the network detect something else."""
+    if not difference.compared + difference.missing:
+        raise InputError(
+            "the network detects nothing in the test images, so the exported model cannot be "
+            "checked: nothing is written; are the weights finite and trained?"
+        )
     wrong = difference.boxes > _MAX_BOX_DIFFERENCE or difference.scores > _MAX_SCORE_DIFFERENCE
     if wrong or difference.missing > _MAX_MISSING * (difference.compared + difference.missing):
         raise InputError(

@@ -9,6 +9,8 @@ DEFORMABLE = ("native", "sampled")
 DEFAULT_OPSET = 20
 # DeformConv is in opset 19 and newer.
 MIN_OPSET = 19
+# The newest that the exporter writes; it replaces newer ones by another version.
+MAX_OPSET = 25
 # Largest loss of AP by int8 that is accepted without --force.
 MAX_LOSS = 0.01
 
@@ -42,5 +44,7 @@ class ExportOptions:
             raise InputError("--half and --int8 exclude each other: int8 is smaller")
         if self.deform not in DEFORMABLE:
             raise InputError(f"deform must be {' or '.join(DEFORMABLE)}, got {self.deform!r}")
-        if self.opset < MIN_OPSET:
-            raise InputError(f"opset must be at least {MIN_OPSET}, got {self.opset}")
+        if self.force and not self.int8:
+            raise InputError("--force is an option of --int8, which is not given")
+        if not MIN_OPSET <= self.opset <= MAX_OPSET:
+            raise InputError(f"opset must be from {MIN_OPSET} to {MAX_OPSET}, got {self.opset}")

@@ -33,6 +33,10 @@ def read_file(path: str | Path) -> Any:
         InputError: the file is missing, truncated, of another format, or contains anything but
             tensors and plain values.
     """
+    if str(path).lower().endswith(".onnx"):
+        raise InputError(
+            f"{path} is an exported model: give the checkpoint (.ckpt) that it was exported from"
+        )
     try:
         with warnings.catch_warnings(action="ignore"), open_regular(path) as file:
             _check_archive(file)

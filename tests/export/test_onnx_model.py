@@ -143,6 +143,29 @@ class Shifted:
         return replace(result, heatmaps=result.heatmaps + 0.1)
 
 
+def test_nothing_is_written_for_a_network_that_detects_nothing(tmp_path):
+    content = checkpoint()
+    content["state_dict"]["model.heads.heatmap.2.weight"][:] = torch.nan
+    torch.save(content, tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match="nothing is written"):
+        export_weights(tmp_path / "w.ckpt", tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.ckpt"]
+
+
+def test_tiny_scores_and_heatmaps_that_are_not_finite_are_compared():
+    engine = small_engine(neck="fpn")
+    with torch.no_grad():
+        engine.network.heads["heatmap"][-1].bias.fill_(-14)
+    images = [sample_images(2, (64, 96))]
+    assert compare_engines(engine, engine, images).compared > 50
+
+    class Broken(Shifted):
+        def run(self, images, *, heatmaps=False):
+            return replace(super().run(images, heatmaps=heatmaps), heatmaps=np.float32([np.nan]))
+
+    assert np.isnan(compare_engines(engine, Broken(engine), images).heatmaps)
+
+
 def test_differences_are_found():
     engine = small_engine(neck="fpn")
     images = [sample_images(2, (64, 96))]
@@ -161,6 +184,8 @@ def test_differences_are_found():
         ({"half": True, "int8": "x"}, "--half.*--int8"),
         ({"deform": "fast"}, "deform .*'fast'"),
         ({"opset": 18}, "opset .*19.*18"),
+        ({"opset": 99}, "opset .*25.*99"),
+        ({"force": True}, "--force.*--int8"),
     ],
 )
 def test_wrong_options(options, message):
@@ -174,6 +199,12 @@ def test_wrong_files(tmp_path):
         export_weights(tmp_path / "w.ckpt", tmp_path / "m.pt")
     with pytest.raises(InputError, match=r"absent\.ckpt"):
         export_weights(tmp_path / "absent.ckpt", tmp_path / "m.onnx")
+    with pytest.raises(InputError, match=r"w\.ckpt.*folder"):
+        export_weights(tmp_path / "w.ckpt", tmp_path / "w.ckpt" / "m.onnx")
+    (tmp_path / "m.onnx").write_bytes(b"")
+    with pytest.raises(InputError, match=r"m\.onnx is an exported model"):
+        export_weights(tmp_path / "m.onnx", tmp_path / "n.onnx")
+    (tmp_path / "m.onnx").unlink()
     options = ExportOptions(int8=tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"nowhere"):
         export_weights(tmp_path / "w.ckpt", tmp_path / "m.onnx", options)

@@ -9,6 +9,7 @@ from centernet.errors import InputError
 from centernet.inference.config import InferenceConfig, option_help
 from centernet.inference.engines.torch_engine import flip_forward
 from centernet.inference.tta import clip_to_image, merge_views
+from centernet.nms import nms as suppress
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,11 @@ def test_what_lies_beside_the_image_and_what_only_fills_up_is_dropped():
     kept = clip_to_image(found, (40, 60))
     assert kept["boxes"].tolist() == [[0, 2, 10, 30]]
     assert kept["labels"].tolist() == [2] and kept["scores"].tolist() == [np.float32(0.9)]
+
+
+def test_of_equal_scores_the_first_box_is_kept():
+    boxes = np.tile(np.float32([[0, 0, 10, 10]]), (40, 1))
+    boxes[20:] += 50
+    boxes[39] = np.nan
+    kept, scores = suppress(boxes, np.full(40, 0.5, np.float32), np.zeros(40, int), 0.5)
+    assert kept.tolist() == [0, 20, 39] and scores.tolist() == [0.5] * 3

@@ -76,6 +76,7 @@ def inspect_images(
     if output.is_dir():
         raise InputError(f"output {output} is a folder: give a file")
     detector = Detector.load(weights, device=device, resolution=resolution)
+    _ = detector.network  # raises InputError for an exported model
     detector.engine.info.require_heatmaps("inspect")
     dataset = _dataset(detector.class_names, source, images, annotations, config, root)
     examples = list(dataset_examples(dataset)) if dataset else _unannotated(source, limit)

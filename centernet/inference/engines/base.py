@@ -37,8 +37,8 @@ class EngineInfo:
         """Raise InputError, for ``option``, if the engine returns no heatmaps."""
         if not self.has_heatmaps:
             raise InputError(
-                f"{option} needs heatmaps, but these weights have none; a CenterNet exported with "
-                "--maps has"
+                f"{option} needs heatmaps, but these weights have none: use a CenterNet; an "
+                "exported one has them with --maps"
             )
 
 

@@ -172,7 +172,7 @@ class OnnxRuntimeEngine(ExportedEngine):
         devices = [device for device, provider in _PROVIDERS.items() if provider in available]
         self.device = choose_runtime_device(device, devices, self.name)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only
+        options.log_severity_level = 4  # errors are raised, too
         try:
             self._session = onnxruntime.InferenceSession(
                 str(weights), options, providers=[_PROVIDERS[self.device]]

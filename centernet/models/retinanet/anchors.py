@@ -221,11 +221,12 @@ def decode_anchors_batch(
     labels = index - anchor * classes
     relative = boxes.float().gather(1, anchor[..., None].expand(-1, -1, 4))
     decoded = decode_boxes(relative, anchors[anchor])
-    # One NMS for all classes and images, which are separated by shifting their boxes.
-    image = torch.ones_like(labels[:, :1]).cumsum(0) - 1  # arange(B) is exported with a fixed size
-    group = labels + classes * image
+    # One NMS for all classes and images: classes are separated along x, images along y. All along
+    # one axis, coordinates of many classes and images would be too large for float32.
+    image = torch.ones_like(labels).cumsum(0) - 1  # arange(B) is exported with a fixed size
     low = decoded.min()
-    shifted = decoded - low + group[..., None] * (decoded.max() - low + 1)
+    shift = torch.stack([labels, image, labels, image], -1) * (decoded.max() - low + 1)
+    shifted = decoded - low + shift
     kept = nms(shifted.flatten(0, 1), values.flatten(), NMS_IOU)
     is_kept = torch.zeros_like(values, dtype=torch.bool).flatten().index_fill(0, kept, True)
     best, order = values.masked_fill(~is_kept.view_as(values), -torch.inf).topk(top_k)
