@@ -173,13 +173,23 @@ class OnnxRuntimeEngine(ExportedEngine):
         self.device = choose_runtime_device(device, devices, self.name)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors are raised, too
+        index = str(device).partition(":")[2]
+        settings = {"device_id": index} if index and self.device == "cuda" else {}
         try:
             self._session = onnxruntime.InferenceSession(
-                str(weights), options, providers=[_PROVIDERS[self.device]]
+                str(weights), options, providers=[(_PROVIDERS[self.device], settings)]
             )
         except Exception as error:
             # ONNX Runtime raises a dozen exception types without a common base class.
             raise damaged(weights, error) from None
+        if _PROVIDERS[self.device] not in self._session.get_providers():
+            # ONNX Runtime takes the CPU where the libraries of CUDA are missing.
+            if str(device) != "auto":
+                raise InputError(
+                    f"device {str(device)!r} cannot be used by {self.name}: the libraries of CUDA "
+                    "cannot be loaded; choose cpu"
+                )
+            self.device = "cpu"
         metadata = self._session.get_modelmeta().custom_metadata_map
         names = [output.name for output in self._session.get_outputs()]
         super().__init__(read_info(weights, metadata, names), config or InferenceConfig())
