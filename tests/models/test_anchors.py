@@ -3,6 +3,7 @@ import torch
 from anchor_samples import ANCHORS, OBJECT, a_target
 from torchvision.ops import box_iou
 
+from centernet.models.retinanet import anchors
 from centernet.models.retinanet.anchors import (
     BACKGROUND,
     IGNORED,
@@ -93,3 +94,19 @@ def test_decode_inverts_encode():
     assert torch.allclose(found["boxes"][order], torch.tensor([boxes[i] for i in (1, 2, 0)]))
     assert found["boxes"].dtype == found["scores"].dtype == torch.float32
     assert network.decode(perfect, top_k=1)[0]["boxes"].shape == (1, 4)
+
+
+def test_a_batch_of_many_classes_with_a_huge_box_is_decoded_like_each_image():
+    torch.manual_seed(0)
+    generator = anchors.anchor_generator((8, 128))
+    generator.set_cell_anchors(torch.float32, "cpu")
+    levels = generator.grid_anchors([(16, 16), (1, 1)], [(8, 8), (128, 128)])
+    count = sum(map(len, levels))
+    logits, boxes = torch.randn(16, count, 80) - 6, 0.3 * torch.randn(16, count, 4)
+    logits[..., 0] += 6
+    logits[0, -1, 0], boxes[0, -1, 2:] = 9, 10
+    batch = anchors.decode_anchors_batch(logits, boxes, torch.cat(levels), top_k=50)
+    for image, found in enumerate(anchors.decode_anchors(logits, boxes, levels, top_k=50)):
+        assert torch.equal(batch["labels"][image], found["labels"])
+        assert torch.allclose(batch["scores"][image], found["scores"])
+        assert torch.allclose(batch["boxes"][image], found["boxes"], atol=1e-2)
