@@ -28,7 +28,7 @@ BACKGROUND, IGNORED = -1, -2
 # Decoding keeps this many candidates per level. Of two boxes of a class with a larger IoU, NMS
 # removes the one with the lower score.
 CANDIDATES_PER_LEVEL = 1000
-_CANDIDATES_OF_ALL_LEVELS = 2000
+_CANDIDATES_OF_ALL_LEVELS = 5 * CANDIDATES_PER_LEVEL  # there are five levels
 NMS_IOU = 0.5
 # Largest ratio of sides that decoding allows, as in torchvision: an untrained network may predict
 # logarithms that overflow.
