@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.data.dataset import DetectionDataset
-from centernet.data.formats.detect import read_dataset
 from centernet.data.images import load_image
 from centernet.data.preprocess import make_view
 from centernet.errors import InputError
@@ -22,6 +21,7 @@ from centernet.export.options import MAX_LOSS
 from centernet.inference.detector import Detector
 from centernet.inference.engines.base import EngineInfo
 from centernet.inference.engines.exported import INPUT
+from centernet.training.sources import DataSource
 
 # Calibration needs the range of every activation; more images hardly change it.
 _CALIBRATION_IMAGES = 100
@@ -61,7 +61,8 @@ def calibration_and_test(
 ) -> tuple[DetectionDataset, DetectionDataset]:
     """The images of a dataset to calibrate on, and those to measure the accuracy on.
 
-    These are the splits ``train`` and ``val``, or the first and the last one.
+    These are the training and the validation images; if there are no validation images, some are
+    held out as in training.
 
     Args:
         folder: a dataset of any known format.
@@ -70,17 +71,11 @@ def calibration_and_test(
     Raises:
         InputError: there is no such dataset, or it has other classes.
     """
-    splits = read_dataset(folder)
-    names = list(splits)
-    chosen = (
-        "train" if "train" in names else names[0],
-        "val" if "val" in names else names[-1],
-    )
-    first, last = (
-        DetectionDataset(splits[name].images, splits[name], class_names=class_names)
-        for name in chosen
-    )
-    return first, last
+    parts = ("train", "val")
+    paths = {part: (part, f"annotations/instances_{part}.json") for part in parts}
+    source = DataSource(Path(folder), paths)
+    images, test = (DetectionDataset(*source.find(part), class_names=class_names) for part in parts)
+    return images, test
 
 
 def quantize(

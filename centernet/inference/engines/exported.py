@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.errors import InputError
+from centernet.errors import InputError, first_line
 from centernet.files import open_regular
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines.base import EngineInfo, EngineResult
@@ -196,7 +196,11 @@ class OnnxRuntimeEngine(ExportedEngine):
 
     def compute(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray]:
         """The named outputs of the model for a batch (B, H, W, 3)."""
-        return self._session.run(list(outputs), {INPUT: images})
+        try:
+            return self._session.run(list(outputs), {INPUT: images})
+        except Exception as error:
+            # Such as too little memory, in exception types without a common base class.
+            raise InputError(f"{self.name} failed: {first_line(error)}") from error
 
 
 def check_file(weights: str | Path) -> None:
