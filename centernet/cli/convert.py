@@ -27,13 +27,13 @@ _PRINTED = 20  # number of printed messages; the report contains all
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    from centernet.data.formats.detect import FORMATS
+    from centernet.data.formats.detect import WRITERS
     from centernet.data.formats.image_files import IMAGES
 
     add = parser.add_argument
     add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or a COCO JSON file")
     add("output", metavar="OUT", type=Path, help="folder to write; must be new or empty")
-    add("--format", choices=FORMATS, default="coco", help="format of OUT (%(default)s)")
+    add("--format", choices=WRITERS, default="coco", help="format of OUT (%(default)s)")
     add(
         "--classes",
         nargs="+",
