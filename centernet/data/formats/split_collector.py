@@ -1,8 +1,9 @@
 """Collect the images and objects of one split from the files of an annotation tool."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from centernet.data.annotations import DatasetSplit
@@ -18,7 +19,7 @@ class CollectedImage:
     """An image and its objects.
 
     Attributes:
-        name: name in the annotations, without folders.
+        name: name in the annotations, as a relative path.
         file: the image file; None if it is missing.
         sides: width and height in pixels, of the file if it is readable; None if unknown.
         objects: class name, xywh in pixels, and whether it is an ignore region.
@@ -83,19 +84,16 @@ class SplitCollector:
         Raises:
             InputError: the name matches several files equally well.
         """
-        names = [n for n in (name, *others) if is_text(n) and n.strip() and "\0" not in n]
+        names = [n for n in (name, *others) if _is_name(n)]
         if not names:
-            self.remark("images without a name, left out", f"in {path.name}")
+            self.remark("images without a valid name, left out", f"in {path}")
             return None
         file = next((found for n in names if (found := self._find(n, path))), None)
-        shown = PureWindowsPath(names[0]).name
-        if file is None and entry_error("images", {"id": 1, "file_name": shown}):
-            self.remark("images with an invalid name, left out", names[0])
-            return None
         if file is None:
             self.remark("missing images" + ", left out" * is_optional, names[0])
             if is_optional:
                 return None
+        shown = _relative(names[0])
         key = str(file or shown)
         if key in self._image_of:
             self.remark("images listed twice, with the objects of both entries", names[0])
@@ -178,6 +176,16 @@ class SplitCollector:
             f"{self.source}: {count} {what}; the first is {example}"
             for what, (count, example) in self._remarks.items()
         ]
+
+
+def _is_name(name: Any) -> bool:
+    """Whether a value is the name or the path of a file, also of another machine."""
+    return is_text(name) and not entry_error("images", {"id": 1, "file_name": _relative(name)})
+
+
+def _relative(name: str) -> str:
+    """A path without the parts that lead out of a folder."""
+    return "/".join(part for part in re.split(r"[/\\]+", name) if part not in ("", ".", ".."))
 
 
 def class_name(label: Any) -> str:
