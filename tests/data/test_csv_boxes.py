@@ -2,6 +2,7 @@ import pytest
 from sample_datasets import boxes, only_split, picture, text
 
 from centernet.data.formats import read_dataset
+from centernet.data.formats.detect import detect_format
 
 
 def test_csv_of_tensorflow_and_roboflow(tmp_path):
@@ -91,3 +92,10 @@ def test_a_column_can_name_the_split(tmp_path):
         picture(tmp_path / name)
     text(tmp_path / "x.csv", "file,label,bbox,split\na.png,c,[1 2 3 4],Valid\nb.png,c,,train\n")
     assert list(read_dataset(tmp_path)) == ["train", "val"]
+
+
+def test_a_list_of_detections_is_no_ground_truth(tmp_path):
+    picture(tmp_path / "a.png")
+    row = "a.png,cat,0.9,1,2,4,6\n"
+    text(tmp_path / "detections.csv", f"image,class,score,x1,y1,x2,y2\n{row}")
+    assert detect_format(tmp_path) == []

@@ -1,6 +1,7 @@
 import pytest
-from sample_datasets import boxes, labelme, only_split, picture, text, via, write_json
+from sample_datasets import boxes, coco_content, labelme, only_split, picture, text, via, write_json
 
+from centernet.analysis.check.check_dataset import check_dataset
 from centernet.data.annotations import read_coco
 from centernet.data.formats import convert_dataset, read_dataset
 from centernet.data.formats.detect import FORMATS, WRITERS, detect_format
@@ -10,6 +11,7 @@ from centernet.data.formats.outlines import (
     box_of_rotated_box,
 )
 from centernet.errors import InputError
+from centernet.training.sources import DataSource
 
 # Images of 160x120 with a bolt (b) or nut (n) at x, y, width, height.
 CASE = """p0 b 51 52 49 23, p0 b 112 89 38 26, p0 b 104 5 21 49, p1 n 75 76 33 38, p1 b 21 70 36 34,
@@ -66,6 +68,21 @@ def test_an_export_takes_precedence(tmp_path):
     text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.2\n")
     write_json(tmp_path / "images" / "a.json", labelme())
     assert detect_format(tmp_path) == ["yolo"]
+    assert detect_format(tmp_path / "images" / "a.json") == ["labelme"]
+    assert detect_format(write_json(tmp_path / "coco.json", coco_content(["a.png"]))) == ["coco"]
+
+
+def test_training_and_check_read_them(tmp_path):
+    for split in ("train", "val"):
+        picture(tmp_path / split / "a.png")
+        content = labelme(("cat", "rectangle", [[1, 2], [21, 22]]))
+        write_json(tmp_path / split / "a.json", content)
+    paths = {part: (part, f"annotations/instances_{part}.json") for part in ("train", "val")}
+    images, split = DataSource(tmp_path, paths).find("val")
+    assert images == tmp_path / "val" and len(split.coco["annotations"]) == 1
+    report = check_dataset(tmp_path, input_size=(32, 32))
+    assert [arrays.names for arrays in report.splits] == [("cat",), ("cat",)]
+    assert check_dataset(tmp_path / "val" / "a.json", input_size=(32, 32)).splits[0].names
 
 
 def test_formats_without_a_writer_are_only_read(tmp_path):

@@ -15,6 +15,7 @@ from centernet.files import open_regular
 # Names of columns without case and punctuation, best first.
 _IMAGE = ("imageid", "filename", "imagepath", "imagename", "image", "path", "file", "frame", "img")
 _CLASS = ("labelname", "class", "classname", "label", "category", "classid", "labelid")
+_SCORE = ("score", "confidence", "probability", "conf")
 _SPLIT = ("split", "subset", "set")
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
@@ -108,6 +109,10 @@ def _from_header(cells: Sequence[str], delimiter: str) -> Columns | None:
         found = (c for c in choices if number_of.keys() >= set(c))
         return tuple(number_of[name] for name in next(found, ()))
 
+    # A CSV file with scores, such as detections.csv, lists detections and not ground truth.
+    is_open_images = {"imageid", "labelname", "xmin"} <= number_of.keys()
+    if not is_open_images and first(_SCORE) is not None:
+        return None
     image = first(_IMAGE)
     corners, one = all_of(_CORNERS), first(_BOX)
     box = corners or ((one,) if one is not None else all_of(_SIZES))
@@ -122,7 +127,7 @@ def _from_header(cells: Sequence[str], delimiter: str) -> Columns | None:
         sides=(width, height) if {width, height}.isdisjoint(box) else (None, None),
         split=first(_SPLIT),
         group=first(("isgroupof",)),
-        is_open_images={"imageid", "labelname", "xmin"} <= number_of.keys(),
+        is_open_images=is_open_images,
         delimiter=delimiter,
     )
 

@@ -36,12 +36,14 @@ def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that match a file or folder; the first one is used.
 
     The formats without a writer are those of annotation tools, whose files often lie beside an
-    export. They are only tried if no other format matches.
+    export: in a folder, they are tried if no other format matches. For a file, they are tried
+    first, because every JSON file may be COCO's.
     """
     source = unwrap(Path(source))
-    found = [name for name in WRITERS if FORMATS[name].detect(source)]
-    others = (name for name in FORMATS if name not in WRITERS and FORMATS[name].detect(source))
-    return found or list(others)
+    tools = (name for name in FORMATS if name not in WRITERS and FORMATS[name].detect(source))
+    others = (name for name in WRITERS if FORMATS[name].detect(source))
+    first, second = (tools, others) if source.is_file() else (others, tools)
+    return list(first) or list(second)
 
 
 def unwrap(source: Path) -> Path:
@@ -92,9 +94,10 @@ def _read(
     """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
     if not formats:
-        known = ", or ".join(format.files for format in FORMATS.values())
+        *others, last = (format.files for format in FORMATS.values())
         raise InputError(
-            f"{source} is not a dataset of a known format: it should contain {known} (docs/data.md)"
+            f"{source} is not a dataset of a known format: it should contain "
+            f"{', '.join(others)} or {last} (docs/data.md)"
         )
     splits = FORMATS[formats[0]].read(source)
     if len(formats) > 1:
