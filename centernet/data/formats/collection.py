@@ -2,9 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,10 @@ from centernet.data.formats.image_finder import ImageFinder, image_files
 from centernet.data.formats.split_collector import SplitCollector
 from centernet.data.formats.splits import USUAL_SPLITS, dataset_folder, split_name
 from centernet.errors import InputError
-from centernet.files import open_regular
 
 # Folders of images beside annotation files; {} stands for a spelling of the split's name.
 _IMAGE_FOLDERS = (".", "images", "data", "{}", "images/{}", "{}/images")
 _SPELLINGS = {"val": ("val", "valid", "validation")}
-_MAX_DEPTH = 4  # levels of folders that are searched for annotation files
-_SAMPLE = 20  # files that decide about the format
-_START, _END = 1 << 18, 1 << 12  # bytes of a file that decide about its format
 
 
 class Collection:
@@ -46,6 +41,8 @@ class Collection:
         self._dialect, self._source = dialect, source
         self._collectors: dict[str, SplitCollector] = {}
         self._finders = {self.root: ImageFinder(self.root)}
+        self._folders: dict[tuple[Path, tuple[str, ...]], list[Path]] = {}
+        self._by_folder = by_folder
         places = {path: path.parent if by_folder else path for path in files}
         names = {path: _usual_split(place, self.root) for path, place in places.items()}
         self._is_guess = not any(names.values())
@@ -75,15 +72,9 @@ class Collection:
             InputError: several files match equally well.
         """
         finder = self._finders[self.root]
-        spellings = (*_SPELLINGS.get(split, (split,)), path.stem)
-        ancestors = [path.parent, *path.parent.parents]
-        ancestors = ancestors[: ancestors.index(self.root) + 1] if self.root in ancestors else []
-        folders = (
-            folder / pattern.format(spelling)
-            for folder in ancestors
-            for pattern in _IMAGE_FOLDERS
-            for spelling in spellings[: 1 if "{}" not in pattern else None]
-        )
+        spellings = _SPELLINGS.get(split, (split,))
+        ancestors = _ancestors(path, self.root)
+        folders = self._folders_beside(path, ancestors, spellings)
         try:
             return finder.find(name, folders)
         except InputError:
@@ -96,6 +87,19 @@ class Collection:
                 if found := _find_one(finder, f"{spelling}/{name}"):
                     return found
             raise
+
+    def _folders_beside(
+        self, path: Path, ancestors: Sequence[Path], spellings: Sequence[str]
+    ) -> list[Path]:
+        """The usual folders of images that exist beside an annotation file or further up."""
+        names = spellings if self._by_folder else (*spellings, path.stem)
+        key = path.parent, tuple(names)
+        if key not in self._folders:
+            places = (pattern.format(name) for pattern in _IMAGE_FOLDERS for name in names)
+            unique = list(dict.fromkeys(places))
+            found = (folder / place for folder in ancestors for place in unique)
+            self._folders[key] = [folder for folder in found if folder.is_dir()]
+        return self._folders[key]
 
     def results(self, names: Iterable[str] = ()) -> list[DatasetSplit]:
         """The splits that have images.
@@ -141,38 +145,10 @@ class Collection:
             )
 
 
-def annotation_files(source: Path, suffix: str) -> Iterator[Path]:
-    """The source if it is a file of a suffix, or the files of that suffix in a folder, sorted.
-
-    Hidden files and folders, and those that macOS adds to archives, are left out.
-    """
-    if not source.is_dir():
-        yield from [source] if source.suffix.lower() == suffix else []
-        return
-    depth = len(source.parts) + _MAX_DEPTH
-    for folder, subfolders, files in os.walk(source):
-        deeper = [name for name in subfolders if name[0] != "." and name != "__MACOSX"]
-        subfolders[:] = sorted(deeper) if len(Path(folder).parts) + 1 < depth else []
-        for name in sorted(files):
-            if name[0] != "." and name.lower().endswith(suffix):
-                yield Path(folder, name)
-
-
-def any_of(files: Iterable[Path], is_of_format: Callable[[Path], object]) -> bool:
-    """Whether one of the first files is of a format."""
-    return any(map(is_of_format, islice(files, _SAMPLE)))
-
-
-def has_keys(path: Path, *choices: Sequence[str]) -> bool:
-    """Whether the start and end of a JSON file contain all keys of one of the choices."""
-    try:
-        with open_regular(path) as file:
-            text = file.read(_START)
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
-            text = (text + file.read(_END)).replace(b"\0", b"")  # of UTF-16
-    except OSError:
-        return False
-    return any(all(f'"{key}"'.encode() in text for key in keys) for keys in choices)
+def _ancestors(path: Path, root: Path) -> list[Path]:
+    """The folders from that of a file up to the root."""
+    folders = [path.parent, *path.parent.parents]
+    return folders[: folders.index(root) + 1]
 
 
 def _usual_split(path: Path, root: Path) -> str:

@@ -12,21 +12,27 @@ Sources of the dialects:
   https://storage.googleapis.com/openimages/web/download_v7.html
 """
 
+import csv
+import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from centernet.data.annotations import MAX_JSON, DatasetSplit
+from centernet.data.annotations import DatasetSplit
+from centernet.data.formats.annotation_files import annotation_files, any_of
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of
-from centernet.data.formats.csv_table import Columns, find_columns, read_rows
+from centernet.data.formats.collection import Collection
+from centernet.data.formats.csv_columns import Columns, find_columns
 from centernet.data.formats.outlines import text_number
 from centernet.data.formats.split_collector import CollectedImage, SplitCollector
 from centernet.data.formats.splits import USUAL_SPLITS, split_name
+from centernet.errors import InputError
+from centernet.files import open_regular
 
 _ONE_CLASS = "object"  # if there is no column of classes
+_MAX_BYTES = 2**32  # the largest file of Open Images has 2.3 GB
 _DESCRIPTIONS = re.compile(r"class[-_]descriptions.*\.csv$")
 
 
@@ -46,7 +52,7 @@ def read(source: Path) -> list[DatasetSplit]:
     names = _descriptions(annotation_files(collection.root, ".csv")) if is_open_images else {}
     for path, columns in columns_of.items():
         reader = _Reader(path, columns, collection, names)
-        rows = read_rows(path, columns, MAX_JSON)
+        rows = _read_rows(path, columns)
         for line, row in tqdm(rows, path.name, delay=1, disable=None, leave=False):
             reader.read(line, row)
     return collection.results()
@@ -65,11 +71,11 @@ class _Reader:
 
     def read(self, line: int, row: Sequence[str]) -> None:
         """Add the image and the box of a row."""
-        columns, where = self._columns, f"line {line} of {self._path}"
+        columns = self._columns
         split, image = self._image(row)
-        box = columns.read_box(row)
-        if image is None or box == []:
+        if image is None or (box := columns.read_box(row)) == []:
             return
+        where = f"line {line} of {self._path}"
         if box and columns.is_open_images:
             if image.sides is None:
                 split.remark("objects of images of unknown size, left out", where)
@@ -107,13 +113,39 @@ def _descriptions(files: Iterable[Path]) -> dict[str, str]:
         row[0].strip(): row[1].strip()
         for path in files
         if _DESCRIPTIONS.search(path.name.lower())
-        for _, row in read_rows(path, plain, MAX_JSON)
+        for _, row in _read_rows(path, plain)
         if len(row) == 2
     }
 
 
-def _detect(source: Path) -> bool:
-    return any_of(annotation_files(source, ".csv"), find_columns)
+def _read_rows(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and cells of the rows of a file, one at a time.
+
+    Raises:
+        InputError: the file cannot be read, is too large, or is not CSV in UTF-8.
+    """
+    try:
+        with open_regular(path) as file:
+            if (size := file.seek(0, io.SEEK_END)) > _MAX_BYTES:
+                raise InputError(f"{path} has {size:,} bytes, more than {_MAX_BYTES:,}: split it")
+            file.seek(0)
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            reader = csv.reader(text, delimiter=columns.delimiter)
+            is_header = columns.has_header
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    if not is_header:
+                        yield reader.line_num, row
+                    is_header = False
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not CSV in UTF-8: {error}") from None
 
 
-FORMAT = Format(name="csv", files="CSV files of boxes", detect=_detect, read=read)
+FORMAT = Format(
+    name="csv",
+    files="CSV files of boxes",
+    detect=lambda source: any_of(annotation_files(source, ".csv"), find_columns),
+    read=read,
+)

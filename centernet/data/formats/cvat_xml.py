@@ -10,8 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from centernet.data.annotations import DatasetSplit
+from centernet.data.formats.annotation_files import annotation_files, any_of
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of
+from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import (
     box_of_corners,
     box_of_ellipse,
@@ -117,8 +118,9 @@ def _is_cvat(path: Path) -> bool:
     return b"<annotations" in start and (b"<version>" in start or b"<image " in start)
 
 
-def _detect(source: Path) -> bool:
-    return any_of(annotation_files(source, ".xml"), _is_cvat)
-
-
-FORMAT = Format(name="cvat", files="CVAT XML", detect=_detect, read=read)
+FORMAT = Format(
+    name="cvat",
+    files="CVAT XML",
+    detect=lambda source: any_of(annotation_files(source, ".xml"), _is_cvat),
+    read=read,
+)

@@ -10,8 +10,9 @@ from typing import Any
 
 from centernet.data.annotations import DatasetSplit, load_json
 from centernet.data.entries import is_integer
+from centernet.data.formats.annotation_files import has_json, json_files
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of, has_keys
+from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_points, box_of_rotated_box, numbers
 from centernet.data.formats.split_collector import CollectedImage, SplitCollector, class_name
 from centernet.errors import InputError
@@ -26,7 +27,7 @@ def read(source: Path) -> list[DatasetSplit]:
     Raises:
         InputError: a file is not Datumaro's, or an image matches several files.
     """
-    files = [path for path in annotation_files(source, ".json") if _is_of_format(path)]
+    files = json_files(source, _KEYS)
     collection = Collection("Datumaro JSON", source, files)
     all_names: list[str] = []
     for path in files:
@@ -102,12 +103,9 @@ def _box_of_list(values: Any) -> list[float] | None:
     return box_of_points(list(zip(found[::2], found[1::2], strict=True)))
 
 
-def _is_of_format(path: Path) -> bool:
-    return has_keys(path, _KEYS)
-
-
-def _detect(source: Path) -> bool:
-    return any_of(annotation_files(source, ".json"), _is_of_format)
-
-
-FORMAT = Format(name="datumaro", files="Datumaro JSON", detect=_detect, read=read)
+FORMAT = Format(
+    name="datumaro",
+    files="Datumaro JSON",
+    detect=lambda source: has_json(source, _KEYS),
+    read=read,
+)

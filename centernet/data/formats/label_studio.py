@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from centernet.data.annotations import DatasetSplit, load_json
 from centernet.data.entries import short
+from centernet.data.formats.annotation_files import has_json, json_files
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of, has_keys
+from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import (
     box_of_ellipse,
     box_of_points,
@@ -39,7 +40,7 @@ def read(source: Path) -> list[DatasetSplit]:
     Raises:
         InputError: a file is not Label Studio's, or an image matches several files.
     """
-    files = [path for path in annotation_files(source, ".json") if _is_of_format(path)]
+    files = json_files(source, _KEYS)
     collection = Collection("Label Studio JSON", source, files)
     for path in files:
         tasks = load_json(path)
@@ -51,17 +52,15 @@ def read(source: Path) -> list[DatasetSplit]:
 
 
 def _read_task(task: dict[str, Any], where: str, path: Path, split: SplitCollector) -> None:
-    done = task.get("annotations")
-    done = [a for a in done if isinstance(a, dict)] if isinstance(done, list) else []
-    done = [a for a in done if not a.get("was_cancelled")]
+    """Add the image of a task and the objects of one of its annotations."""
+    done = [a for a in _objects(task.get("annotations")) if not a.get("was_cancelled")]
     if not done:
         split.remark("tasks without an annotation, left out", f"{where} in {path}")
         return
     if len(done) > 1:
         split.remark("tasks with several annotations, one of which is read", f"{where} in {path}")
     chosen = next((a for a in done if a.get("ground_truth") is True), done[-1])
-    results = chosen.get("result")
-    results = [r for r in results if isinstance(r, dict)] if isinstance(results, list) else []
+    results = _objects(chosen.get("result"))
     first = results[0] if results else {}
     sides = first.get("original_width"), first.get("original_height")
     name, *others = _names(task)
@@ -73,6 +72,10 @@ def _read_task(task: dict[str, Any], where: str, path: Path, split: SplitCollect
     for result in results:
         if _labels(result) or class_name(result.get("id")) not in labeled:
             _read_result(result, image, f"{where} in {path}", split)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
 def _names(task: dict[str, Any]) -> list[Any]:
@@ -142,12 +145,9 @@ def _scaled(percent: Any, width: int, height: int) -> list[float] | None:
     return pair and [pair[0] / 100 * width, pair[1] / 100 * height]
 
 
-def _is_of_format(path: Path) -> bool:
-    return has_keys(path, _KEYS)
-
-
-def _detect(source: Path) -> bool:
-    return any_of(annotation_files(source, ".json"), _is_of_format)
-
-
-FORMAT = Format(name="labelstudio", files="Label Studio JSON", detect=_detect, read=read)
+FORMAT = Format(
+    name="labelstudio",
+    files="Label Studio JSON",
+    detect=lambda source: has_json(source, _KEYS),
+    read=read,
+)

@@ -12,8 +12,9 @@ from typing import Any
 from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit, load_json
+from centernet.data.formats.annotation_files import annotation_files, has_json
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of, has_keys
+from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
 from centernet.data.formats.split_collector import SplitCollector
 from centernet.errors import InputError
@@ -73,10 +74,9 @@ def _circle(shape: dict[str, Any]) -> list[float] | None:
     return box_of_ellipse(center, (radius, radius))
 
 
-def _detect(source: Path) -> bool:
-    return any_of(
-        annotation_files(source, ".json"), lambda path: has_keys(path, ("shapes", "imagePath"))
-    )
-
-
-FORMAT = Format(name="labelme", files="LabelMe JSON files", detect=_detect, read=read)
+FORMAT = Format(
+    name="labelme",
+    files="LabelMe JSON",
+    detect=lambda source: has_json(source, ("shapes", "imagePath")),
+    read=read,
+)

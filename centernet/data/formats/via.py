@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from centernet.data.annotations import DatasetSplit, load_json
+from centernet.data.formats.annotation_files import has_json, json_files
 from centernet.data.formats.base import Format
-from centernet.data.formats.collection import Collection, annotation_files, any_of, has_keys
+from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
 from centernet.data.formats.split_collector import SplitCollector, class_name
 from centernet.errors import InputError
@@ -30,7 +31,7 @@ def read(source: Path) -> list[DatasetSplit]:
     Raises:
         InputError: a file is not VIA's, or an image matches several files.
     """
-    files = [path for path in annotation_files(source, ".json") if _is_of_format(path)]
+    files = json_files(source, *_KINDS)
     collection = Collection("VIA JSON", source, files)
     for path in files:
         split = collection.split(path)
@@ -117,12 +118,9 @@ def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[floa
     return box_of_ellipse(values[:2], values[2:], math.degrees(angle[0]))
 
 
-def _is_of_format(path: Path) -> bool:
-    return has_keys(path, *_KINDS)
-
-
-def _detect(source: Path) -> bool:
-    return any_of(annotation_files(source, ".json"), _is_of_format)
-
-
-FORMAT = Format(name="via", files="VIA JSON", detect=_detect, read=read)
+FORMAT = Format(
+    name="via",
+    files="VIA JSON",
+    detect=lambda source: has_json(source, *_KINDS),
+    read=read,
+)

@@ -1,15 +1,13 @@
-"""Rows of CSV files with one box a row, whatever the names and the order of their columns."""
+"""The columns of CSV files with one box a row, whatever their names and their order."""
 
 import csv
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from centernet.data.formats.outlines import box_of_corners, text_number
 from centernet.data.images import SUFFIXES
-from centernet.errors import InputError
 from centernet.files import open_regular
 
 # Names of columns without case and punctuation, best first.
@@ -138,30 +136,3 @@ def _without_header(cells: Sequence[str], delimiter: str) -> Columns | None:
         return None
     columns = Columns(0, (1, 2, 3, 4), True, label=5, delimiter=delimiter, has_header=False)
     return None if columns.read_box(cells) is None else columns
-
-
-def read_rows(path: Path, columns: Columns, most: int) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of the rows of a file of at most ``most`` bytes, one at a time.
-
-    Raises:
-        InputError: the file cannot be read, is too large, or is not CSV in UTF-8.
-    """
-    try:
-        with open_regular(path) as file:
-            if (size := file.seek(0, io.SEEK_END)) > most:
-                raise InputError(f"{path} has {size:,} bytes, more than {most:,}: split it")
-            file.seek(0)
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            reader = csv.reader(text, delimiter=columns.delimiter)
-            is_header = columns.has_header
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    if not is_header:
-                        yield reader.line_num, row
-                    is_header = False
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error.reason}): save it in UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path} is not CSV: {error}") from None
