@@ -147,7 +147,20 @@ def test_names_that_match_two_images(tmp_path):
     write_json(tmp_path / "via.json", via(a=[]))
     with pytest.raises(InputError, match=r"a\.png can be x/a\.png or y/a\.png"):
         read_dataset(tmp_path)
-    # The image that is nearest to the annotations is meant.
-    (tmp_path / "via.json").unlink()
-    write_json(tmp_path / "x" / "annotations" / "via.json", via(a=[]))
-    assert only_split(tmp_path).images == tmp_path / "x"
+
+
+def test_of_equal_names_the_nearest_image_is_meant(tmp_path):
+    for folder in "xy":
+        picture(tmp_path / folder / "pixels" / "a.png")
+        write_json(tmp_path / folder / "annotations" / "via.json", via(a=[]))
+    write_json(tmp_path / "y" / "annotations" / "via.json", {"b": {"filename": 1, "regions": []}})
+    assert only_split(tmp_path).images == tmp_path / "x" / "pixels"
+
+
+def test_of_equal_names_the_image_of_the_split_is_meant(tmp_path):
+    for split in ("train", "valid"):
+        picture(tmp_path / split / "a.png")
+        name = split.removesuffix("id")
+        text(tmp_path / f"{name}.csv", "image_id,bbox\na,[1 2 3 4]\n")
+    splits = read_dataset(tmp_path)
+    assert [s.images.name for s in splits.values()] == ["train", "valid"]
