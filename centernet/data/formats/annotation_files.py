@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from centernet.data.formats.splits import is_hidden
 from centernet.files import open_regular
 
 _MAX_DEPTH = 4  # levels of folders that are searched
@@ -22,10 +23,10 @@ def annotation_files(source: Path, suffix: str) -> Iterator[Path]:
         return
     depth = len(source.parts) + _MAX_DEPTH
     for folder, subfolders, files in os.walk(source):
-        deeper = [name for name in subfolders if name[0] != "." and name != "__MACOSX"]
+        deeper = [name for name in subfolders if not is_hidden(Path(name))]
         subfolders[:] = sorted(deeper) if len(Path(folder).parts) + 1 < depth else []
         for name in sorted(files):
-            if name[0] != "." and name.lower().endswith(suffix):
+            if name.lower().endswith(suffix) and not is_hidden(Path(name)):
                 yield Path(folder, name)
 
 

@@ -14,9 +14,8 @@ from centernet.data.formats.split_collector import SplitCollector
 from centernet.data.formats.splits import USUAL_SPLITS, dataset_folder, split_name
 from centernet.errors import InputError
 
-# Folders of images beside annotation files; {} stands for a spelling of the split's name.
+# Folders of images beside annotation files; {} stands for the name of the split or of the file.
 _IMAGE_FOLDERS = (".", "images", "data", "{}", "images/{}", "{}/images")
-_SPELLINGS = {"val": ("val", "valid", "validation")}
 
 
 class Collection:
@@ -40,7 +39,7 @@ class Collection:
         self.root = dataset_folder(source)
         self._dialect, self._source = dialect, source
         self._collectors: dict[str, SplitCollector] = {}
-        self._finders = {self.root: ImageFinder(self.root)}
+        self._finders: dict[tuple[Path, str], ImageFinder] = {}
         self._folders: dict[tuple[Path, tuple[str, ...]], list[Path]] = {}
         self._by_folder = by_folder
         places = {path: path.parent if by_folder else path for path in files}
@@ -71,29 +70,26 @@ class Collection:
         Raises:
             InputError: several files match equally well.
         """
-        finder = self._finders[self.root]
-        spellings = _SPELLINGS.get(split, (split,))
         ancestors = _ancestors(path, self.root)
-        folders = self._folders_beside(path, ancestors, spellings)
+        folders = self._folders_beside(path, ancestors, split)
         try:
-            return finder.find(name, folders)
+            return self._finder(self.root, split).find(name, folders)
         except InputError:
-            # The image that is nearest to the annotation file, else that in the split's folder.
+            # The image that is nearest to the annotation file is meant.
             for folder in ancestors[:-1]:
-                near = self._finders.setdefault(folder, ImageFinder(folder))
-                if found := _find_one(near, name):
-                    return found
-            for spelling in spellings:
-                if found := _find_one(finder, f"{spelling}/{name}"):
+                if found := _find_one(self._finder(folder, split), name):
                     return found
             raise
 
-    def _folders_beside(
-        self, path: Path, ancestors: Sequence[Path], spellings: Sequence[str]
-    ) -> list[Path]:
+    def _finder(self, folder: Path, split: str) -> ImageFinder:
+        """The images of a split below a folder; of any split if none is named."""
+        key = folder, "" if self._is_guess else split
+        return self._finders.setdefault(key, ImageFinder(*key))
+
+    def _folders_beside(self, path: Path, ancestors: Sequence[Path], split: str) -> list[Path]:
         """The usual folders of images that exist beside an annotation file or further up."""
-        names = spellings if self._by_folder else (*spellings, path.stem)
-        key = path.parent, tuple(names)
+        names = (split,) if self._by_folder else (split, path.stem)
+        key = path.parent, names
         if key not in self._folders:
             places = (pattern.format(name) for pattern in _IMAGE_FOLDERS for name in names)
             unique = list(dict.fromkeys(places))

@@ -114,7 +114,7 @@ def _points(text: str) -> Iterator[list[float | None]]:
 
 
 def _is_cvat(path: Path) -> bool:
-    start = start_of(path).replace(b"\0", b"")
+    start = start_of(path)
     return b"<annotations" in start and (b"<version>" in start or b"<image " in start)
 
 

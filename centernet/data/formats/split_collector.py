@@ -1,6 +1,5 @@
 """Collect the images and objects of one split from the files of an annotation tool."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import MAX_PIXELS, as_number, entry_error, is_text
+from centernet.data.formats.image_finder import path_parts
 from centernet.data.images import image_size
 from centernet.errors import InputError
 
@@ -93,7 +93,7 @@ class SplitCollector:
             self.remark("missing images" + ", left out" * is_optional, names[0])
             if is_optional:
                 return None
-        shown = _relative(names[0])
+        shown = "/".join(path_parts(names[0]))
         key = str(file or shown)
         if key in self._image_of:
             self.remark("images listed twice, with the objects of both entries", names[0])
@@ -180,12 +180,8 @@ class SplitCollector:
 
 def _is_name(name: Any) -> bool:
     """Whether a value is the name or the path of a file, also of another machine."""
-    return is_text(name) and not entry_error("images", {"id": 1, "file_name": _relative(name)})
-
-
-def _relative(name: str) -> str:
-    """A path without the parts that lead out of a folder."""
-    return "/".join(part for part in re.split(r"[/\\]+", name) if part not in ("", ".", ".."))
+    entry = {"id": 1, "file_name": "/".join(path_parts(name)) if is_text(name) else None}
+    return entry_error("images", entry) is None
 
 
 def class_name(label: Any) -> str:
