@@ -1,9 +1,9 @@
 """Label Studio: the JSON export, a list of tasks.
 
 Specification: https://labelstud.io/guide/task_format and, for boxes and their rotation,
-https://labelstud.io/tags/rectanglelabels and https://labelstud.io/templates/image_bbox. Lengths are
-percentages of the image's sides, and a box is rotated by degrees about its top left corner. Only
-submitted annotations are read, no predictions.
+https://labelstud.io/tags/rectanglelabels and https://docs.humansignal.com/templates/image_bbox.
+Lengths are percentages of the image's sides, and a box is rotated by degrees about its top left
+corner. Only submitted annotations are read, no predictions.
 """
 
 import re

@@ -1,7 +1,7 @@
 """VGG Image Annotator (VIA) 2: a JSON project, or JSON annotations.
 
 Specification: the documentation of VIA's source code,
-https://gitlab.com/vgg/via/-/blob/master/via-2.x.y/CodeDoc.md. A project lists its images in
+https://github.com/ox-vgg/via/blob/master/via-2.x.y/CodeDoc.md. A project lists its images in
 ``_via_img_metadata``, which is all that an annotation file contains. Lengths are in pixels and
 angles in radians. The class of a region is one of its attributes.
 """
