@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from centernet.data.formats import DatasetSplit, read_dataset
+
 
 def picture(path: Path, size: tuple[int, int] = (40, 60)) -> Path:
     """Write a gray image of (height, width)."""
@@ -82,3 +84,38 @@ def write_coco(path: Path, images: Path, files: Sequence[str], *args: Any, **mor
     for file in files:
         picture(images / file)
     return text(path, json.dumps(coco_content(files, *args, **more)))
+
+
+def boxes(split: DatasetSplit) -> list[tuple[str, str, list[float]]]:
+    """Image, class and box of each object."""
+    name_of = {c["id"]: c["name"] for c in split.coco["categories"]}
+    file_of = {i["id"]: i["file_name"] for i in split.coco["images"]}
+    return [
+        (file_of[a["image_id"]], name_of[a["category_id"]], [round(v, 6) for v in a["bbox"]])
+        for a in split.coco["annotations"]
+    ]
+
+
+def only_split(root: Path) -> DatasetSplit:
+    """The split of a dataset that has one."""
+    (found,) = read_dataset(root).values()
+    return found
+
+
+def write_json(path: Path, content: Any) -> Path:
+    return text(path, json.dumps(content))
+
+
+def labelme(*shapes: Any, **more: Any) -> dict:
+    """A LabelMe file of a.png; a shape is its label, type and points."""
+    keys = ("label", "shape_type", "points")
+    entries = [dict(zip(keys, s, strict=True)) if isinstance(s, tuple) else s for s in shapes]
+    return {"shapes": entries, "imagePath": "a.png", "imageData": None} | more
+
+
+def via(**regions: Any) -> dict:
+    """VIA annotations; images by name without .png, with their regions."""
+    return {
+        f"{name}.png-1": {"filename": f"{name}.png", "size": -1, "regions": found}
+        for name, found in regions.items()
+    }

@@ -9,10 +9,11 @@ from centernet.cli.options import add_renamed, print_text
 if TYPE_CHECKING:
     from centernet.data.formats.convert import Conversion
 
-HELP = "convert a dataset between COCO, Pascal VOC and YOLO format"
+HELP = "convert a dataset to COCO, Pascal VOC or YOLO format"
 DESCRIPTION = """\
-Convert a dataset between COCO JSON, Pascal VOC and YOLO format. The format of SOURCE is detected
-automatically: a folder as downloaded, a data.yaml, or a COCO JSON file.
+Convert a dataset to COCO JSON, Pascal VOC or YOLO format. SOURCE is in one of these, or in that of
+an annotation tool: LabelMe, VIA, CVAT, Label Studio, Datumaro, or CSV. Its format is detected
+automatically: a folder as downloaded, a data.yaml, or an annotation file.
 
   centernet convert VOCdevkit/VOC2007 data/voc07
   centernet convert my_yolo/data.yaml data/mine --val-fraction 0.2
@@ -27,13 +28,13 @@ _PRINTED = 20  # number of printed messages; the report contains all
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    from centernet.data.formats.detect import FORMATS
+    from centernet.data.formats.detect import WRITERS
     from centernet.data.formats.image_files import IMAGES
 
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or a COCO JSON file")
+    add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or an annotation file")
     add("output", metavar="OUT", type=Path, help="folder to write; must be new or empty")
-    add("--format", choices=FORMATS, default="coco", help="format of OUT (%(default)s)")
+    add("--format", choices=WRITERS, default="coco", help="format of OUT (%(default)s)")
     add(
         "--classes",
         nargs="+",

@@ -14,7 +14,7 @@ from centernet.cli import main
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import convert_dataset, read_dataset
-from centernet.data.formats.detect import FORMATS
+from centernet.data.formats.detect import WRITERS
 from centernet.data.formats.prepare import clean, merge
 from centernet.errors import InputError
 
@@ -98,7 +98,7 @@ def test_coco_to_voc_says_what_is_lost(coco, tmp_path):
     assert [a.get("ignore") for a in train["annotations"]] == [None, 1, 1]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITERS)
 def test_what_is_written_is_read_again(coco, tmp_path, format):
     convert_dataset(coco, tmp_path / "out", format=format)
     convert_dataset(tmp_path / "out", tmp_path / "back", format="coco")
@@ -443,7 +443,7 @@ def test_flags_of_text_are_written_as_numbers(tmp_path):
     assert "1 boxes      2 ignore regions" in str(conversion)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITERS)
 def test_a_name_that_is_not_utf8_is_converted(tmp_path, format, capsys):
     name = os.fsdecode(b"\xff.png")
     # One box is left out, which the report and the output say.

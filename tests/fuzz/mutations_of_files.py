@@ -149,7 +149,14 @@ def _damaged_members(data: bytes, rng: Rng) -> bytes:
     return file.getvalue()
 
 
-def damaged_json(rng: Rng) -> bytes:
+def damaged_json(content: Any, rng: Rng) -> bytes:
     if rng.random() < 0.3:
-        return damaged_bytes(seeds.as_json(seeds.coco()), rng)
-    return json.dumps(damaged_value(seeds.coco(), rng)).encode()
+        return damaged_bytes(seeds.as_json(content), rng)
+    return json.dumps(damaged_value(content, rng)).encode()
+
+
+def damaged_cell(text: str, rng: Rng) -> str:
+    """Text with one part between commas, quotes and line ends replaced."""
+    parts = re.split(r'([,\n"])', text)
+    parts[2 * int(rng.integers(len(parts) // 2 + 1))] = TEXTS[int(rng.integers(len(TEXTS)))]
+    return "".join(parts)

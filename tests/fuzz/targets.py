@@ -6,6 +6,7 @@ from pathlib import Path
 import mutations_of_files as damage
 import numpy as np
 import seeds
+import tool_seeds
 
 from centernet.analysis.check.check_dataset import check_dataset
 from centernet.analysis.check.check_page import render_check_page
@@ -16,10 +17,12 @@ from centernet.inference.inputs import Video
 from centernet.models.pretrained import load_weights
 
 KINDS = (
-    *seeds.IMAGE_KINDS, "coco", "voc", "yolo", "checkpoint", "legacy", *seeds.VIDEO_KINDS
+    *seeds.IMAGE_KINDS, "coco", "voc", "yolo", "checkpoint", "legacy", *seeds.VIDEO_KINDS,
+    *tool_seeds.FILES,
 )  # fmt: skip
 # Cases of each kind, relative to the others: what takes longer is tried less often.
 SHARES = {"coco": 0.5, "voc": 0.5, "yolo": 0.5, "checkpoint": 2, "legacy": 1}
+SHARES |= dict.fromkeys(tool_seeds.FILES, 0.25)
 CRATER = "code-was-executed"
 _MOST_FRAMES = 200
 
@@ -50,6 +53,9 @@ def write_case(kind: str, seed: int, number: int, folder: Path) -> Path:
         path.write_bytes(data)
     else:
         path = folder / kind
+        if kind in tool_seeds.FILES:
+            _write_tool(kind, path, rng, valid)
+            return path
         {"coco": _write_coco, "voc": _write_voc, "yolo": _write_yolo}[kind](path, rng, valid)
     return path
 
@@ -77,7 +83,7 @@ def read_case(kind: str, path: Path) -> None:
 def _write_coco(root: Path, rng: np.random.Generator, valid: bool) -> None:
     seeds.write_images(root / "train", "a.png", "b.png")
     (root / "annotations").mkdir(exist_ok=True)
-    content = seeds.as_json(seeds.coco()) if valid else damage.damaged_json(rng)
+    content = seeds.as_json(seeds.coco()) if valid else damage.damaged_json(seeds.coco(), rng)
     (root / "annotations" / "instances_train.json").write_bytes(content)
 
 
@@ -97,6 +103,19 @@ def _write_yolo(root: Path, rng: np.random.Generator, valid: bool) -> None:
     labels = _damaged(seeds.YOLO_LABELS, rng, valid or not of_labels)
     (root / "labels" / "train" / "a.txt").write_bytes(labels)
     (root / "data.yaml").write_bytes(_damaged(seeds.YOLO_YAML, rng, valid or of_labels))
+
+
+def _write_tool(kind: str, root: Path, rng: np.random.Generator, valid: bool) -> None:
+    seeds.write_images(root / "images", "a.png")
+    name, content = tool_seeds.FILES[kind]
+    (root / name).parent.mkdir(exist_ok=True)
+    if not isinstance(content, str):
+        data = seeds.as_json(content) if valid else damage.damaged_json(content, rng)
+    elif valid or rng.random() < 0.5:
+        data = (content if valid else damage.damaged_cell(content, rng)).encode()
+    else:
+        data = _damaged(content, rng, valid)
+    (root / name).write_bytes(data)
 
 
 def _damaged(content: str, rng: np.random.Generator, valid: bool) -> bytes:

@@ -71,7 +71,7 @@ def check_dataset(
         assignments.append(assignment)
         ceilings.append(measure_ceiling(arrays, assignment, max_images=sample))
     # A single annotation file need not have all splits.
-    is_file = Path(dataset).suffix.lower() == ".json"
+    is_file = Path(dataset).suffix.lower() in (".json", ".xml", ".csv")
     check_splits(splits, needed=() if is_file else ("train", "val"))
     compared = _compared_split(splits, ceilings)
     return CheckReport(

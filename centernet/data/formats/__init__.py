@@ -1,4 +1,4 @@
-"""Dataset formats: COCO JSON, Pascal VOC and YOLO, each read as COCO content and written."""
+"""Dataset formats, each read as COCO content; COCO JSON, Pascal VOC and YOLO are also written."""
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.formats.convert import Conversion, convert_dataset

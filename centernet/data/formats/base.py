@@ -21,7 +21,7 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Format:
-    """Reader and writer of a dataset format.
+    """Reader and, for some formats, writer of a dataset format.
 
     Attributes:
         name: as in ``centernet convert --format``.
@@ -29,8 +29,9 @@ class Format:
         detect: whether a file or folder is a dataset of the format.
         read: reads the splits of such a file or folder.
         write: writes the annotations of splits to a folder, and returns one line for each kind of
-            content that the format cannot represent.
-        image_folder: where the images of a split belong; ``{}`` stands for the split's name.
+            content that the format cannot represent. None for a format that is only read.
+        image_folder: where ``write`` expects the images of a split; ``{}`` stands for the split's
+            name.
         has_ignore_regions: whether the format can represent ignore regions.
         any_image_paths: whether annotations can refer to images anywhere, so that names are kept
             when no images are written.
@@ -41,8 +42,8 @@ class Format:
     files: str
     detect: Callable[[Path], bool]
     read: Callable[[Path], list[DatasetSplit]]
-    write: Callable[[Sequence[DatasetSplit], Path], list[str]]
-    image_folder: str
+    write: Callable[[Sequence[DatasetSplit], Path], list[str]] | None = None
+    image_folder: str = ""
     has_ignore_regions: bool = True
     any_image_paths: bool = False
     reserved_folders: tuple[str, ...] = ()

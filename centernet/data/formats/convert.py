@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from centernet.data.annotations import DatasetSplit, truncate_list
 from centernet.data.entries import is_ignore_region
 from centernet.data.formats.base import Format, class_names
-from centernet.data.formats.detect import FORMATS, read_dataset
+from centernet.data.formats.detect import FORMATS, WRITERS, read_dataset
 from centernet.data.formats.image_files import IMAGES, check_images, place_images
 from centernet.data.formats.prepare import clean
 from centernet.data.formats.split_validation import split_validation
@@ -117,7 +117,7 @@ def _check_options(
     output: Path, format: str, images: str, val_fraction: float | None, group_by: str | None
 ) -> None:
     """Raise InputError for invalid options, and for an existing output."""
-    for name, value, known in (("format", format, tuple(FORMATS)), ("images", images, IMAGES)):
+    for name, value, known in (("format", format, tuple(WRITERS)), ("images", images, IMAGES)):
         if value not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if group_by is not None and val_fraction is None:
@@ -156,7 +156,7 @@ def _write(
             if keep_names
             else _with_file_names(splits, flat=flat, without=format.reserved_folders)
         )
-        messages = format.write(renamed, folder)
+        messages = WRITERS[format.name](renamed, folder)
         if images == "none":
             messages.append(f"no images are written; they are in {_folders(splits)}")
         else:

@@ -6,16 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from centernet.data.annotations import DatasetSplit, entries, truncate_list
-from centernet.data.formats import coco, voc, yolo
+from centernet.data.formats import (
+    coco,
+    csv_boxes,
+    cvat_xml,
+    datumaro,
+    label_studio,
+    labelme,
+    via,
+    voc,
+    yolo,
+)
 from centernet.data.formats.base import Format
 from centernet.data.formats.repair import repair as repair_splits
 from centernet.data.formats.splits import USUAL_SPLITS, is_hidden
 from centernet.errors import InputError
 
+_MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv_boxes)
 # In the order of detection; a folder can be in several formats. A new format is added here.
-FORMATS: dict[str, Format] = {
-    format.name: format for format in (coco.FORMAT, voc.FORMAT, yolo.FORMAT)
-}
+FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
+WRITERS = {name: format.write for name, format in FORMATS.items() if format.write}
 
 _MAX_WRAPPED = 3  # folders around a dataset
 # Names of folders inside a dataset, which are no dataset of their own.
@@ -23,9 +33,17 @@ _PARTS = {"annotations", "images", "labels", "jpegimages", "train", "val", "vali
 
 
 def detect_format(source: str | Path) -> list[str]:
-    """Names of the formats that match a file or folder; the first one is used."""
+    """Names of the formats that match a file or folder; the first one is used.
+
+    The formats without a writer are those of annotation tools, whose files often lie beside an
+    export: in a folder, they are tried if no other format matches. For a file, they are tried
+    first, because every JSON file may be COCO's.
+    """
     source = unwrap(Path(source))
-    return [name for name, format in FORMATS.items() if format.detect(source)]
+    tools = (name for name in FORMATS if name not in WRITERS and FORMATS[name].detect(source))
+    others = (name for name in WRITERS if FORMATS[name].detect(source))
+    first, second = (tools, others) if source.is_file() else (others, tools)
+    return list(first) or list(second)
 
 
 def unwrap(source: Path) -> Path:
@@ -76,9 +94,10 @@ def _read(
     """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
     if not formats:
-        known = ", or ".join(format.files for format in FORMATS.values())
+        *others, last = (format.files for format in FORMATS.values())
         raise InputError(
-            f"{source} is not a dataset of a known format: it should contain {known} (docs/data.md)"
+            f"{source} is not a dataset of a known format: it should contain "
+            f"{', '.join(others)} or {last} (docs/data.md)"
         )
     splits = FORMATS[formats[0]].read(source)
     if len(formats) > 1:

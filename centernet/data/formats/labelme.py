@@ -1,0 +1,82 @@
+"""LabelMe: a JSON file for each image, as LabelMe, X-AnyLabeling and CVAT write.
+
+Specification: the source code of LabelMe, https://github.com/wkentaro/labelme (``label_file.py``
+and ``shape.py``). Points are in pixels. A circle is its center and a point on it; the other shapes
+are enclosed by their points. X-AnyLabeling adds ``difficult``, which is that of Pascal VOC.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from centernet.data.annotations import DatasetSplit, load_json
+from centernet.data.formats.annotation_files import annotation_files, has_json
+from centernet.data.formats.base import Format
+from centernet.data.formats.collection import Collection
+from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
+from centernet.data.formats.split_collector import SplitCollector
+from centernet.errors import InputError
+
+_WITHOUT_AREA = ("point", "points")
+
+
+def read(source: Path) -> list[DatasetSplit]:
+    """Read the JSON files of a folder, or one file; folders name the splits.
+
+    Raises:
+        InputError: no file can be read, or an image matches several files.
+    """
+    files = list(annotation_files(source, ".json"))
+    collection = Collection("LabelMe", source, files, by_folder=True)
+    for path in tqdm(files, "reading", delay=1, disable=None, leave=False):
+        split = collection.split(path)
+        try:
+            content = load_json(path)
+        except InputError as error:
+            split.remark("files that cannot be read, left out", error)
+            continue
+        if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+            split.remark("JSON files that are not LabelMe's, left out", path)
+            continue
+        _read_image(content, path, split)
+    return collection.results()
+
+
+def _read_image(content: dict[str, Any], path: Path, split: SplitCollector) -> None:
+    sides = content.get("imageWidth"), content.get("imageHeight")
+    image = split.image(content.get("imagePath"), sides, path, path.stem)
+    if image is None:
+        return
+    for number, shape in enumerate(content["shapes"], 1):
+        shape = shape if isinstance(shape, dict) else {}
+        kind = shape.get("shape_type") or "polygon"  # older files have polygons only
+        where = f"shape {number} in {path}"
+        if kind in _WITHOUT_AREA:
+            split.remark("points, left out", where)
+            continue
+        if kind != "rectangle":
+            split.remark("outlines read as their enclosing boxes", where)
+        box = _circle(shape) if kind == "circle" else box_of_points(shape.get("points"))
+        split.add(image, shape.get("label"), box, where, ignore=shape.get("difficult") is True)
+
+
+def _circle(shape: dict[str, Any]) -> list[float] | None:
+    """The box of a circle, which is its center and a point on it."""
+    points = shape.get("points")
+    if not isinstance(points, list) or len(points) != 2:
+        return None
+    center, edge = (numbers(point, 2) for point in points)
+    if center is None or edge is None:
+        return None
+    radius = math.dist(center, edge)
+    return box_of_ellipse(center, (radius, radius))
+
+
+FORMAT = Format(
+    name="labelme",
+    files="LabelMe JSON",
+    detect=lambda source: has_json(source, ("shapes", "imagePath")),
+    read=read,
+)

@@ -1,0 +1,126 @@
+"""VGG Image Annotator (VIA) 2: a JSON project, or JSON annotations.
+
+Specification: the documentation of VIA's source code,
+https://github.com/ox-vgg/via/blob/master/via-2.x.y/CodeDoc.md. A project lists its images in
+``_via_img_metadata``, which is all that an annotation file contains. Lengths are in pixels and
+angles in radians. The class of a region is one of its attributes.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from centernet.data.annotations import DatasetSplit, load_json
+from centernet.data.formats.annotation_files import has_json, json_files
+from centernet.data.formats.base import Format
+from centernet.data.formats.collection import Collection
+from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
+from centernet.data.formats.split_collector import SplitCollector, class_name
+from centernet.errors import InputError
+
+_KINDS = (("_via_img_metadata",), ("filename", "regions"))
+_CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type", "object")
+_ONE_CLASS = "object"  # if no region has an attribute
+
+
+def read(source: Path) -> list[DatasetSplit]:
+    """Read the VIA files of a folder, or one file; file and folder names name the splits.
+
+    Raises:
+        InputError: a file is not VIA's, or an image matches several files.
+    """
+    files = json_files(source, *_KINDS)
+    collection = Collection("VIA JSON", source, files)
+    for path in files:
+        split = collection.split(path)
+        images = _images(path)
+        attribute = _class_attribute(images, path, split)
+        for entry in images:
+            image = split.image(entry.get("filename"), (None, None), path)
+            if image is None:
+                continue
+            for number, region in enumerate(_regions(entry), 1):
+                where = f"region {number} of {image.name} in {path}"
+                box = _box(region, where, split)
+                split.add(image, _label(region, attribute), box, where)
+    return collection.results()
+
+
+def _images(path: Path) -> list[dict[str, Any]]:
+    """The entries of images in a file."""
+    content = load_json(path)
+    if isinstance(content, dict):
+        content = content.get("_via_img_metadata", content)
+    entries = list(content.values()) if isinstance(content, dict) else content
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise InputError(f"{path} is not VIA JSON: its images are not objects")
+    return entries
+
+
+def _regions(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The regions of an image; VIA 1 numbers them in an object."""
+    regions = entry.get("regions") or []
+    found = list(regions.values()) if isinstance(regions, dict) else regions
+    return [r if isinstance(r, dict) else {} for r in found] if isinstance(found, list) else []
+
+
+def _attributes(region: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and values of a region's attributes; a checkbox has the option that is checked."""
+    attributes = region.get("region_attributes")
+    for name, value in attributes.items() if isinstance(attributes, dict) else ():
+        if isinstance(value, dict):
+            checked = [option for option, is_checked in value.items() if is_checked]
+            value = checked[0] if len(checked) == 1 else None
+        if label := class_name(value):
+            yield name, label
+
+
+def _class_attribute(images: list[dict[str, Any]], path: Path, split: SplitCollector) -> str | None:
+    """The attribute that most regions have; of several, the one that is named after classes."""
+    counts = Counter(
+        name for entry in images for region in _regions(entry) for name, _ in _attributes(region)
+    )
+    if not counts:
+        if any(map(_regions, images)):
+            split.notes.append(f"{path}: no region has a class, so all are {_ONE_CLASS!r}")
+        return None
+    rank = {name: -number for number, name in enumerate(_CLASS_ATTRIBUTES)}
+    best = max(counts, key=lambda name: (counts[name], rank.get(name.lower(), -len(rank))))
+    if len(counts) > 1:
+        others = ", ".join(sorted(counts.keys() - {best})[:5])
+        split.notes.append(f"{path}: the attribute {best!r} is the class, not {others}")
+    return best
+
+
+def _label(region: dict[str, Any], attribute: str | None) -> str | None:
+    return dict(_attributes(region)).get(attribute) if attribute else _ONE_CLASS
+
+
+def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[float] | None:
+    """The box of a region; None if it has no area or is malformed."""
+    shape = region.get("shape_attributes")
+    shape = shape if isinstance(shape, dict) else {}
+    if shape.get("name") == "rect":
+        return numbers([shape.get(key) for key in ("x", "y", "width", "height")])
+    split.remark("outlines read as their enclosing boxes", where)
+    if isinstance(xs := shape.get("all_points_x"), list):
+        ys = shape.get("all_points_y")
+        if not isinstance(ys, list) or len(xs) != len(ys):
+            return None
+        return box_of_points(list(zip(xs, ys, strict=True)))
+    radii = ("rx", "ry") if "rx" in shape else ("r", "r")
+    values = numbers([shape.get(key) for key in ("cx", "cy", *radii)])
+    angle = numbers([shape.get("theta", 0)])
+    if values is None or angle is None:
+        return None
+    return box_of_ellipse(values[:2], values[2:], math.degrees(angle[0]))
+
+
+FORMAT = Format(
+    name="via",
+    files="VIA JSON",
+    detect=lambda source: has_json(source, *_KINDS),
+    read=read,
+)
