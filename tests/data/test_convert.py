@@ -520,6 +520,19 @@ def test_names_that_lead_elsewhere_inside_the_dataset_are_made_relative(tmp_path
     assert tree(tmp_path / "out" / "train") == ["photos/a.png"]
 
 
+def test_a_missing_image_is_not_replaced_by_one_of_its_name(tmp_path):
+    root = tmp_path / "in"
+    for name in ("images/a.png", "images/b.png", "old/c.png"):
+        picture(root / name)
+    content = coco_content(["a.png", "b.png", "c.png"])
+    text(root / "annotations" / "instances_train.json", json.dumps(content))
+    split = read_dataset(root)["train"]
+    assert split.images == root / "images"
+    assert [image["file_name"] for image in split.coco["images"]] == ["a.png", "b.png", "c.png"]
+    with pytest.raises(InputError, match=r"1 of 3 images are missing.*c\.png"):
+        convert_dataset(root, tmp_path / "out")
+
+
 def test_a_file_that_is_no_image_is_refused(coco, tmp_path):
     text(coco / "train" / "b.png", "password")
     with pytest.raises(InputError, match=r"b\.png is not an image"):

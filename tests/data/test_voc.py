@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sample_datasets import picture, text, voc_xml, write_voc
 
@@ -211,3 +212,15 @@ def test_a_size_that_is_no_number_of_pixels_is_the_images_own(tmp_path, width):
     found = only_split(tmp_path)
     assert found.coco["images"][0]["width"] == 60
     assert any("60x40" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("angle", "box"), [(0, [30, 45, 40, 10]), (np.pi / 2, [45, 30, 10, 40])])
+def test_a_rotated_box_is_enclosed(tmp_path, angle, box):
+    rotated = f"<cx>50</cx><cy>50</cy><w>40</w><h>10</h><angle>{angle}</angle>"
+    content = f"<object><name>cat</name><robndbox>{rotated}</robndbox></object>"
+    size = "<size><width>200</width><height>100</height></size>"
+    picture(tmp_path / "a.jpg")
+    text(tmp_path / "a.xml", f"<annotation>{size}{content}</annotation>")
+    split = only_split(tmp_path)
+    assert split.coco["annotations"][0]["bbox"] == pytest.approx(box)
+    assert any("rotated" in note for note in split.notes)

@@ -86,6 +86,7 @@ def test_batch_and_size_are_free_and_few_cells_are_filled_up(exported):
             assert found["boxes"].shape == (100, 4) and found["labels"].dtype == np.int64
             assert found["scores"] == pytest.approx(np.sort(expected["scores"])[::-1], abs=1e-6)
     tiny = network.run(sample_images(1, (32, 32))).detections[0]
+    assert tiny["labels"].min() >= 0 and tiny["labels"].max() < 2
     assert (tiny["scores"] == 0).sum() > 10  # 128 cells have fewer than 100 peaks
 
 

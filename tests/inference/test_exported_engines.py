@@ -110,7 +110,10 @@ def test_a_model_without_heatmaps(tmp_path, engine):
 
 def test_options_of_an_exported_model(model, engine):
     image = picture(("red", 40, 60), ("blue", 8, 12))
-    assert len(Detector.load(model, engine=engine, top_k=1)(image)) == 1
+    one = Detector.load(model, engine=engine, top_k=1)
+    assert len(one(image)) == 1
+    found = one.engine.run(np.stack([image, image])).detections
+    assert [len(each["scores"]) for each in found] == [1, 1]
     scaled = {"resolution": "keep", "nms": 0.5}
     assert_same(
         Detector.load(model, engine=engine, **scaled)(image), spot_detector(**scaled)(image)
