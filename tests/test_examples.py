@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import COLORS, spot_detector
+from spot_model import spot_onnx
 
 from centernet import Detector
 from centernet.data.images import read_image
@@ -25,58 +26,13 @@ onnxruntime = pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 PYTHON = EXAMPLES / "python" / "detect_onnx.py"
-# fakes.SpotNetwork with its decoding, as an exported model.
-SPOTS = """
-<ir_version: 10, opset_import: ["": 20]>
-spots (uint8[B, H, W, 3] images)
-    => (float[B, 100, 4] boxes, float[B, 100] scores, int64[B, 100] labels)
-<float white = {255}, float four = {4}, float half = {0.5}, float gain = {20}, float bias = {10},
- float no_peak = {-1e9}, int64[2] flat = {0, -1}, int64[1] top_k = {100}, int64[1] last = {2},
- float[2] half_size = {8, 4}>
-{
-    floats = Cast <to = 1> (images)
-    planes = Transpose <perm = [0, 3, 1, 2]> (floats)
-    unit = Div (planes, white)
-    cells = AveragePool <kernel_shape = [4, 4], strides = [4, 4]> (unit)
-    red, green, blue = Split <axis = 1, num_outputs = 3> (cells)
-    reddish = Sub (red, blue)
-    bluish = Sub (blue, red)
-    whitish = Min (green, red)
-    amounts = Concat <axis = 1> (reddish, bluish, whitish)
-    scaled = Mul (amounts, gain)
-    logits = Sub (scaled, bias)
-    highest = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [1, 1]> (logits)
-    is_peak = Equal (logits, highest)
-    peaks = Where (is_peak, logits, no_peak)
-    values = Reshape (peaks, flat)
-    best, index = TopK (values, top_k)
-    scores = Sigmoid (best)
-    rows = Shape <start = 2, end = 3> (logits)
-    columns = Shape <start = 3, end = 4> (logits)
-    size = Mul (rows, columns)
-    labels = Div (index, size)
-    before = Mul (labels, size)
-    cell = Sub (index, before)
-    y = Div (cell, columns)
-    x = Mod (cell, columns)
-    x_column = Unsqueeze (x, last)
-    y_column = Unsqueeze (y, last)
-    corner = Concat <axis = 2> (x_column, y_column)
-    position = Cast <to = 1> (corner)
-    middle = Add (position, half)
-    center = Mul (middle, four)
-    low = Sub (center, half_size)
-    high = Add (center, half_size)
-    boxes = Concat <axis = 2> (low, high)
-}
-"""
 
 
 def spot_model(path: Path, **metadata) -> Path:
     """Write the exported SpotNetwork."""
     known = {"class_names": list(COLORS), "stride": 4, "size_multiple": 32, "thresholds": None}
     known |= {"image_size": [128, 128], "top_k": 100, "version": "0"} | metadata
-    model = onnx.parser.parse_model(SPOTS)
+    model = onnx.load_from_string(spot_onnx(maps=False))
     values = {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
     onnx.helper.set_model_props(model, values)
     onnx.save(model, path)
