@@ -45,6 +45,7 @@ NOTES = {
     "09a": "as text",
     "09e": "polygon",
     "09l": "no list of annotations",
+    "09zg": "contradict",
     "09zl": "read together",
     "10zp": "4 label files",
     "10zq": "5 label files",

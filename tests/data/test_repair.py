@@ -66,6 +66,15 @@ def test_other_boxes_are_left_alone(boxes):
     assert same.notes == [] and [a["bbox"] for a in same.coco["annotations"]] == boxes
 
 
+def test_boxes_that_contradict_their_polygons():
+    polygon = [[10, 10, 30, 10, 30, 50]]
+    near, far = [12, 10, 18, 38], [50, 10, 20, 40]
+    (noted,) = repair([split([near, far], segmentation=polygon)], apply=False)
+    assert len(noted.notes) == 1 and "1 boxes" in noted.notes[0] and "2:" in noted.notes[0]
+    (repaired,) = repair([split([near, far], segmentation=polygon)], apply=True)
+    assert [a["bbox"] for a in repaired.coco["annotations"]] == [near, [10, 10, 20, 40]]
+
+
 def test_classes_that_differ_in_spelling_are_named():
     (found,) = repair([split(BOXES, names=("Bolt", "nut", "bolt ", "Nut"))], apply=False)
     assert len(found.notes) == 2

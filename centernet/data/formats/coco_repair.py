@@ -1,5 +1,6 @@
 """Repair COCO content that other tools write differently, where the meaning is certain."""
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -107,15 +108,23 @@ def _are_different(ids: Iterable[Any]) -> bool:
 
 def _box_of_polygons(annotation: dict[str, Any]) -> bool:
     """Give an annotation without a box that of its polygons; return whether it changed."""
-    polygons = annotation.get("segmentation")
-    if annotation.get("bbox") is not None or not isinstance(polygons, list) or not polygons:
+    if annotation.get("bbox") is not None:
         return False
+    box = polygons_box(annotation.get("segmentation"))
+    if box is not None:
+        annotation["bbox"] = box
+    return box is not None
+
+
+def polygons_box(polygons: Any) -> list[float] | None:
+    """The box xywh that encloses the polygons of a segmentation; None if it is not polygons."""
+    if not isinstance(polygons, list) or not polygons:
+        return None
     if not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons):
-        return False
+        return None
     values = [as_number(value) for polygon in polygons for value in polygon]
-    numbers = [value for value in values if value is not None]
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
     if len(numbers) < len(values):
-        return False
+        return None
     x, y = numbers[::2], numbers[1::2]
-    annotation["bbox"] = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
-    return True
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]

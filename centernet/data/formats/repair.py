@@ -12,14 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import FLAGS, as_flag, as_number, image_sides
+from centernet.data.entries import FLAGS, as_flag, as_number, image_sides, short
+from centernet.data.formats.coco_repair import polygons_box
+from centernet.geometry import box_iou, xywh_to_xyxy
 
 _REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
 # Fewer boxes are no evidence of another format.
 _MIN_BOXES = 5
 # Share of boxes as width and height that leave their image, which corners explain.
 _MANY = 0.3
+# IoU of a box and the one that encloses its polygons, below which they contradict each other.
+_MIN_AGREEMENT = 0.5
 
 
 def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]:
@@ -28,6 +34,7 @@ def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]
     - All annotations are marked ``iscrowd``, which would ignore them: they become objects.
     - ``bbox`` has two corners instead of a corner, width and height.
     - ``bbox`` has fractions of the image instead of pixels.
+    - A box contradicts its polygons: it becomes that of the polygons.
 
     Classes whose names differ only in case or blanks are noted.
 
@@ -52,8 +59,31 @@ def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]
                     change(annotation, sizes)
             outcome = "repaired" if apply else _REMEDY
             notes.append(f"{split.source}: every annotation {fault}: {outcome}")
+        notes += _repair_contradictions(split, annotations, apply=apply)
         repaired.append(replace(split, notes=notes))
     return repaired
+
+
+def _repair_contradictions(
+    split: DatasetSplit, annotations: Sequence[dict[str, Any]], *, apply: bool
+) -> list[str]:
+    """Find boxes that contradict their polygons, and give them those of the polygons."""
+    rows = [
+        (annotation, box, outline)
+        for annotation in annotations
+        if (box := _box(annotation)) and (outline := polygons_box(annotation.get("segmentation")))
+    ]
+    corners = xywh_to_xyxy(np.array([[*box, *outline] for _, box, outline in rows]).reshape(-1, 4))
+    agreement = box_iou(corners[::2], corners[1::2])
+    wrong = [row for row, iou in zip(rows, agreement, strict=True) if iou < _MIN_AGREEMENT]
+    if not wrong:
+        return []
+    for annotation, _, outline in wrong if apply else ():
+        annotation["bbox"] = outline
+    return [
+        f"{split.source}: {len(wrong)} boxes contradict their polygons, such as that of annotation "
+        f"{short(wrong[0][0].get('id'))}: {'repaired' if apply else _REMEDY}"
+    ]
 
 
 Sizes = dict[Any, tuple[float, float]]
