@@ -11,3 +11,21 @@ function make(name, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+// Move the picture of an element with one pointer, and zoom with two, by the page's panBy and
+// zoomBy. Each of the pressed pointers has its last event.
+function dragPointers(event, pointers, element) {
+  const span = () => {
+    const [a, b] = [...pointers.values()];
+    return b && Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+  };
+  const before = pointers.get(event.pointerId), wide = span();
+  pointers.set(event.pointerId, event);
+  panBy((event.clientX - before.clientX) / pointers.size,
+    (event.clientY - before.clientY) / pointers.size);
+  if (!wide) return;
+  const frame = element.getBoundingClientRect();
+  const [a, b] = [...pointers.values()];
+  zoomBy(span() / wide, (a.clientX + b.clientX) / 2 - frame.left,
+    (a.clientY + b.clientY) / 2 - frame.top);
+}

@@ -24,21 +24,8 @@ function hover(event) {
 }
 
 function drag(event) {
-  const before = pointers.get(event.pointerId);
-  if (!before) return hover(event);
-  const span = () => {
-    const [a, b] = [...pointers.values()];
-    return b && Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-  };
-  const wide = span();
-  pointers.set(event.pointerId, event);
-  panBy((event.clientX - before.clientX) / pointers.size,
-    (event.clientY - before.clientY) / pointers.size);
-  if (!wide) return;
-  const frame = stage.getBoundingClientRect();
-  const [a, b] = [...pointers.values()];
-  zoomBy(span() / wide, (a.clientX + b.clientX) / 2 - frame.left,
-    (a.clientY + b.clientY) / 2 - frame.top);
+  if (pointers.has(event.pointerId)) dragPointers(event, pointers, stage);
+  else hover(event);
 }
 
 function listenToPointers() {

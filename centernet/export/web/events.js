@@ -69,19 +69,8 @@ function placeOf({ clientX, clientY }) {
 }
 
 function drag(event) {
-  const before = pointers.get(event.pointerId);
-  if (!before) return state.picture && setLit(boxAt(...placeOf(event)));
-  const span = () => {
-    const [a, b] = [...pointers.values()];
-    return b && Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
-  };
-  const wide = span();
-  pointers.set(event.pointerId, event);
-  panBy((event.clientX - before.clientX) / pointers.size,
-    (event.clientY - before.clientY) / pointers.size);
-  if (!wide) return;
-  const [a, b] = [...pointers.values()].map(placeOf);
-  zoomBy(span() / wide, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
+  if (pointers.has(event.pointerId)) dragPointers(event, pointers, canvas);
+  else if (state.picture) setLit(boxAt(...placeOf(event)));
 }
 
 function listenToPointers() {
