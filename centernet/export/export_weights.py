@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError
 from centernet.export.half import store_half
 from centernet.export.int8 import (
+    Accuracy,
     calibration_and_test,
     check_loss,
     compare_accuracy,
@@ -16,10 +18,13 @@ from centernet.export.int8 import (
 )
 from centernet.export.onnx_model import write_onnx
 from centernet.export.options import ExportOptions
+from centernet.export.page import write_page
+from centernet.export.runtime import load_runtime
 from centernet.export.verify import Difference, verify
 from centernet.files import atomic_write, require_writable
 from centernet.inference.config import InferenceConfig
 from centernet.inference.detector import Detector
+from centernet.inference.engines.base import EngineInfo
 from centernet.inference.engines.torch_engine import TorchEngine
 
 # Largest differences from PyTorch that are accepted in float32.
@@ -50,11 +55,12 @@ def export_weights(
     if not is_page and output.suffix.lower() != ".onnx":
         raise InputError(f"the output must end in .onnx or .html, got {output}")
     require_writable(output)
+    if is_page:
+        load_runtime()  # an export takes a minute, so a missing runtime is reported before it
     engine = TorchEngine.load(weights, device="cpu", config=InferenceConfig())
     if options.maps:
         engine.info.require_heatmaps("--maps")
-    further = engine.network.architecture.get("heads")
-    if further:
+    if further := engine.network.architecture.get("heads"):
         report(f"not exported: the further heads {', '.join(further)}")
     maps = engine.info.has_heatmaps and (options.maps or is_page)
     info = replace(engine.info, has_heatmaps=maps)
@@ -66,25 +72,30 @@ def export_weights(
         difference = verify(model, engine)
         _check(difference)
         report(f"largest difference from PyTorch: {difference}")
+        smaller = Path(folder, "smaller.onnx")
         if options.half:
-            plain, model = model, Path(folder, "half.onnx")
-            store_half(plain, model)
-            report(f"with weights in half precision: {verify(model, engine)}")
+            store_half(model, smaller)
+            report(f"with weights in half precision: {verify(smaller, engine)}")
         if data:
-            plain, model = model, Path(folder, "int8.onnx")
-            images, test = data
-            quantize(plain, model, images.paths, info)
-            accuracy = compare_accuracy(Detector.load(plain), Detector.load(model), test)
+            accuracy = _quantize(model, smaller, data, info)
             report(f"int8: {accuracy}")
             check_loss(accuracy, force=options.force)
+        model = smaller if smaller.exists() else model
         if is_page:
-            from centernet.export.page import write_page
-
             write_page(model.read_bytes(), info, output, title=_title(Path(weights)))
         else:
             with atomic_write(output) as unfinished:
                 shutil.copyfile(model, unfinished)
     report(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _quantize(
+    plain: Path, target: Path, data: tuple[DetectionDataset, DetectionDataset], info: EngineInfo
+) -> Accuracy:
+    """Write the int8 model, and measure both models."""
+    images, test = data
+    quantize(plain, target, images.paths, info)
+    return compare_accuracy(Detector.load(plain), Detector.load(target), test)
 
 
 def _title(weights: Path) -> str:

@@ -15,6 +15,7 @@ from centernet.data.images import load_image
 from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
+from centernet.inference.probabilities import sigmoid
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Heatmaps:
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """(C, h, w) in [0, 1]."""
-        return _sigmoid(self.logits)
+        return sigmoid(self.logits)
 
     def peaks(self, threshold: Threshold = DEFAULT_SCORE_THRESHOLD) -> NDArray:
         """Local maxima in 3x3 cells that reach the threshold, best first.
@@ -145,7 +146,7 @@ def peak_cells(
     # A little lower because of rounding: the scores are compared with the thresholds below.
     floor = math.log(lowest / (1 - lowest)) - 1e-3 if 0 < lowest < 1 else -math.inf
     cells = np.nonzero(_is_peak(logits) & (logits >= floor) & (logits > -np.inf))
-    scores = _sigmoid(logits[cells])
+    scores = sigmoid(logits[cells])
     # Logits are compared, as in decoding: probabilities near 1 are equal where logits differ.
     order = np.argsort(-logits[cells], kind="stable")
     order = order[scores[order] >= thresholds[cells[0][order]]]
@@ -158,11 +159,6 @@ def _is_peak(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
     window = np.ones((3, 3), np.uint8)
     # Outside the map OpenCV assumes the lowest number.
     return np.stack([plane >= cv2.dilate(plane, window) for plane in logits])
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        return np.reciprocal(1 + np.exp(-logits))
 
 
 def blend_difference(

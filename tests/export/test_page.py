@@ -16,6 +16,7 @@ from fakes import ROOT, checkpoint, run_centernet
 import centernet
 from centernet.errors import InputError
 from centernet.export import page, runtime
+from centernet.export.export_weights import export_weights
 from centernet.export.page import write_page
 from centernet.inference.engines.base import EngineInfo
 
@@ -125,6 +126,15 @@ def test_without_npm_the_remedy_is_named(monkeypatch, tmp_path):
 def test_a_complete_runtime_is_kept(monkeypatch, folder):
     monkeypatch.setenv("PATH", "")
     fetch(monkeypatch, folder)
+
+
+def test_a_missing_runtime_is_reported_before_the_export(folder, tmp_path, monkeypatch):
+    (folder / runtime.WASM).unlink()
+    monkeypatch.delattr("centernet.export.export_weights.write_onnx")
+    torch.save(checkpoint(), tmp_path / "w.ckpt")
+    with pytest.raises(InputError, match="make runtime"):
+        export_weights(tmp_path / "w.ckpt", tmp_path / "w.html")
+    assert not (tmp_path / "w.html").exists()
 
 
 @pytest.mark.guard

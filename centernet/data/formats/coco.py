@@ -68,7 +68,7 @@ def read(source: Path) -> list[DatasetSplit]:
 
 
 def _parts_of_one_split(files: Sequence[Path], source: Path) -> list[DatasetSplit]:
-    """Read files of which none names a split, and merge those of one folder."""
+    """Read several files without split names, and merge them."""
     splits = [read_file(path, root=source) for path in files]
     names = {split.name for split in splits}
     if names & set(USUAL_SPLITS) - {"train"}:

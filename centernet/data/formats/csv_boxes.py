@@ -98,7 +98,7 @@ class _Reader:
             subset = split_name(columns.text(row, columns.split))
             split = self._collection.split(self._path, subset if subset in USUAL_SPLITS else None)
             width, height = (text_number(columns.text(row, side)) for side in columns.sides)
-            # Open Images lists two million images, of which people have a part.
+            # Open Images lists two million images; most users have a part of them.
             image = split.image(
                 name, (width, height), self._path, is_optional=columns.is_open_images
             )

@@ -58,7 +58,7 @@ def _read_task(task: dict[str, Any], where: str, path: Path, split: SplitCollect
         split.remark("tasks without an annotation, left out", f"{where} in {path}")
         return
     if len(done) > 1:
-        split.remark("tasks with several annotations, one of which is read", f"{where} in {path}")
+        split.remark("tasks with several annotations; one is read", f"{where} in {path}")
     chosen = next((a for a in done if a.get("ground_truth") is True), done[-1])
     results = _objects(chosen.get("result"))
     first = results[0] if results else {}

@@ -11,7 +11,7 @@ from centernet.errors import InputError
 
 LISTS = Path("ImageSets", "Main")
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
-_SAMPLE = 20  # XML files of a folder, one of which must be VOC's
+_SAMPLE = 20  # XML files of a folder that are searched for one of VOC
 _MAX_DEPTH = 3  # levels of folders to search, including the source
 # A line of a file such as aeroplane_train.txt: whether an image contains that class.
 _OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")

@@ -18,6 +18,7 @@ from centernet.errors import InputError, first_line
 from centernet.files import open_regular
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines.base import EngineInfo, EngineResult
+from centernet.inference.probabilities import logit
 
 INPUT = "images"
 DETECTIONS = ("boxes", "scores", "labels")
@@ -127,7 +128,8 @@ class ExportedEngine(ABC):
         """Detect objects in a batch, see :meth:`.Engine.run`.
 
         Raises:
-            InputError: height or width is not a multiple of ``info.size_multiple``.
+            InputError: height or width is not a multiple of ``info.size_multiple``, or the runtime
+                fails.
         """
         height, width = images.shape[1:3]
         if height % self.info.size_multiple or width % self.info.size_multiple:
@@ -136,14 +138,18 @@ class ExportedEngine(ABC):
             )
         start = perf_counter()
         names = (*DETECTIONS, HEATMAP) if heatmaps else DETECTIONS
-        boxes, scores, labels, *maps = self.compute(images, names)
+        try:
+            boxes, scores, labels, *maps = self.compute(images, names)
+        except Exception as error:
+            # Such as too little memory; the runtimes' exceptions have no common base class.
+            raise InputError(f"{self.name} failed: {first_line(error)}") from error
         seconds = perf_counter() - start
         top_k = self.info.top_k
         found = [
             {"boxes": box[:top_k], "scores": score[:top_k], "labels": label[:top_k]}
             for box, score, label in zip(boxes, scores, labels, strict=True)
         ]
-        return EngineResult(found, _logit(maps[0]) if maps else None, seconds)
+        return EngineResult(found, logit(maps[0]) if maps else None, seconds)
 
 
 class OnnxRuntimeEngine(ExportedEngine):
@@ -196,11 +202,7 @@ class OnnxRuntimeEngine(ExportedEngine):
 
     def compute(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray]:
         """The named outputs of the model for a batch (B, H, W, 3)."""
-        try:
-            return self._session.run(list(outputs), {INPUT: images})
-        except Exception as error:
-            # Such as too little memory, in exception types without a common base class.
-            raise InputError(f"{self.name} failed: {first_line(error)}") from error
+        return self._session.run(list(outputs), {INPUT: images})
 
 
 def check_file(weights: str | Path) -> None:
@@ -233,9 +235,3 @@ def choose_runtime_device(name: str, available: Sequence[str], runtime: str) -> 
             f"{' or '.join(available)}"
         )
     return kind
-
-
-def _logit(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logits of probabilities; infinite at 0 and 1."""
-    with np.errstate(divide="ignore"):
-        return np.log(probabilities) - np.log1p(-probabilities)
