@@ -228,3 +228,12 @@ def test_about_names_versions_and_licenses(page):
     assert "previous, next image" in page.text("#keys") and not page.one("#about").is_displayed()
     page.press("\ue00c")  # escape
     assert not page.one("#keys").is_displayed()
+
+
+def test_a_zoomed_picture_moves_with_the_pointer(page, images):
+    page.open(images[4])
+    page.script("zoomBy(3)")
+    before = page.script("view.x")
+    canvas = page.script("canvas")
+    ActionChains(page.browser).drag_and_drop_by_offset(canvas, 30, 0).perform()
+    assert page.script("view.x") == pytest.approx(before + 30, abs=2)
