@@ -35,8 +35,8 @@ def decode(
 
     Returns:
         B dicts, best first, with K = min(top_k, C * h * w): ``boxes`` (K, 4) float32 xyxy in
-        network input pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64, and the
-        fields of any further heads.
+        network input pixels, ``scores`` (K,) float32 in [0, 1], ``labels`` (K,) int64, ``cells``
+        (K, 2) int64, column and row of the peaks, and the fields of any further heads.
     """
     heatmap = outputs[Heatmap.name].float()
     logits, index = _find_peaks(heatmap, min(top_k, heatmap[0].numel()))
@@ -68,7 +68,8 @@ def _read_peaks(
     label = torch.div(index, rows * columns, rounding_mode="floor")
     # Not index % (rows * columns), which torch.onnx cannot export for dynamic sizes.
     cells = Cells(index - label * (rows * columns), columns, stride)
-    return read_heads(outputs, cells) | {"scores": logits.sigmoid(), "labels": label}
+    peaks = {"scores": logits.sigmoid(), "labels": label, "cells": cells.corner}
+    return read_heads(outputs, cells) | peaks
 
 
 def read_heads(outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:

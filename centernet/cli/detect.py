@@ -94,6 +94,12 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nms", type=_word_or(float, "soft"), help=option_help("nms"))
     parser.add_argument(
+        "--tile",
+        type=_word_or(int, "auto"),
+        default=defaults.tile,
+        help=f"{option_help('tile')} (%(default)s)",
+    )
+    parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default=defaults.precision,
@@ -118,6 +124,7 @@ def run(options: argparse.Namespace) -> int:
         scales=options.scales,
         top_k=options.top_k,
         nms=options.nms,
+        tile=options.tile,
         precision=options.precision,
         engine=options.engine,
     )

@@ -63,7 +63,8 @@ def export_weights(
     if further := engine.network.architecture.get("heads"):
         report(f"not exported: the further heads {', '.join(further)}")
     maps = engine.info.has_heatmaps and (options.maps or is_page)
-    info = replace(engine.info, has_heatmaps=maps)
+    radius = engine.radius if engine.info.has_cells else None
+    info = replace(engine.info, has_heatmaps=maps, radius=radius)
     data = calibration_and_test(options.int8, info.class_names) if options.int8 else None
     with TemporaryDirectory() as folder:
         model = Path(folder, "model.onnx")

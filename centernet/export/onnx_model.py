@@ -22,7 +22,7 @@ from centernet.errors import InputError, first_line
 from centernet.export.options import DEFAULT_OPSET
 from centernet.files import atomic_write
 from centernet.inference.engines.base import EngineInfo
-from centernet.inference.engines.exported import DETECTIONS, HEATMAP, INPUT, metadata_of
+from centernet.inference.engines.exported import CELLS, DETECTIONS, HEATMAP, INPUT, metadata_of
 from centernet.models.base import DetectionModel
 from centernet.models.layers import DeformConv
 
@@ -47,7 +47,12 @@ class ExportedNetwork(nn.Module):
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs, in order."""
-        return [*DETECTIONS, *([HEATMAP] if self.maps else [])]
+        return [*self._fields, *([HEATMAP] if self.maps else [])]
+
+    @property
+    def _fields(self) -> list[str]:
+        """The fields of the detections."""
+        return [*DETECTIONS, *([CELLS] if self.network.has_heatmaps else [])]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Detect objects.
@@ -57,11 +62,12 @@ class ExportedNetwork(nn.Module):
 
         Returns:
             ``boxes`` (B, K, 4) float32 xyxy in input pixels, ``scores`` (B, K), ``labels`` (B, K)
-            int64, best first; and with ``maps`` the probabilities (B, C, h, w).
+            int64, best first; ``cells`` (B, K, 2) int64, column and row of each peak, if the
+            network has heatmaps; and with ``maps`` the probabilities (B, C, h, w).
         """
         outputs = self.network(images.float().permute(0, 3, 1, 2) / 255)
         found = self.network.decode_batch(outputs, top_k=self.top_k)
-        results = tuple(found[name] for name in DETECTIONS)
+        results = tuple(found[name] for name in self._fields)
         return (*results, outputs[HEATMAP].float().sigmoid()) if self.maps else results
 
 

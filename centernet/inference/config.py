@@ -28,6 +28,10 @@ class InferenceConfig:
         nms: ``soft`` for Gaussian soft-NMS, or the IoU above which the lower-scoring of two boxes
             of a class is removed, 0 for no suppression; by default ``soft`` for several scales and
             none for one
+        tile: side in pixels of the tiles that large images run in: at their own size, unless
+            ``resolution`` or the training gives a larger size; in bounded memory, and with the
+            detections of one run over the image, without duplicates at seams; ``auto`` for tiles
+            where the input has more than 4 megapixels
         precision: ``float32``, or ``float16`` or ``bfloat16`` for half precision on a GPU: faster,
             detections change slightly
 
@@ -40,6 +44,7 @@ class InferenceConfig:
     scales: Sequence[float] = (1.0,)
     top_k: int | str = "auto"
     nms: float | str | None = None
+    tile: int | str = "auto"
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -58,6 +63,8 @@ class InferenceConfig:
         number = isinstance(self.nms, int | float) and 0 <= self.nms <= 1
         if self.nms not in (None, "soft") and not number:
             raise InputError(f"nms must be soft or an IoU from 0 to 1, got {self.nms!r}")
+        if self.tile != "auto" and not (isinstance(self.tile, int) and self.tile > 0):
+            raise InputError(f"tile must be auto or a number of pixels, got {self.tile!r}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision must be {' or '.join(PRECISIONS)}, got {self.precision!r}")
 
@@ -65,7 +72,7 @@ class InferenceConfig:
     def plain(self) -> bool:
         """Whether this is one forward pass at the training size, without suppression."""
         one_pass = not self.flip and self.scales == (1.0,) and not self.suppression
-        return one_pass and self.resolution == "auto"
+        return one_pass and (self.resolution, self.tile) == ("auto", "auto")
 
     @property
     def suppression(self) -> float | str | None:
@@ -80,7 +87,8 @@ class InferenceConfig:
             image_size: (height, width) the network was trained at; None if it has none.
         """
         if self.resolution == "auto":
-            return image_size
+            fits = isinstance(self.tile, int) and image_size and max(image_size) <= self.tile
+            return None if fits else image_size
         return None if self.resolution == "keep" else int(self.resolution)
 
     def max_detections(self, stored: int) -> int:

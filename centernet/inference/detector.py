@@ -23,6 +23,7 @@ from centernet.inference.thresholds import (
     Threshold,
     per_class_thresholds,
 )
+from centernet.inference.tiling import TiledEngine
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -56,7 +57,9 @@ class Detector:
         """Use an engine that was created with ``config``; :meth:`load` creates both."""
         import supervision  # noqa: F401  (here, so that import and first prediction are fast)
 
-        self.engine, self.config = engine, config or InferenceConfig()
+        self.config = config or InferenceConfig()
+        tile = self.config.tile
+        self.engine = TiledEngine(engine, tile if isinstance(tile, int) else None)
         self.class_names = engine.info.class_names
         self.device, self.top_k = engine.device, engine.info.top_k
         self._fit = self.config.input_fit(engine.info.image_size)
@@ -67,13 +70,8 @@ class Detector:
         weights: str | Path,
         *,
         device: "str | torch.device" = "auto",
-        resolution: int | str = InferenceConfig.resolution,
-        flip: bool = InferenceConfig.flip,
-        scales: Sequence[float] = InferenceConfig.scales,
-        top_k: int | str = InferenceConfig.top_k,
-        nms: float | str | None = InferenceConfig.nms,
-        precision: str = InferenceConfig.precision,
         engine: str = AUTO,
+        **options: Any,
     ) -> "Detector":
         """Load the weights of a trained network. Nothing in the file is executed.
 
@@ -81,19 +79,14 @@ class Detector:
             weights: a checkpoint of ``fit`` (.ckpt) or of the original release (.pth), or an
                 exported model (.onnx), which does not need PyTorch.
             device: ``auto`` takes CUDA, else MPS, else the CPU.
-            resolution: see :class:`.InferenceConfig`.
-            flip: see :class:`.InferenceConfig`.
-            scales: see :class:`.InferenceConfig`.
-            top_k: see :class:`.InferenceConfig`.
-            nms: see :class:`.InferenceConfig`.
-            precision: see :class:`.InferenceConfig`.
             engine: ``torch`` or ``compile`` for a checkpoint, ``onnxruntime`` or ``openvino`` for
                 an exported model; ``auto`` takes the first of each.
+            **options: those of :class:`.InferenceConfig`.
 
         Raises:
             InputError: the file is missing, damaged, or of another kind, or an option is invalid.
         """
-        config = InferenceConfig(resolution, flip, scales, top_k, nms, precision)
+        config = InferenceConfig(**options)
         return cls(load_engine(weights, engine=engine, device=device, config=config), config)
 
     @classmethod
@@ -279,7 +272,7 @@ class Detector:
         return pixels, view, engine.forward(view.pixels[None])
 
     def _torch(self, what: str) -> "TorchEngine":
-        engine: Any = self.engine
+        engine: Any = self.engine.engine
         if not hasattr(engine, "network"):
             raise InputError(
                 f"{what} needs the torch engine, these weights run in {self.engine.name}: "

@@ -17,6 +17,7 @@ from centernet.export.onnx_model import write_onnx
 from centernet.export.verify import Difference, compare_engines, sample_images, verify
 from centernet.inference.engines.exported import OnnxRuntimeEngine
 from centernet.inference.engines.torch_engine import TorchEngine
+from centernet.inference.tiling import TiledEngine
 from centernet.models.layers import DeformConv
 from centernet.models.registry import make_network
 
@@ -210,3 +211,15 @@ def test_wrong_files(tmp_path):
     with pytest.raises(InputError, match=r"nowhere"):
         export_weights(tmp_path / "w.ckpt", tmp_path / "m.onnx", options)
     assert [path.name for path in tmp_path.iterdir()] == ["w.ckpt"]
+
+
+def test_an_exported_model_runs_in_tiles(tmp_path):
+    engine = small_engine(neck="fpn", box_head="sides")
+    export = replace(engine.info, radius=engine.radius)
+    write_onnx(engine.network, export, tmp_path / "m.onnx")
+    exported = OnnxRuntimeEngine(tmp_path / "m.onnx")
+    assert exported.radius == 160 and exported.info.has_cells
+    images = sample_images(1, (704, 928))
+    difference = compare_engines(engine, TiledEngine(exported, 672), [images])
+    assert difference.compared > 90 and difference.missing == 0
+    assert difference.boxes < 1e-2 and difference.scores < 1e-5

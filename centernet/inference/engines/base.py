@@ -23,6 +23,9 @@ class EngineInfo:
             own size.
         top_k: maximum number of detections per image.
         has_heatmaps: whether the engine returns heatmaps.
+        has_cells: whether each detection names the cell of its peak, as those of a CenterNet do.
+        radius: the distance in pixels beyond which no pixel influences a cell; None if it is
+            unlimited or unknown. An engine may measure it later, see :attr:`Engine.radius`.
     """
 
     class_names: tuple[str, ...]
@@ -32,6 +35,8 @@ class EngineInfo:
     image_size: tuple[int, int] | None
     top_k: int
     has_heatmaps: bool
+    has_cells: bool = False
+    radius: int | None = None
 
     def require_heatmaps(self, option: str) -> None:
         """Raise InputError, for ``option``, if the engine returns no heatmaps."""
@@ -48,7 +53,8 @@ class EngineResult:
 
     Attributes:
         detections: B dicts, best first: ``boxes`` (K, 4) float32 xyxy in input pixels, ``scores``
-            (K,) in [0, 1], ``labels`` (K,) int64.
+            (K,) in [0, 1], ``labels`` (K,) int64; with ``info.has_cells`` also ``cells`` (K, 2)
+            int64, column and row of each peak.
         heatmaps: (B, C, h, w) float32 logits if requested, else None. An engine whose
             network returns probabilities takes their logit.
         network_seconds: time of the network alone, without decoding where the two are separate.
@@ -71,6 +77,10 @@ class Engine(Protocol):
     name: str
     info: EngineInfo
     device: str
+
+    @property
+    def radius(self) -> int | None:
+        """The distance in pixels beyond which no pixel influences a cell; None if unlimited."""
 
     def run(self, images: NDArray[np.uint8], *, heatmaps: bool = False) -> EngineResult:
         """Detect objects in a batch.

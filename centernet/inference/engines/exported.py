@@ -23,6 +23,7 @@ from centernet.inference.probabilities import logit
 INPUT = "images"
 DETECTIONS = ("boxes", "scores", "labels")
 HEATMAP = "heatmap"  # an output only of a model that was exported with --maps
+CELLS = "cells"  # an output only of a network with heatmaps
 _METADATA = (
     "class_names",
     "stride",
@@ -30,6 +31,7 @@ _METADATA = (
     "image_size",
     "thresholds",
     "top_k",
+    "radius",
     "version",
 )
 # ONNX Runtime's name for each device, the fastest last.
@@ -40,7 +42,7 @@ def metadata_of(info: EngineInfo, version: str) -> dict[str, str]:
     """The metadata of an exported model by name, as JSON; :func:`read_info` reads them.
 
     Args:
-        info: properties of the network; ``has_heatmaps`` is not stored.
+        info: properties of the network; those that the outputs tell are not stored.
         version: version of this package.
     """
     values = vars(info) | {"version": version}
@@ -75,6 +77,8 @@ def read_info(
             image_size=None if size is None else (int(size[0]), int(size[1])),
             top_k=int(values["top_k"]),
             has_heatmaps=HEATMAP in outputs,
+            has_cells=CELLS in outputs,
+            radius=None if values["radius"] is None else int(values["radius"]),
         )
     except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{weights}: the metadata are damaged ({error})") from None
@@ -120,6 +124,11 @@ class ExportedEngine(ABC):
             )
         self.info = replace(info, top_k=top_k)
 
+    @property
+    def radius(self) -> int | None:
+        """See :class:`.EngineInfo`."""
+        return self.info.radius
+
     @abstractmethod
     def compute(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray]:
         """The named outputs of the model for a batch (B, H, W, 3)."""
@@ -137,19 +146,21 @@ class ExportedEngine(ABC):
                 f"input size {width}x{height}: both must be multiples of {self.info.size_multiple}"
             )
         start = perf_counter()
-        names = (*DETECTIONS, HEATMAP) if heatmaps else DETECTIONS
+        names = [*DETECTIONS, *([CELLS] if self.info.has_cells else [])]
         try:
-            boxes, scores, labels, *maps = self.compute(images, names)
+            values = self.compute(images, [*names, HEATMAP] if heatmaps else names)
         except Exception as error:
             # Such as too little memory; the runtimes' exceptions have no common base class.
             raise InputError(f"{self.name} failed: {first_line(error)}") from error
         seconds = perf_counter() - start
-        top_k = self.info.top_k
         found = [
-            {"boxes": box[:top_k], "scores": score[:top_k], "labels": label[:top_k]}
-            for box, score, label in zip(boxes, scores, labels, strict=True)
+            {
+                name: value[row, : self.info.top_k]
+                for name, value in zip(names, values, strict=False)
+            }
+            for row in range(len(images))
         ]
-        return EngineResult(found, logit(maps[0]) if maps else None, seconds)
+        return EngineResult(found, logit(values[-1]) if heatmaps else None, seconds)
 
 
 class OnnxRuntimeEngine(ExportedEngine):

@@ -1,6 +1,7 @@
 """Engines in PyTorch: plain, and compiled."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ class TorchEngine:
             image_size=image_size,
             top_k=config.max_detections(network.top_k),
             has_heatmaps=network.has_heatmaps,
+            has_cells=network.has_heatmaps,
         )
         self._flip = config.flip
         if config.flip:
@@ -88,6 +90,13 @@ class TorchEngine:
         return cls(
             network, network.class_names, image_size=image_size, device=device, config=config
         )
+
+    @cached_property
+    def radius(self) -> int | None:
+        """The distance in pixels beyond which no pixel influences a cell; None if unlimited."""
+        from centernet.models.receptive_field import receptive_radius
+
+        return receptive_radius(self.network, self._device)
 
     @torch.inference_mode()
     def forward(self, images: NDArray[np.uint8]) -> dict[str, Tensor]:
