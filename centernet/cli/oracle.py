@@ -165,7 +165,7 @@ def _data_of_dataset(
     from centernet.data.formats import read_dataset
     from centernet.training.auto_config import DEFAULT_BATCH_SIZE
 
-    splits = read_dataset(options.dataset)
+    splits = read_dataset(options.dataset, outlines=False)
     name = options.split or "val"
     if name not in splits and len(splits) > 1:
         raise InputError(

@@ -1,10 +1,12 @@
 """COCO annotations: read, validate and normalize them."""
 
+import gc
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ class DatasetSplit:
             are kept as far as COCO can represent them.
         source: the file or folder that the split was read from.
         notes: what the reader changed, skipped or guessed, one line each, with the file.
+        is_normalized: whether ``coco`` is a result of :func:`read_coco`.
     """
 
     name: str
@@ -44,6 +47,7 @@ class DatasetSplit:
     coco: dict[str, Any] = field(repr=False)
     source: Path
     notes: list[str] = field(default_factory=list)
+    is_normalized: bool = False
 
     def __str__(self) -> str:
         return str(self.source)
@@ -69,6 +73,8 @@ def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any
             duplicate ids, or has an annotation without a box or of an unknown image or category.
     """
     if isinstance(source, DatasetSplit):
+        if source.is_normalized:
+            return source.coco
         path, content = source.source, source.coco
     else:
         path, content = Path(source), load_json(source)
@@ -77,8 +83,14 @@ def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any
     if group := placeholder_category(coco):
         coco["categories"].remove(group)
         _warn_once(f"{path}: dropped class {group['name']!r}, {PLACEHOLDER}")
-    coco["annotations"] = _normalized(path, coco)
+    with without_collection():
+        coco["annotations"] = _normalized(path, coco)
     return coco
+
+
+def normalize(split: DatasetSplit) -> DatasetSplit:
+    """A split with the content that :func:`read_coco` returns, which is then not computed again."""
+    return replace(split, coco=read_coco(split), is_normalized=True)
 
 
 def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]]:
@@ -97,20 +109,37 @@ def check_coco(path: str | Path, content: Any) -> dict[str, list[dict[str, Any]]
     return coco
 
 
-def load_json(path: str | Path) -> Any:
+def load_json(path: str | Path, *, object_hook: Callable[[dict], dict] | None = None) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        object_hook: called with each object as soon as it is parsed; its result is used instead.
 
     Raises:
         InputError: the file cannot be read or is not valid JSON.
     """
     try:
-        return json.loads(read_text(path, most=MAX_JSON))
+        with without_collection():
+            return json.loads(read_text(path, most=MAX_JSON), object_hook=object_hook)
     except OSError as error:
         raise InputError(f"cannot read annotation file {path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"annotation file {path} is not valid JSON: {error}") from None
     except RecursionError:
         raise InputError(f"annotation file {path} is nested too deeply") from None
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Suspend the garbage collector, which would traverse millions of new objects repeatedly."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 PLACEHOLDER = "the parent of all other classes, which has no annotations"

@@ -1,11 +1,11 @@
 """Detection datasets: network input, boxes, labels and ignore regions of each image."""
 
+import json
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from centernet import geometry
 from centernet.data.annotations import DatasetSplit, category_labels, names_by_label, read_coco
 from centernet.data.augment import Augment
-from centernet.data.entries import is_ignore_region
+from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
 from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import region_to_cells
@@ -25,20 +25,6 @@ from centernet.errors import InputError
 from centernet.targets import DEFAULT_STRIDE
 
 _MAX_UNREADABLE = 10  # images in a row, in training
-
-
-class ImageAnnotation(NamedTuple):
-    """The objects and ignore regions of one image.
-
-    Attributes:
-        boxes: (n, 4) xyxy in image pixels.
-        labels: (n,) of the objects.
-        regions: label and COCO annotation of each ignore region.
-    """
-
-    boxes: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    regions: list[tuple[int, dict[str, Any]]]
 
 
 class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
@@ -57,8 +43,6 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         source: the file or folder that the annotations were read from.
         class_names: names by label.
         category_ids: COCO category id of each label; None for a class that the file lacks.
-        image_ids: COCO image id of each sample.
-        paths: image file of each sample.
     """
 
     def __init__(
@@ -104,23 +88,33 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         label_of = category_labels(self.source, coco, self.class_names)
         id_of = {label: category for category, label in label_of.items()}
         self.category_ids = [id_of.get(label) for label in range(len(self.class_names))]
-        self.image_ids = [image["id"] for image in coco["images"]]
-        self.paths = [self.folder / image["file_name"] for image in coco["images"]]
-        _check_files(self.paths)
-        self._annotations = _annotations_by_image(coco, label_of)
+        self._ids = CompactTexts(json.dumps(image["id"]) for image in coco["images"])
+        self._files = CompactTexts(image["file_name"] for image in coco["images"])
+        _check_files(self.folder, self._files)
+        self._annotations = CompactAnnotations(coco, label_of)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._files)
+
+    @property
+    def image_ids(self) -> list[Any]:
+        """COCO image id of each sample."""
+        return [json.loads(text) for text in self._ids]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Image file of each sample."""
+        return [self.folder / file for file in self._files]
 
     @property
     def num_objects(self) -> int:
         """Number of boxes, without ignore regions."""
-        return sum(map(len, self.labels))
+        return int(self.objects_per_image.sum())
 
     @property
-    def labels(self) -> list[NDArray[np.int64]]:
-        """Labels (n,) of the objects of each image."""
-        return [annotation.labels for annotation in self._annotations]
+    def objects_per_image(self) -> NDArray[np.int64]:
+        """Number of objects of each image."""
+        return self._annotations.counts
 
     def annotation(self, index: int) -> ImageAnnotation:
         """The objects and ignore regions of an image, in image pixels."""
@@ -159,10 +153,11 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         substitutes = np.random.default_rng([self.seed, epoch, index, 1])
         unreadable: list[tuple[str, str]] = []
         while True:
+            path = self.folder / self._files[index]
             try:
-                return index, read_image(self.paths[index]), unreadable
+                return index, read_image(path), unreadable
             except InputError as error:
-                unreadable.append((str(self.paths[index]), str(error)))
+                unreadable.append((str(path), str(error)))
                 if not self.augment or len(unreadable) == _MAX_UNREADABLE:
                     raise
                 index = int(substitutes.integers(len(self)))
@@ -183,8 +178,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             "boxes": torch.from_numpy(boxes[visible]),
             "labels": torch.from_numpy(annotation.labels[visible]),
             "ignore": [(label, torch.from_numpy(mask)) for label, mask in masks if mask.any()],
-            "image_id": self.image_ids[index],
-            "file": str(self.paths[index]),
+            "image_id": json.loads(self._ids[index]),
+            "file": str(self.folder / self._files[index]),
             "image_size": image_size,
             "matrix": matrix,
         }
@@ -261,34 +256,17 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return -(-self.length // self.world_size) * self.world_size
 
 
-def _annotations_by_image(
-    coco: dict[str, list[dict[str, Any]]], label_of: dict[int, int]
-) -> list[ImageAnnotation]:
-    """The annotations of each image, in the order of the images."""
-    of_image = defaultdict(list)
-    for annotation in coco["annotations"]:
-        of_image[annotation["image_id"]].append(annotation)
-    result = []
-    for image in coco["images"]:
-        own = of_image[image["id"]]
-        objects = [a for a in own if not is_ignore_region(a)]
-        boxes = np.array([a["bbox"] for a in objects], np.float32).reshape(-1, 4)
-        labels = np.array([label_of[a["category_id"]] for a in objects], np.int64)
-        regions = [(label_of[a["category_id"]], a) for a in own if is_ignore_region(a)]
-        result.append(ImageAnnotation(geometry.xywh_to_xyxy(boxes), labels, regions))
-    return result
-
-
-def _check_files(paths: Sequence[Path]) -> None:
+def _check_files(folder: Path, names: Sequence[str]) -> None:
     """Raise InputError if an image file is missing."""
 
     @cache
-    def files(folder: Path) -> frozenset[str]:
-        return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+    def files(path: str) -> frozenset[str]:
+        return frozenset(os.listdir(path)) if os.path.isdir(path) else frozenset()
 
-    missing = [path for path in paths if path.name not in files(path.parent)]
+    parts = (os.path.split(os.path.join(folder, name)) for name in names)
+    missing = [os.path.join(*part) for part in parts if part[1] not in files(part[0])]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}: "
+            f"{len(missing)} of {len(names)} images are missing, the first is {missing[0]}: "
             "check the folder, or remove them from the annotation file"
         )

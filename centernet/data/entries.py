@@ -57,7 +57,10 @@ def is_ignore_region(annotation: dict[str, Any]) -> bool:
     Raises:
         InputError: a flag has another value.
     """
-    flags = [as_flag(annotation.get(key)) for key in FLAGS]
+    values = annotation.get("iscrowd"), annotation.get("ignore")
+    if values == (0, None):  # nearly all annotations of a large dataset
+        return False
+    flags = [as_flag(value) for value in values]
     if None in flags:
         error = entry_error("annotations", annotation)
         raise InputError(f"annotation {short(annotation.get('id', '?'))} {error}")

@@ -107,7 +107,7 @@ class DetectionData(LightningDataModule):
     @cached_property
     def top_k(self) -> int:
         """Detections per image, chosen from the number of objects in the training images."""
-        densest = max(map(len, self.train_set.labels))
+        densest = int(self.train_set.objects_per_image.max())
         count = top_k_for(densest)
         if count > top_k_for(0):
             log.info("top_k %d: the densest training image has %d objects", count, densest)
@@ -122,6 +122,7 @@ class DetectionData(LightningDataModule):
     def train_set(self) -> DetectionDataset:
         """The training images, read on first use."""
         dataset = self._dataset("train", self._class_names, augment=self.augment)
+        self.source.release("train")
         if not dataset.num_objects:
             raise InputError(f"{dataset.source} has no boxes: there is nothing to learn from")
         return dataset

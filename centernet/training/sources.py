@@ -5,12 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import is_ignore_region
+from centernet.data.annotations import DatasetSplit, normalize
 from centernet.data.formats.coco import read_file
-from centernet.data.formats.detect import choose_classes, detect_format, read_dataset
+from centernet.data.formats.detect import (
+    choose_classes,
+    detect_format,
+    drop_outlines,
+    read_dataset,
+)
 from centernet.data.formats.split_validation import split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
@@ -54,6 +57,7 @@ class DataSource:
         self.paths = {part: (root / images, root / file) for part, (images, file) in paths.items()}
         self._classes, self._rename = classes, dict(rename) if rename else None
         self._splits: dict[str, DatasetSplit] = {}
+        self._found: set[str] = set()
 
     def find(self, part: str) -> tuple[Path, DatasetSplit]:
         """The image folder of "train" or "val", and the annotations.
@@ -61,18 +65,28 @@ class DataSource:
         Raises:
             InputError: the dataset, the split or a class does not exist, or a file cannot be read.
         """
-        split = self._splits.get(part) or self._read(part)
-        self._splits[part] = split
-        return split.images, split
+        if part not in self._splits:
+            self._splits[part] = normalize(self._read(part))
+            self._found.add(part)
+        if self._found == self.paths.keys():
+            # Both parts are copies, and the dataset can take most of the memory.
+            for name in ("_in_root", "_detected"):
+                self.__dict__.pop(name, None)
+        return self._splits[part].images, self._splits[part]
+
+    def release(self, part: str) -> None:
+        """Free the annotations of a part; the next :meth:`find` reads them again."""
+        self._splits.pop(part, None)
 
     def _read(self, part: str) -> DatasetSplit:
         images, annotations = self.paths[part]
         if not annotations.is_file() or self._holds_out:
             return self._detected_split(part)
-        split = read_file(annotations, images=images, root=self._root_of(annotations))
+        root = self._root_of(annotations)
+        split = read_file(annotations, images=images, root=root, outlines=False)
         (split,) = choose_classes([split], classes=self._classes, rename=self._rename)
         _log_notes([split])
-        _drop_outlines([split])
+        drop_outlines([split])
         return replace(split, name=annotations.stem)
 
     def _root_of(self, annotations: Path) -> Path | None:
@@ -94,11 +108,10 @@ class DataSource:
         kinds = detect_format(self.root)
         if not kinds:
             return {}
-        splits = read_dataset(self.root, classes=self._classes, rename=self._rename)
+        splits = read_dataset(self.root, classes=self._classes, rename=self._rename, outlines=False)
         counts = ", ".join(f"{name} {len(s.coco['images'])}" for name, s in splits.items())
         log.info("%s is a dataset in %s format: %s images", self.root, kinds[0], counts)
         _log_notes(splits.values())
-        _drop_outlines(splits.values())
         return splits
 
     @cached_property
@@ -145,17 +158,3 @@ class DataSource:
 def _log_notes(splits: Iterable[DatasetSplit]) -> None:
     for note in [note for split in splits for note in split.notes][:_LOGGED_NOTES]:
         log.info("  %s", note)
-
-
-def _drop_outlines(splits: Iterable[DatasetSplit]) -> None:
-    """Drop the outlines of objects, which training does not use and which take much memory."""
-    for annotation in (a for split in splits for a in split.coco["annotations"]):
-        if isinstance(annotation, dict) and not _may_be_region(annotation):
-            annotation.pop("segmentation", None)
-
-
-def _may_be_region(annotation: dict[str, Any]) -> bool:
-    try:
-        return is_ignore_region(annotation)
-    except InputError:
-        return True  # an error that is reported later

@@ -53,7 +53,7 @@ def check_dataset(
     Raises:
         InputError: the dataset cannot be read, or is empty.
     """
-    splits = read_splits(read_dataset(dataset).values())
+    splits = read_splits(read_dataset(dataset, outlines=False).values())
     if not splits[0].names and not any(arrays.files for arrays in splits):
         raise InputError(f"{dataset} holds no images and no categories")
     _check_images(splits, read_images=read_images, progress=progress)

@@ -150,8 +150,8 @@ class ImageMaps:
 
 def dataset_examples(dataset: DetectionDataset) -> Iterator[Example]:
     """The images of a dataset with their annotations."""
-    for index, path in enumerate(dataset.paths):
-        yield Example(path, path.name, *dataset.annotation(index), dataset.image_ids[index])
+    for index, (path, image_id) in enumerate(zip(dataset.paths, dataset.image_ids, strict=True)):
+        yield Example(path, path.name, *dataset.annotation(index), image_id)
 
 
 def analyze_image(

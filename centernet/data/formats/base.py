@@ -28,6 +28,7 @@ class Format:
         files: what a dataset of the format contains, for messages.
         detect: whether a file or folder is a dataset of the format.
         read: reads the splits of such a file or folder.
+        read_boxes: the same without the outlines of objects, if that takes less memory.
         write: writes the annotations of splits to a folder, and returns one line for each kind of
             content that the format cannot represent. None for a format that is only read.
         image_folder: where ``write`` expects the images of a split; ``{}`` stands for the split's
@@ -42,6 +43,7 @@ class Format:
     files: str
     detect: Callable[[Path], bool]
     read: Callable[[Path], list[DatasetSplit]]
+    read_boxes: Callable[[Path], list[DatasetSplit]] | None = None
     write: Callable[[Sequence[DatasetSplit], Path], list[str]] | None = None
     image_folder: str = ""
     has_ignore_regions: bool = True

@@ -1,11 +1,12 @@
 """COCO JSON: reads the layouts of COCO, Roboflow, CVAT and FiftyOne, or a single file."""
 
-import codecs
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from centernet.data.annotations import (
     MAX_JSON,
@@ -16,18 +17,19 @@ from centernet.data.annotations import (
 )
 from centernet.data.entries import entry_error, is_file_name
 from centernet.data.formats.base import Format
-from centernet.data.formats.coco_repair import repair
+from centernet.data.formats.coco_repair import drop_outline, repair
 from centernet.data.formats.image_finder import ImageFinder
 from centernet.data.formats.prepare import merge
 from centernet.data.formats.splits import USUAL_SPLITS, dataset_folder, split_name
 from centernet.errors import InputError
-from centernet.files import read_bytes
+from centernet.files import open_regular
 
 # Annotations of other tasks, which lie beside those of boxes in COCO's own folder.
 _KEYPOINTS = "person_keypoints_"
 _OTHER_TASKS = ("captions_", _KEYPOINTS, "panoptic_", "stuff_", "image_info_", "lvis_")
 _IMAGE_FOLDERS = ("images", "Images", "data", "JPEGImages", ".")
 _SAMPLE = 20  # images that decide which folder is the images' folder
+_PART, _OVERLAP = 1 << 22, 64  # bytes of a file that are searched at once
 
 
 def find(root: Path) -> list[Path]:
@@ -46,8 +48,12 @@ def find(root: Path) -> list[Path]:
     return []
 
 
-def read(source: Path) -> list[DatasetSplit]:
+def read(source: Path, *, outlines: bool = True) -> list[DatasetSplit]:
     """Read a file, or the files that :func:`find` finds in a folder.
+
+    Args:
+        source: file or folder.
+        outlines: as in :func:`read_file`.
 
     Raises:
         InputError: a file is not COCO JSON.
@@ -55,9 +61,10 @@ def read(source: Path) -> list[DatasetSplit]:
     files = find(source)
     splits: dict[str, DatasetSplit] = {}
     if len(files) > 1 and not any(split_name(path.stem) in USUAL_SPLITS for path in files):
-        return _parts_of_one_split(files, source)
+        return _parts_of_one_split(files, source, outlines)
     for path in files:
-        split = read_file(path, root=None if source.is_file() else source)
+        root = None if source.is_file() else source
+        split = read_file(path, root=root, outlines=outlines)
         if split.name in splits:
             # Two files of one split, such as instances_train.json and more_train.json.
             parts = path.relative_to(source).with_suffix("").parts
@@ -67,9 +74,9 @@ def read(source: Path) -> list[DatasetSplit]:
     return list(splits.values())
 
 
-def _parts_of_one_split(files: Sequence[Path], source: Path) -> list[DatasetSplit]:
+def _parts_of_one_split(files: Sequence[Path], source: Path, outlines: bool) -> list[DatasetSplit]:
     """Read several files without split names, and merge them."""
-    splits = [read_file(path, root=source) for path in files]
+    splits = [read_file(path, root=source, outlines=outlines) for path in files]
     names = {split.name for split in splits}
     if names & set(USUAL_SPLITS) - {"train"}:
         return splits
@@ -78,18 +85,22 @@ def _parts_of_one_split(files: Sequence[Path], source: Path) -> list[DatasetSpli
     return [replace(merged, notes=[*notes, *merged.notes])]
 
 
-def read_file(path: Path, *, images: Path | None = None, root: Path | None = None) -> DatasetSplit:
+def read_file(
+    path: Path, *, images: Path | None = None, root: Path | None = None, outlines: bool = True
+) -> DatasetSplit:
     """Read one COCO file.
 
     Args:
         path: COCO JSON.
         images: folder of its images; by default the folder that contains them is searched.
         root: folder of the dataset; by default derived from ``path``.
+        outlines: keep the segmentations of objects. Without them a file takes a third of the
+            memory; those that contradict their box are kept anyway.
 
     Raises:
         InputError: the file is not COCO JSON.
     """
-    content = load_json(path)
+    content = load_json(path, object_hook=None if outlines else drop_outline)
     for part in ("images", "categories"):
         if not (isinstance(content, dict) and isinstance(content.get(part), list)):
             raise InputError(f"{path} is not COCO JSON: it has no list {part!r}")
@@ -132,6 +143,7 @@ FORMAT = Format(
     files="COCO JSON files",
     detect=lambda source: bool(find(source)),
     read=read,
+    read_boxes=partial(read, outlines=False),
     write=write,
     image_folder="{}",
     any_image_paths=True,
@@ -177,14 +189,30 @@ def _resolve_names(
 
 
 def _is_coco(path: Path) -> bool:
-    # The lists have any order, so their names can be anywhere in a large file.
+    """Whether a file names the lists of COCO; it is only read as far as needed."""
+    missing = {b'"images"', b'"categories"'}
     try:
-        content = read_bytes(path, MAX_JSON)
+        with open_regular(path) as file:
+            for part in _parts(file):
+                missing = {name for name in missing if name not in part}
+                if not missing:
+                    return True
     except OSError:
-        return False
-    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        content = content.replace(b"\0", b"")
-    return all(f'"{part}"'.encode() in content for part in ("images", "categories"))
+        pass
+    return False
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    """Overlapping parts of a file without null bytes (of UTF-16); the last part comes second.
+
+    The lists of COCO have any order, so their names can be anywhere, but usually a name is near
+    the start or the end.
+    """
+    size = file.seek(0, os.SEEK_END)
+    starts = range(0, size if size <= MAX_JSON else 0, _PART)
+    for start in [*starts[:1], *starts[:0:-1]]:
+        file.seek(start)
+        yield file.read(_PART + _OVERLAP).replace(b"\0", b"")
 
 
 def _image_folder(path: Path, folder: Path, name: str, images: Sequence[Any]) -> Path:

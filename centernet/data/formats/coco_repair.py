@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from centernet.data.entries import as_number
 
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 _MAX_DIGITS = 18  # of an id
+_PLAIN_NUMBERS = {int, float}
+# IoU of a box and the one that encloses its polygons, below which they contradict each other.
+_MIN_AGREEMENT = 0.5
 _NUMBERS = {
     "images": ("width", "height"),
     "annotations": ("area", "iscrowd", "ignore"),
@@ -122,9 +126,43 @@ def polygons_box(polygons: Any) -> list[float] | None:
         return None
     if not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons):
         return None
-    values = [as_number(value) for polygon in polygons for value in polygon]
-    numbers = [value for value in values if value is not None and math.isfinite(value)]
-    if len(numbers) < len(values):
+    numbers = finite_numbers([value for polygon in polygons for value in polygon])
+    if numbers is None:
         return None
     x, y = numbers[::2], numbers[1::2]
-    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    left, top = min(x), min(y)
+    return [left, top, max(x) - left, max(y) - top]
+
+
+def finite_numbers(values: list[Any]) -> list[float] | None:
+    """Values as finite numbers; None if one is something else."""
+    # Finite numbers have a finite sum, unless they are huge.
+    with suppress(OverflowError):
+        if {*map(type, values)} <= _PLAIN_NUMBERS and math.isfinite(sum(values)):
+            return values
+    numbers = [number for v in values if (number := as_number(v)) is not None]
+    return numbers if len(numbers) == len(values) and all(map(math.isfinite, numbers)) else None
+
+
+def contradict(box: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes xywh of one object, such as that of its polygons, have a low IoU."""
+    width = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    height = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    both = max(width, 0) * max(height, 0)
+    return both < _MIN_AGREEMENT * (box[2] * box[3] + other[2] * other[3] - both)
+
+
+def drop_outline(entry: dict[str, Any]) -> dict[str, Any]:
+    """Drop the segmentation of an annotation in place if nothing but masks needs it.
+
+    It is kept in an ignore region, and where the box is missing or contradicts it.
+    """
+    if not entry.get("segmentation") or entry.get("iscrowd") or entry.get("ignore"):
+        return entry
+    box = entry.get("bbox")
+    numbers = finite_numbers(box) if isinstance(box, list) and len(box) == 4 else None
+    if numbers is not None:
+        outline = polygons_box(entry["segmentation"])
+        if outline is None or not contradict(numbers, outline):
+            del entry["segmentation"]
+    return entry

@@ -1,11 +1,13 @@
 """Detect the format of a dataset, read it, and select its classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from centernet.data.annotations import DatasetSplit, entries, truncate_list
+from centernet.data.entries import is_ignore_region
 from centernet.data.formats import (
     coco,
     csv_boxes,
@@ -62,6 +64,7 @@ def read_dataset(
     classes: Sequence[str] | None = None,
     rename: Mapping[str, str] | None = None,
     repair: bool = False,
+    outlines: bool = True,
 ) -> dict[str, DatasetSplit]:
     """Read a dataset; its format is detected.
 
@@ -70,6 +73,7 @@ def read_dataset(
         classes: classes to keep, by their old or new names; images without them are kept.
         rename: new names by old names; classes of equal new names become one class.
         repair: repair the faults of :mod:`centernet.data.formats.repair` instead of noting them.
+        outlines: keep the segmentations of objects, which take most of the memory.
 
     Returns:
         The splits by name, not validated yet, see :class:`.DatasetSplit`.
@@ -81,15 +85,20 @@ def read_dataset(
     if not source.exists():
         raise InputError(f"dataset {source} does not exist")
     try:
-        splits = _read(unwrap(source), classes, rename)
-        return {split.name: split for split in repair_splits(splits, apply=repair)}
+        splits = repair_splits(_read(unwrap(source), classes, rename, outlines), apply=repair)
+        if not outlines:
+            drop_outlines(splits)
+        return {split.name: split for split in splits}
     except OSError as error:
         place = error.filename or source
         raise InputError(f"cannot read {place}: {error.strerror or error}") from None
 
 
 def _read(
-    source: Path, classes: Sequence[str] | None, rename: Mapping[str, str] | None
+    source: Path,
+    classes: Sequence[str] | None,
+    rename: Mapping[str, str] | None,
+    outlines: bool,
 ) -> list[DatasetSplit]:
     """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
@@ -99,12 +108,24 @@ def _read(
             f"{source} is not a dataset of a known format: it should contain "
             f"{', '.join(others)} or {last} (docs/data.md)"
         )
-    splits = FORMATS[formats[0]].read(source)
+    detected = FORMATS[formats[0]]
+    read = detected.read if outlines else detected.read_boxes or detected.read
+    splits = read(source)
     if len(formats) > 1:
         note = f"{source}: read as {formats[0]}, but it is also {formats[1]}"
         splits[0].notes.insert(0, note)
     splits = choose_classes(splits, classes=classes, rename=rename)
     return sorted(splits, key=_order)
+
+
+def drop_outlines(splits: Iterable[DatasetSplit]) -> None:
+    """Drop the segmentations of objects in place; those of ignore regions are kept."""
+    for annotation in (a for split in splits for a in split.coco["annotations"]):
+        if isinstance(annotation, dict) and "segmentation" in annotation:
+            # An error of the flags is reported later.
+            with suppress(InputError):
+                if not is_ignore_region(annotation):
+                    del annotation["segmentation"]
 
 
 def _order(split: DatasetSplit) -> tuple[int, str]:

@@ -12,20 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import FLAGS, as_flag, as_number, image_sides, short
-from centernet.data.formats.coco_repair import polygons_box
-from centernet.geometry import box_iou, xywh_to_xyxy
+from centernet.data.entries import FLAGS, as_flag, image_sides, short
+from centernet.data.formats.coco_repair import contradict, finite_numbers, polygons_box
 
 _REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
 # Fewer boxes are no evidence of another format.
 _MIN_BOXES = 5
 # Share of boxes as width and height that leave their image, which corners explain.
 _MANY = 0.3
-# IoU of a box and the one that encloses its polygons, below which they contradict each other.
-_MIN_AGREEMENT = 0.5
 
 
 def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]:
@@ -46,12 +41,12 @@ def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]
     for split in splits:
         notes = [*split.notes, *_similar_names(split)]
         annotations = [a for a in split.coco["annotations"] if isinstance(a, dict)]
+        sizes = _sizes(split)
         for fault, find, change in (
             ("is marked iscrowd and so ignored", _all_crowds, _to_objects),
             ("has fractions of the image as bbox", _has_fractions, _to_pixels),
             ("has corners as bbox, not width and height", _has_corners, _to_width_height),
         ):
-            sizes = _sizes(split)
             if not find(annotations, sizes):
                 continue
             if apply:
@@ -68,17 +63,17 @@ def _repair_contradictions(
     split: DatasetSplit, annotations: Sequence[dict[str, Any]], *, apply: bool
 ) -> list[str]:
     """Find boxes that contradict their polygons, and give them those of the polygons."""
-    rows = [
-        (annotation, box, outline)
+    wrong = [
+        (annotation, outline)
         for annotation in annotations
-        if (box := _box(annotation)) and (outline := polygons_box(annotation.get("segmentation")))
+        if annotation.get("segmentation")
+        and (box := _box(annotation))
+        and (outline := polygons_box(annotation["segmentation"]))
+        and contradict(box, outline)
     ]
-    corners = xywh_to_xyxy(np.array([[*box, *outline] for _, box, outline in rows]).reshape(-1, 4))
-    agreement = box_iou(corners[::2], corners[1::2])
-    wrong = [row for row, iou in zip(rows, agreement, strict=True) if iou < _MIN_AGREEMENT]
     if not wrong:
         return []
-    for annotation, _, outline in wrong if apply else ():
+    for annotation, outline in wrong if apply else ():
         annotation["bbox"] = outline
     return [
         f"{split.source}: {len(wrong)} boxes contradict their polygons, such as that of annotation "
@@ -97,9 +92,7 @@ def _sizes(split: DatasetSplit) -> Sizes:
 def _box(annotation: dict[str, Any]) -> list[float] | None:
     """The four numbers of a bbox; None if it is malformed."""
     box = annotation.get("bbox")
-    values = [as_number(value) for value in box] if isinstance(box, list) else []
-    numbers = [value for value in values if value is not None and math.isfinite(value)]
-    return numbers if len(numbers) == len(values) == 4 else None
+    return finite_numbers(box) if isinstance(box, list) and len(box) == 4 else None
 
 
 def _all_crowds(annotations: Sequence[dict[str, Any]], sizes: Sizes) -> bool:
@@ -113,9 +106,13 @@ def _to_objects(annotation: dict[str, Any], sizes: Sizes) -> None:
 
 
 def _has_fractions(annotations: Sequence[dict[str, Any]], sizes: Sizes) -> bool:
-    boxes = [box for a in annotations if (box := _box(a))]
-    is_small = len(boxes) >= _MIN_BOXES and all(max(box) <= 1 and min(box) >= 0 for box in boxes)
-    return is_small and all(math.isfinite(sum(_size(a, sizes))) for a in annotations)
+    boxes = (box for a in annotations if (box := _box(a)))
+    are_small = all(max(box) <= 1 and min(box) >= 0 for box in boxes)
+    return (
+        are_small
+        and sum(_box(a) is not None for a in annotations) >= _MIN_BOXES
+        and all(math.isfinite(sum(_size(a, sizes))) for a in annotations)
+    )
 
 
 def _to_pixels(annotation: dict[str, Any], sizes: Sizes) -> None:
