@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.data.tiles import Tile
 from centernet.errors import InputError
 
 # Weights of red, green and blue in gray (ITU-R BT.601).
@@ -69,30 +70,40 @@ class Augment:
                 raise InputError(f"augment.{name} must not be negative, got {getattr(self, name)}")
 
     def __call__(
-        self, image: NDArray[np.uint8], rng: np.random.Generator, input_size: tuple[int, int]
+        self,
+        image: NDArray[np.uint8],
+        rng: np.random.Generator,
+        input_size: tuple[int, int],
+        tile: Tile | None = None,
     ) -> tuple[NDArray[np.uint8], geometry.Matrix]:
         """Draw a random sample of an image.
 
         Args:
             image: (H, W, 3) RGB.
             rng: source of all randomness.
-            input_size: (height, width) of the sample in pixels.
+            input_size: (height, width) in pixels that the image is scaled to fit.
+            tile: the sample is a tile of this size; by default it has ``input_size``.
 
         Returns:
             The sample (height, width, 3) RGB, and the matrix from image to sample, which boxes and
             ignore regions have to pass, too.
         """
-        matrix = self.draw_matrix(rng, image.shape[:2], input_size)
-        pixels, matrix = geometry.warp_to_input(image, matrix, input_size)
+        matrix = self.draw_matrix(rng, image.shape[:2], input_size, tile)
+        sample_size = (tile.side, tile.side) if tile else input_size
+        pixels, matrix = geometry.warp_to_input(image, matrix, sample_size)
         color = self.draw_color(rng, mean=np.array(cv2.mean(pixels)[:3]))
         if color is not None:
             pixels = np.asarray(cv2.transform(pixels, color), np.uint8)
         return pixels, matrix
 
     def draw_matrix(
-        self, rng: np.random.Generator, image_size: tuple[int, ...], input_size: tuple[int, int]
+        self,
+        rng: np.random.Generator,
+        image_size: tuple[int, ...],
+        input_size: tuple[int, int],
+        tile: Tile | None = None,
     ) -> geometry.Matrix:
-        """Draw scale, shift and flips: the matrix from image to network input.
+        """Draw scale, shift and flips: the matrix from image to sample; see :meth:`__call__`.
 
         Sizes are (height, width) in pixels.
         """
@@ -102,19 +113,31 @@ class Augment:
         scales = np.arange(low, high - 1e-6, 0.1)
         scale = rng.choice(scales) if len(scales) else low
         matrix = geometry.letterbox((height, width), input_size)
-        for axis, length in enumerate((width, height)):
-            center = length / 2
-            if self.shift:
-                border = _border(length)
-                center = int(rng.integers(border, max(length - border, border + 1)))
-            matrix[axis, axis] /= scale
-            matrix[axis, 2] = input_size[1 - axis] / 2 - matrix[axis, axis] * center
+        matrix[[0, 1], [0, 1]] /= scale
+        sample_size = (tile.side, tile.side) if tile else input_size
+        if tile:
+            center = tile.draw_center(rng, (height, width), matrix[0, 0])
+        else:
+            center = self._draw_center(rng, (height, width))
+        for axis in range(2):
+            matrix[axis, 2] = sample_size[1 - axis] / 2 - matrix[axis, axis] * center[axis]
         return geometry.flip(
             matrix,
-            input_size,
+            sample_size,
             horizontal=rng.random() < self.flip,
             vertical=rng.random() < self.vertical_flip,
         )
+
+    def _draw_center(
+        self, rng: np.random.Generator, image_size: tuple[int, int]
+    ) -> tuple[float, float]:
+        """The center of a crop, x and y in image pixels."""
+        height, width = image_size
+        if not self.shift:
+            return width / 2, height / 2
+        borders = [(_border(length), length) for length in (width, height)]
+        x, y = (int(rng.integers(b, max(length - b, b + 1))) for b, length in borders)
+        return x, y
 
     def draw_color(
         self, rng: np.random.Generator, mean: NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from centernet import geometry
 from centernet.data.annotations import DatasetSplit, category_labels, names_by_label, read_coco
 from centernet.data.augment import Augment
 from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
-from centernet.data.images import read_image
+from centernet.data.entries import image_sides
+from centernet.data.images import image_size, read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import region_to_cells
+from centernet.data.tiles import Tile, tiles_of_image
 from centernet.errors import InputError
 from centernet.targets import DEFAULT_STRIDE
 
@@ -52,6 +54,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         *,
         input_size: tuple[int, int] = (512, 512),
         augment: Augment | None = None,
+        tile: int | None = None,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
         stride: int = DEFAULT_STRIDE,
@@ -64,6 +67,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             input_size: (height, width) of every sample in pixels.
             augment: random variation for training, possibly
                 :data:`centernet.data.augment.NONE`; None for validation.
+            tile: with ``augment``, samples are random square tiles of this side, of images that are
+                scaled to fit ``input_size``; large images have several.
             class_names: classes in the order of their labels; by default by ascending category id.
             seed: seed of the random variation.
             stride: input pixels per cell of the ignore masks.
@@ -92,18 +97,46 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         self._files = CompactTexts(image["file_name"] for image in coco["images"])
         _check_files(self.folder, self._files)
         self._annotations = CompactAnnotations(coco, label_of)
+        self._tile = tile if augment else None
+        # The end of the samples of each image.
+        self._ends = np.arange(1, len(self._files) + 1)
+        if self._tile:
+            self._ends = np.cumsum(self._count_tiles(coco["images"], self._tile))
+
+    def _count_tiles(self, images: Sequence[dict[str, Any]], side: int) -> list[int]:
+        counts = []
+        for image, path, objects in zip(images, self.paths, self.objects_per_image, strict=True):
+            width, height = image_sides(image)
+            known = np.isfinite(width + height)
+            size = (int(height), int(width)) if known else image_size(path)
+            counts.append(tiles_of_image(size, int(objects), self.input_size, side))
+        return counts
 
     def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def num_images(self) -> int:
+        """Number of images; there are more samples if these are tiles."""
         return len(self._files)
 
     @property
+    def sample_size(self) -> tuple[int, int]:
+        """(height, width) of every sample in pixels."""
+        return (self._tile, self._tile) if self._tile else self.input_size
+
+    def _image_of(self, sample: int) -> int:
+        """Index of the image of a sample."""
+        return int(np.searchsorted(self._ends, sample, side="right"))
+
+    @property
     def image_ids(self) -> list[Any]:
-        """COCO image id of each sample."""
+        """COCO image id of each image."""
         return [json.loads(text) for text in self._ids]
 
     @property
     def paths(self) -> list[Path]:
-        """Image file of each sample."""
+        """File of each image."""
         return [self.folder / file for file in self._files]
 
     @property
@@ -121,10 +154,10 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         return self._annotations[index]
 
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, dict[str, Any]]:
-        """Sample ``index`` of ``epoch``.
+        """A sample of an epoch.
 
         Args:
-            key: (epoch, index) as :class:`EpochSampler` yields them, or an index of epoch 0.
+            key: (epoch, index) as :class:`.EpochSampler` yields them, or an index of epoch 0.
 
         Returns:
             The network input (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in input
@@ -136,11 +169,13 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         Raises:
             InputError: the image cannot be read; in training, ten in a row cannot.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        index, image, unreadable = self._read(epoch, index)
+        epoch, sample = key if isinstance(key, tuple) else (0, key)
+        sample, image, unreadable = self._read(epoch, sample)
+        index = self._image_of(sample)
         if self.augment:
-            rng = np.random.default_rng([self.seed, epoch, index])
-            pixels, matrix = self.augment(image, rng, self.input_size)
+            rng = np.random.default_rng([self.seed, epoch, sample])
+            tile = Tile(self._tile, self._annotations[index].boxes) if self._tile else None
+            pixels, matrix = self.augment(image, rng, self.input_size, tile)
         else:
             view = make_view(image, self.input_size, multiple=1)
             pixels, matrix = view.pixels, view.matrix
@@ -148,19 +183,21 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         target = self._target(index, (height, width), matrix)
         return torch.from_numpy(pixels).permute(2, 0, 1), target | {"unreadable": unreadable}
 
-    def _read(self, epoch: int, index: int) -> tuple[int, NDArray[np.uint8], list[tuple[str, str]]]:
-        """The image of a sample, or a substitute chosen by (seed, epoch, index)."""
-        substitutes = np.random.default_rng([self.seed, epoch, index, 1])
+    def _read(
+        self, epoch: int, sample: int
+    ) -> tuple[int, NDArray[np.uint8], list[tuple[str, str]]]:
+        """A sample and its image, or a substitute chosen by (seed, epoch, sample)."""
+        substitutes = np.random.default_rng([self.seed, epoch, sample, 1])
         unreadable: list[tuple[str, str]] = []
         while True:
-            path = self.folder / self._files[index]
+            path = self.folder / self._files[self._image_of(sample)]
             try:
-                return index, read_image(path), unreadable
+                return sample, read_image(path), unreadable
             except InputError as error:
                 unreadable.append((str(path), str(error)))
                 if not self.augment or len(unreadable) == _MAX_UNREADABLE:
                     raise
-                index = int(substitutes.integers(len(self)))
+                sample = int(substitutes.integers(len(self)))
 
     def _target(
         self, index: int, image_size: tuple[int, int], matrix: geometry.Matrix
@@ -168,8 +205,9 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         """Annotations of an image, moved through the matrix from image to network input."""
         annotation = self._annotations[index]
         boxes = geometry.transform_boxes(annotation.boxes, matrix)
-        boxes, visible = geometry.clip_boxes(boxes, self.input_size)
-        cells = (self.input_size[0] // self.stride, self.input_size[1] // self.stride)
+        height, width = self.sample_size
+        boxes, visible = geometry.clip_boxes(boxes, (height, width))
+        cells = (height // self.stride, width // self.stride)
         masks = [
             (label, region_to_cells(region["region"], image_size, matrix, cells, self.stride))
             for label, region in annotation.regions
@@ -193,67 +231,6 @@ def collate(
     # Both are channels last in memory, which saves a transposition.
     images = torch.stack([pixels.permute(1, 2, 0) for pixels in inputs]).permute(0, 3, 1, 2)
     return images, list(targets)
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index) pairs in an order that depends only on seed and epoch.
-
-    Every process gets a part of the samples. The i-th batches of all processes together contain
-    the same samples for any number of processes.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        *,
-        batch_size: int,
-        shuffle: bool,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        """Sample ``length`` indices.
-
-        Args:
-            length: number of samples in the dataset.
-            batch_size: batch size over all processes. When shuffling, the last incomplete batch is
-                dropped; if there is less than one batch, samples are repeated so that every
-                process has the same number.
-            shuffle: whether to shuffle. Otherwise every index is used, and the first indices are
-                repeated so that every process has the same number.
-            seed: seed of the order.
-            rank: rank of this process.
-            world_size: number of processes.
-        """
-        self.length, self.batch_size, self.shuffle, self.seed = length, batch_size, shuffle, seed
-        self.rank, self.world_size, self.epoch = rank, world_size, 0
-        self._start = (0, 0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; the training loop calls this."""
-        self.epoch = epoch
-
-    def start(self, epoch: int, position: int) -> None:
-        """Resume within an epoch: skip its first ``position`` samples of this process."""
-        self._start = (epoch, position)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-        own = np.resize(order, self._rounded())[self.rank :: self.world_size]
-        epoch, position = self._start
-        for index in own[position if self.epoch == epoch else 0 :]:
-            yield self.epoch, int(index)
-
-    def __len__(self) -> int:
-        return self._rounded() // self.world_size
-
-    def _rounded(self) -> int:
-        """Samples of all processes. Each has the same number; otherwise they would block."""
-        if self.shuffle and self.length >= self.batch_size:
-            return self.length - self.length % self.batch_size
-        return -(-self.length // self.world_size) * self.world_size
 
 
 def _check_files(folder: Path, names: Sequence[str]) -> None:

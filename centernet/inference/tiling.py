@@ -19,7 +19,7 @@ from centernet.errors import InputError
 from centernet.inference.engines import Engine, EngineResult
 
 # Without an option, inputs of more pixels run in tiles of this side.
-_AUTO_PIXELS, _AUTO_TILE = 2048 * 2048, 1536
+AUTO_PIXELS, _AUTO_TILE = 2048 * 2048, 1536
 # A tile sees the receptive radius around its core, but at most its side divided by this.
 _MAX_MARGIN = 4
 _PASS_PIXELS = 1 << 20  # of the tiles that share a forward pass
@@ -132,7 +132,7 @@ class TiledEngine:
         """Whether an input of this size runs in tiles."""
         if self._given:
             return max(height, width) > self._tile
-        is_large = height * width > _AUTO_PIXELS and self.info.has_cells
+        is_large = height * width > AUTO_PIXELS and self.info.has_cells
         return is_large and self.radius is not None and self.margin > self.radius
 
     def _run_image(self, image: NDArray[np.uint8], heatmaps: bool) -> EngineResult:

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,7 +14,8 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
 from centernet.data.augment import NONE, Augment
-from centernet.data.dataset import DetectionDataset, EpochSampler
+from centernet.data.dataset import DetectionDataset
+from centernet.data.sampler import EpochSampler
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
 from centernet.training.auto_config import (
@@ -44,6 +46,9 @@ class DetectionData(LightningDataModule):
         image_size: input size in pixels: one number, or height and width; multiples of 32; or auto,
             which chooses it from the training images and boxes, see
             :mod:`~centernet.training.auto_config`. Validation scales images to fit this size.
+        tile: side in pixels of the samples, random tiles of images that are scaled to fit
+            image_size, for objects that are small in large images; null for samples of image_size;
+            auto, with image_size auto, where objects would be too small otherwise.
         batch_size: images per step over all processes together.
         workers: processes that load images, for each training process; by default one per spare
             CPU core, at most 8.
@@ -66,6 +71,7 @@ class DetectionData(LightningDataModule):
         val_images: str = "val2017",
         val_annotations: str = "annotations/instances_val2017.json",
         image_size: int | tuple[int, int] | Literal["auto"] = DEFAULT_IMAGE_SIZE,
+        tile: int | Literal["auto"] | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         workers: int | None = None,
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
@@ -80,9 +86,11 @@ class DetectionData(LightningDataModule):
             "val": (val_images, val_annotations),
         }
         self.source = DataSource(Path(root), paths, classes=classes, rename=rename)
-        self.image_size = image_size
+        self.image_size, self._tile = image_size, tile
         if image_size != "auto":
             _validate_size(self.input_size)
+        if isinstance(tile, int):
+            _validate_size((tile, tile), "tile")
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers or 0), ("seed", seed)):
@@ -105,6 +113,11 @@ class DetectionData(LightningDataModule):
         return size
 
     @cached_property
+    def tile(self) -> int | None:
+        """Side in pixels of the training samples; None if these are whole images."""
+        return None if self._tile == "auto" else self._tile
+
+    @cached_property
     def top_k(self) -> int:
         """Detections per image, chosen from the number of objects in the training images."""
         densest = int(self.train_set.objects_per_image.max())
@@ -121,7 +134,8 @@ class DetectionData(LightningDataModule):
     @cached_property
     def train_set(self) -> DetectionDataset:
         """The training images, read on first use."""
-        dataset = self._dataset("train", self._class_names, augment=self.augment)
+        options = {"augment": self.augment, "tile": self.tile}
+        dataset = self._dataset("train", self._class_names, **options)
         self.source.release("train")
         if not dataset.num_objects:
             raise InputError(f"{dataset.source} has no boxes: there is nothing to learn from")
@@ -159,21 +173,28 @@ class DetectionData(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches of the training images, shuffled and augmented."""
-        return self._loader(self.train_set, shuffle=True)
+        return self._loader(self.train_set, self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> ResumableLoader:
         """Batches of the validation images, each image once, in order."""
-        return self._loader(self.val_set, shuffle=False)
+        batch_size = self.batch_size
+        if self.tile:  # images are larger than the samples in training
+            fewer = batch_size * self.tile**2 // math.prod(self.input_size)
+            processes = self._trainer.world_size
+            batch_size = min(batch_size, processes * max(1, fewer // processes))
+        return self._loader(self.val_set, batch_size, shuffle=False)
 
-    def _loader(self, dataset: DetectionDataset, *, shuffle: bool) -> ResumableLoader:
+    def _loader(
+        self, dataset: DetectionDataset, batch_size: int, *, shuffle: bool
+    ) -> ResumableLoader:
         trainer = self._trainer
-        if self.batch_size % trainer.world_size:
+        if batch_size % trainer.world_size:
             raise InputError(
-                f"batch_size {self.batch_size} cannot be split over {trainer.world_size} processes"
+                f"batch_size {batch_size} cannot be split over {trainer.world_size} processes"
             )
         sampler = EpochSampler(
             len(dataset),
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
             rank=trainer.global_rank,
@@ -182,7 +203,7 @@ class DetectionData(LightningDataModule):
         return ResumableLoader(
             dataset,
             sampler,
-            batch_size=self.batch_size // trainer.world_size,
+            batch_size=batch_size // trainer.world_size,
             workers=self.workers,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )
@@ -200,10 +221,10 @@ class DetectionData(LightningDataModule):
         return images.to(device, non_blocking=True), targets
 
 
-def _validate_size(size: tuple[int, int]) -> None:
+def _validate_size(size: tuple[int, int], option: str = "image_size") -> None:
     multiple = DetectionModel.size_multiple
     if any(side < multiple or side % multiple for side in size):
-        raise InputError(f"image_size must be multiples of {multiple}, got {size[0]}x{size[1]}")
+        raise InputError(f"{option} must be multiples of {multiple}, got {size[0]}x{size[1]}")
 
 
 def data_of_config(config: str | Path, **changes: Any) -> DetectionData:

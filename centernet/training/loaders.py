@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from centernet.data.dataset import DetectionDataset, EpochSampler, collate
+from centernet.data.dataset import DetectionDataset, collate
+from centernet.data.sampler import EpochSampler
 from centernet.training.stopping import ignore_stop_signals
 
 

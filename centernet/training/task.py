@@ -1,6 +1,7 @@
 """The detection task: network, loss, optimization and validation in a LightningModule."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from time import perf_counter
@@ -18,6 +19,7 @@ from centernet.evaluation.results import CocoResults, detections_of_files, in_im
 from centernet.heads import DEFAULT_BOX_HEAD
 from centernet.inference.config import InferenceConfig
 from centernet.inference.detector import Detector
+from centernet.inference.tiling import AUTO_PIXELS
 from centernet.losses import DEFAULT_BOX_CELLS
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
@@ -157,20 +159,20 @@ class DetectionTask(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Check that the network accepts the input size and the batch size."""
-        size = self.data.input_size
-        validate_input_size(self.model, size)
+        validate_input_size(self.model, self.data.input_size)
         if isinstance(self.test_options.top_k, int):
             self.model.top_k = self.test_options.top_k
         elif stage == "fit":
             self.model.top_k = self.data.top_k
         if stage == "fit":
             images = max(1, self.data.batch_size // self.trainer.world_size)
-            validate_batch(self.model, size, min(images, len(self.data.train_set)))
+            samples = self.data.train_set
+            validate_batch(self.model, samples.sample_size, min(images, len(samples)))
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
         """Compute and log the loss of one batch."""
         images, targets = batch
-        self._unreadable.add(targets, len(self.data.train_set))
+        self._unreadable.add(targets, self.data.train_set.num_images)
         stacks = self.model.forward_stacks(images)
         self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
@@ -196,13 +198,15 @@ class DetectionTask(LightningModule):
         data = self.data
         log.info(
             "%d images with %d boxes for training, %d for validation, %d classes (%s), input %dx%d",
-            len(data.train_set),
+            data.train_set.num_images,
             data.train_set.num_objects,
             len(data.val_set),
             len(self.class_names),
             truncate_list(self.class_names),
             *data.input_size,
         )
+        if data.tile:
+            log.info("%d tiles of %d pixels in each epoch", len(data.train_set), data.tile)
         if not data.val_set.num_objects:
             outcome = "AP will be 0, and best.ckpt the latest validated network"
             log.warning("%s has no boxes: %s", data.val_set.source, outcome)
@@ -223,7 +227,8 @@ class DetectionTask(LightningModule):
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.data.val_annotations)
-        if self.trainer.state.fn == "validate" and not self.test_options.plain:
+        is_large = math.prod(self.data.input_size) > AUTO_PIXELS
+        if is_large or (self.trainer.state.fn == "validate" and not self.test_options.plain):
             self._detector = Detector.from_network(
                 self.model,
                 self.class_names,

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 
 from centernet import geometry
 from centernet.data.augment import NONE, Augment
-from centernet.data.dataset import DetectionDataset, EpochSampler, collate
+from centernet.data.dataset import DetectionDataset, collate
 from centernet.data.images import read_image
 from centernet.data.preprocess import make_view
 from centernet.data.regions import parse_segmentation
+from centernet.data.sampler import EpochSampler
 from centernet.errors import InputError
 
 SIZES = [(40, 60), (75, 50), (64, 64), (30, 90), (33, 47), (64, 128)]

@@ -83,7 +83,7 @@ def test_tiles_smaller_than_the_receptive_field_find_something_else(plain, image
 
 
 def test_large_inputs_run_in_tiles_by_themselves(plain, images, monkeypatch):
-    monkeypatch.setattr(tiling, "_AUTO_PIXELS", 100_000)
+    monkeypatch.setattr(tiling, "AUTO_PIXELS", 100_000)
     monkeypatch.setattr(tiling, "_AUTO_TILE", 672)
     sizes = []
     run = plain.run
@@ -98,7 +98,7 @@ def test_large_inputs_run_in_tiles_by_themselves(plain, images, monkeypatch):
 
 
 def test_a_network_that_sees_the_whole_image_runs_in_tiles_only_on_request(monkeypatch, images):
-    monkeypatch.setattr(tiling, "_AUTO_PIXELS", 100_000)
+    monkeypatch.setattr(tiling, "AUTO_PIXELS", 100_000)
     network = engine(backbone="mobilenetv3_small_100")
     assert not TiledEngine(network)._divides(*SIZE)
     assert TiledEngine(network, 640)._divides(*SIZE)
