@@ -80,5 +80,6 @@ class CompactTexts(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        start, end = self._ends[index % len(self)], self._ends[index % len(self) + 1]
-        return self._bytes[start:end].tobytes().decode(errors="surrogateescape")
+        number = range(len(self))[index]
+        own = self._bytes[self._ends[number] : self._ends[number + 1]]
+        return own.tobytes().decode(errors="surrogateescape")
