@@ -170,34 +170,49 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             InputError: the image cannot be read; in training, ten in a row cannot.
         """
         epoch, sample = key if isinstance(key, tuple) else (0, key)
-        sample, image, unreadable = self._read(epoch, sample)
+        sample, image, size, unreadable = self._read(epoch, sample)
         index = self._image_of(sample)
         if self.augment:
             rng = np.random.default_rng([self.seed, epoch, sample])
-            tile = Tile(self._tile, self._annotations[index].boxes) if self._tile else None
+            # The image may be smaller than its file says, see _shrink.
+            shrunk = np.array([image.shape[1] / size[1], image.shape[0] / size[0]])
+            boxes = self._annotations[index].boxes * np.tile(shrunk, 2)
+            tile = Tile(self._tile, boxes) if self._tile else None
             pixels, matrix = self.augment(image, rng, self.input_size, tile)
+            matrix[[0, 1], [0, 1]] *= shrunk
         else:
             view = make_view(image, self.input_size, multiple=1)
             pixels, matrix = view.pixels, view.matrix
-        height, width = image.shape[:2]
-        target = self._target(index, (height, width), matrix)
+        target = self._target(index, size, matrix)
         return torch.from_numpy(pixels).permute(2, 0, 1), target | {"unreadable": unreadable}
 
     def _read(
         self, epoch: int, sample: int
-    ) -> tuple[int, NDArray[np.uint8], list[tuple[str, str]]]:
-        """A sample and its image, or a substitute chosen by (seed, epoch, sample)."""
+    ) -> tuple[int, NDArray[np.uint8], tuple[int, int], list[tuple[str, str]]]:
+        """A sample, its image and the size in the file, or a substitute for an unreadable one.
+
+        The substitute is chosen by (seed, epoch, sample).
+        """
         substitutes = np.random.default_rng([self.seed, epoch, sample, 1])
         unreadable: list[tuple[str, str]] = []
         while True:
             path = self.folder / self._files[self._image_of(sample)]
             try:
-                return sample, read_image(path), unreadable
+                size = image_size(path)
+                return sample, read_image(path, shrink=self._shrink(size)), size, unreadable
             except InputError as error:
                 unreadable.append((str(path), str(error)))
                 if not self.augment or len(unreadable) == _MAX_UNREADABLE:
                     raise
                 sample = int(substitutes.integers(len(self)))
+
+    def _shrink(self, size: tuple[int, int]) -> int:
+        """The factor by which a training image can be reduced when it is read."""
+        if not self.augment:
+            return 1
+        scale = min(fit / length for fit, length in zip(self.input_size, size, strict=True))
+        largest = scale / self.augment.scale[0]  # sample pixels per image pixel
+        return next((factor for factor in (8, 4, 2) if factor * largest <= 1), 1)
 
     def _target(
         self, index: int, image_size: tuple[int, int], matrix: geometry.Matrix

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from centernet.data import images
 from centernet.data.augment import NONE, Augment
 from centernet.data.dataset import DetectionDataset
 from centernet.data.tiles import Tile, tiles_of_image
@@ -94,3 +95,34 @@ def test_tiles_depend_on_seed_epoch_and_sample_only(large):
 def test_validation_samples_are_whole_images(large):
     data = dataset(large, augment=None)
     assert len(data) == 2 and data[0][0].shape == (3, 300, 400)
+
+
+@pytest.mark.parametrize(("side", "shrunk"), [(640, 1), (320, 2), (160, 4), (80, 8), (32, 8)])
+def test_large_jpegs_are_read_smaller_for_training(tmp_path, monkeypatch, side, shrunk):
+    image = np.zeros((483, 645, 3), np.uint8)
+    image[300:400, 100:220] = 255
+    cv2.imwrite(str(tmp_path / "a.jpg"), image)
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 300, 120, 100], "iscrowd": 0}
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 645, "height": 483}],
+        "annotations": [box],
+        "categories": [{"id": 1, "name": "dot"}],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(coco))
+    read, sizes = images.read_image, []
+
+    def recorded(path, **options):
+        sizes.append(read(path, **options).shape[0])
+        return read(path, **options)
+
+    monkeypatch.setattr("centernet.data.dataset.read_image", recorded)
+    data = dataset(tmp_path, NONE, tile=None, input_size=(side * 3 // 4, side))
+    pixels, target = data[0]
+    assert sizes == [-(-483 // shrunk)]
+    scale = min(side / 645, side * 3 // 4 / 483)
+    assert target["image_size"] == (483, 645)
+    left, top, right, bottom = target["boxes"][0].tolist()
+    assert (right - left) == pytest.approx(120 * scale, abs=1.1)
+    bright = pixels[0].numpy() > 127
+    assert np.flatnonzero(bright.any(0))[[0, -1]] == pytest.approx([left, right - 1], abs=1)
+    assert np.flatnonzero(bright.any(1))[[0, -1]] == pytest.approx([top, bottom - 1], abs=1)
