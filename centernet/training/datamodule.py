@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -16,6 +16,7 @@ from centernet.data.augment import NONE, Augment
 from centernet.data.dataset import DetectionDataset, EpochSampler
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
+from centernet.sizes import format_size, parse_size
 from centernet.training.auto_config import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_IMAGE_SIZE,
@@ -41,9 +42,10 @@ class DetectionData(LightningDataModule):
         train_annotations: COCO JSON of the training images, or a split of another format.
         val_images: folder of the validation images.
         val_annotations: COCO JSON of the validation images, or a split of another format.
-        image_size: input size in pixels: one number, or height and width; multiples of 32; or auto,
-            which chooses it from the training images and boxes, see
-            :mod:`~centernet.training.auto_config`. Validation scales images to fit this size.
+        image_size: input size in pixels, in multiples of 32: one number for a square, or width x
+            height as 320x256; or auto, which chooses it from the training images and boxes, see
+            :mod:`~centernet.training.auto_config`. Validation scales images to fit this size. Two
+            numbers are height and width, as in configurations of earlier runs.
         batch_size: images per step over all processes together.
         workers: processes that load images, for each training process; by default one per spare
             CPU core, at most 8.
@@ -65,7 +67,7 @@ class DetectionData(LightningDataModule):
         train_annotations: str = "annotations/instances_train2017.json",
         val_images: str = "val2017",
         val_annotations: str = "annotations/instances_val2017.json",
-        image_size: int | tuple[int, int] | Literal["auto"] = DEFAULT_IMAGE_SIZE,
+        image_size: int | str | tuple[int, int] = DEFAULT_IMAGE_SIZE,
         batch_size: int = DEFAULT_BATCH_SIZE,
         workers: int | None = None,
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
@@ -82,7 +84,7 @@ class DetectionData(LightningDataModule):
         self.source = DataSource(Path(root), paths, classes=classes, rename=rename)
         self.image_size = image_size
         if image_size != "auto":
-            _validate_size(self.input_size)
+            _ = self.input_size  # raises InputError
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers or 0), ("seed", seed)):
@@ -95,13 +97,15 @@ class DetectionData(LightningDataModule):
     @cached_property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the network input in pixels."""
-        if isinstance(self.image_size, int):
-            return self.image_size, self.image_size
         if self.image_size != "auto":
-            height, width = self.image_size
-            return height, width
+            return parse_size(
+                self.image_size,
+                multiple=DetectionModel.size_multiple,
+                name="data.image_size",
+                words=("auto",),
+            )
         size, reason = input_size_of_data(*self.source.find("train"))
-        log.info("image size %dx%d: %s", *size, reason)
+        log.info("image size %s: %s", format_size(size), reason)
         return size
 
     @cached_property
@@ -198,12 +202,6 @@ class DetectionData(LightningDataModule):
         """Copy the images; boxes are copied when targets are encoded."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
-
-
-def _validate_size(size: tuple[int, int]) -> None:
-    multiple = DetectionModel.size_multiple
-    if any(side < multiple or side % multiple for side in size):
-        raise InputError(f"image_size must be multiples of {multiple}, got {size[0]}x{size[1]}")
 
 
 def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
