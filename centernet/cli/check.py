@@ -9,10 +9,10 @@ HELP = "check a dataset before training"
 DESCRIPTION = """\
 Check a dataset before training. Reads every image and annotation as training does, and reports what
 would stop training, what would cost accuracy, the average precision that a perfect network could
-reach at this image size (the ceiling), and which image size is better.
+reach at this image size (the ceiling), and the recommended image size.
 
   centernet check data/mine
-  centernet check data/mine --image-size 768
+  centernet check data/mine --image-size 640x480
   centernet check data/mine/annotations/instances_train.json --no-images --json
 """
 EPILOG = """\
