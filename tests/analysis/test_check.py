@@ -237,13 +237,14 @@ def test_a_long_thin_image_is_shown_too(tmp_path):
 
 def test_every_dataset_has_its_own_page(tmp_path, capsys, monkeypatch):
     here = tmp_path / "here"
-    datasets = [here / "a/data", here / "b/data", here / "a-data", tmp_path / "data", here]
+    datasets = [here / "a/data", here / "b/data", here / "a-data"]
+    datasets += [tmp_path / "data", tmp_path / "other/data", here]
     for number, folder in enumerate(datasets, 1):
         folder.mkdir(parents=True, exist_ok=True)
         boxes = [[1, 1, 9, 9]] * number
         (folder / "data.json").write_text(json.dumps(split_of(boxes).coco))
     monkeypatch.chdir(here)
-    given = ["a/data", "b/data", "a-data", "../data", ".", "a/data/data.json"]
+    given = ["a/data", "b/data", "a-data", "../data", "../other/data", ".", "a/data/data.json"]
     for name in [*given, "a/data/"]:
         run_centernet(["check", name, "--no-images", "--image-size", "64", "--json"], capsys)
     pages = sorted((here / "runs/check").rglob("*.html"))
