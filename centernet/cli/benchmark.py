@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from centernet.errors import InputError, require_at_least
 from centernet.export.options import DEFORMABLE, ExportOptions
 from centernet.inference.config import PRECISIONS
+from centernet.sizes import format_size
 
 if TYPE_CHECKING:
     from centernet.inference.benchmark import Measurement
@@ -102,7 +103,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{table(rows)}")
         if options.json:
             content = [
-                {"weights": name, "bytes": file.stat().st_size} | asdict(result)
+                {"weights": name, "bytes": file.stat().st_size}
+                | asdict(result)
+                | {"input_size": format_size(result.input_size)}
                 for name, file, result in rows
             ]
             with atomic_write(options.json) as unfinished:
@@ -153,8 +156,7 @@ def table(rows: Sequence[tuple[str, Path, "Measurement"]]) -> str:
     for size in sizes:
         lines[0] += [f"batch {size}: ms", "p95 ms", "images/s"]
     for name, file, result in rows:
-        height, width = result.input_size
-        line = [name, result.engine, result.device, f"{width}x{height}"]
+        line = [name, result.engine, result.device, format_size(result.input_size)]
         line.append(f"{file.stat().st_size / 1e6:.1f}")
         line.append("?" if result.memory is None else f"{result.memory / 1e6:.0f}")
         line.append(f"{result.load_seconds:.1f}")

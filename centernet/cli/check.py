@@ -3,14 +3,16 @@
 import argparse
 from pathlib import Path
 
+from centernet.cli.options import add_image_size
+
 HELP = "check a dataset before training"
 DESCRIPTION = """\
 Check a dataset before training. Reads every image and annotation as training does, and reports what
 would stop training, what would cost accuracy, the average precision that a perfect network could
-reach at this image size (the ceiling), and which image size is better.
+reach at this image size (the ceiling), and the recommended image size.
 
   centernet check data/mine
-  centernet check data/mine --image-size 768
+  centernet check data/mine --image-size 640x480
   centernet check data/mine/annotations/instances_train.json --no-images --json
 """
 EPILOG = """\
@@ -25,12 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="folder or annotation file")
-    add(
-        "--image-size",
-        metavar="PIXELS",
-        help="input size, as data.image_size in training: 512, or height x width as 288x384; by "
-        "default the size that training chooses for this dataset",
-    )
+    add_image_size(parser, "the size that training chooses for this dataset")
     add("--top-k", type=int, help="maximum number of detections per image; default as in training")
     add(
         "--sample",
@@ -44,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE.html",
-        help="the HTML page (runs/check/DATASET.html)",
+        help="the HTML page; by default runs/check/ and the path of DATASET, with .html",
     )
     add("--json", action="store_true", help="also write all findings and numbers as FILE.json")
 
@@ -63,25 +60,27 @@ def run(options: argparse.Namespace) -> int:
     from centernet.analysis.check.check_report import as_dict
     from centernet.analysis.check.check_text import format_text
     from centernet.analysis.html import write_html
-    from centernet.cli.options import input_size, print_text
+    from centernet.cli.options import print_text
     from centernet.errors import require_at_least
     from centernet.files import atomic_write
     from centernet.models.base import DetectionModel
+    from centernet.sizes import parse_size
 
     require_at_least(1, top_k=options.top_k)
     require_at_least(0, sample=options.sample)
+    multiple = DetectionModel.size_multiple
     size = options.image_size
     report = check_dataset(
         options.dataset,
-        input_size=input_size(size, DetectionModel.size_multiple) if size else None,
+        input_size=parse_size(size, multiple=multiple, name="--image-size")
+        if size is not None
+        else None,
         top_k=options.top_k,
         sample=options.sample,
         read_images=not options.no_images,
         progress=sys.stderr.isatty(),
     )
-    dataset = report.dataset.resolve()
-    name = dataset.name if dataset.is_dir() else dataset.stem
-    page = options.output or Path("runs/check") / f"{name}.html"
+    page = options.output or _default_page(report.dataset)
     write_html(page, [render_check_page(report)])
     written = f"page: {page}"
     if options.json:
@@ -93,3 +92,15 @@ def run(options: argparse.Namespace) -> int:
     print_text(format_text(report))
     print_text(written)
     return 0 if report.is_trainable else 1
+
+
+def _default_page(dataset: Path) -> Path:
+    """A page for each path of a dataset: a check of another folder never overwrites it.
+
+    The path is relative to the current folder for a dataset in it, and absolute for others.
+    """
+    path, here = dataset.resolve(), Path.cwd().resolve()
+    inside = path.is_relative_to(here) and path != here
+    parts = path.relative_to(here).parts if inside else ("outside", *path.parts[1:])
+    *folders, name = parts
+    return Path("runs/check", *folders, f"{name}.html")

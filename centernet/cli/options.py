@@ -1,12 +1,9 @@
 """Options and output that several commands share."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
-
-from centernet.errors import InputError
 
 
 def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
@@ -52,26 +49,19 @@ def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
     )
 
 
-def input_size(text: str, multiple: int) -> tuple[int, int]:
-    """Parse an input size: ``512``, or height and width as ``288x384``.
+def add_image_size(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the option ``--image-size``, which :func:`centernet.sizes.parse_size` reads.
 
     Args:
-        text: the value of an option.
-        multiple: the sides must be multiples of this.
-
-    Returns:
-        (height, width) in pixels.
-
-    Raises:
-        InputError: the text is not an image size, or not such a multiple.
+        parser: the parser of a command.
+        default: the size without the option, for the help text.
     """
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if any(side < multiple or side % multiple for side in (height, width)):
-        raise InputError(
-            f"image size must be one multiple of {multiple} or two, as 288x384, got {text!r}"
-        )
-    return height, width
+    parser.add_argument(
+        "--image-size",
+        metavar="SIZE",
+        help="input size in pixels, as data.image_size in training: 512 for a square, or width x "
+        f"height as 320x256; by default {default}",
+    )
 
 
 def print_text(text: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import input_size
+from centernet.cli.options import add_image_size
 from centernet.errors import InputError, require_at_least
+from centernet.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from centernet.data.dataset import DetectionDataset
@@ -50,12 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", type=Path, help="a YAML of fit: its validation images and image_size")
     for name in _CONFIG_OPTIONS:
         add(f"--data.{name}", help="replaces the option of the config", metavar=name.upper())
-    add(
-        "--image-size",
-        metavar="PIXELS",
-        help="input size: 512, or height and width 288x384; by default the config's, or the size "
-        "that the network was trained for",
-    )
+    add_image_size(parser, "the config's, or the size that the network was trained at")
     add("--batch-size", type=int, help="images per batch; by default the config's, or 16")
     add("--top-k", type=int, help="detections per image; by default as in training")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
@@ -80,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     if height % network.size_multiple or width % network.size_multiple:
         raise InputError(
             f"the network of these weights needs multiples of {network.size_multiple}, "
-            f"not {height}x{width}: give --image-size"
+            f"not {format_size(dataset.input_size)}: give --image-size"
         )
     rows = analyze(
         network,
@@ -92,7 +88,8 @@ def run(options: argparse.Namespace) -> None:
     )
     print(
         f"{dataset.source} ({dataset.name}): {len(dataset)} images, {dataset.num_objects} objects\n"
-        f"images are scaled to fit {height}x{width}; 'true' outputs are the ground truth\n\n"
+        f"images are scaled to fit {format_size(dataset.input_size)}; 'true' outputs are the "
+        f"ground truth\n\n"
         f"{table(rows)}\n\n{_advice(rows)}"
     )
     if options.json:
@@ -173,8 +170,8 @@ def _data_of_dataset(
         )
     split = splits.get(name) or next(iter(splits.values()))
     size = trained_size
-    if options.image_size:
-        size = input_size(options.image_size, network.size_multiple)
+    if options.image_size is not None:
+        size = _image_size(options, network)
     if size is None:
         raise InputError("these weights have no input size: give --image-size")
     dataset = DetectionDataset(
@@ -195,12 +192,16 @@ def _data_of_config(
 
     changes = {name: getattr(options, f"data.{name}") for name in _CONFIG_OPTIONS}
     changes["class_names"] = _class_names(network)
-    if options.image_size:
-        changes["image_size"] = input_size(options.image_size, network.size_multiple)
+    if options.image_size is not None:
+        changes["image_size"] = _image_size(options, network)
     data = data_of_config(options.config, **changes)
     if data.image_size == "auto" and trained_size:
         data = data_of_config(options.config, **changes | {"image_size": trained_size})
     return data.val_set, data.batch_size
+
+
+def _image_size(options: argparse.Namespace, network: "DetectionModel") -> tuple[int, int]:
+    return parse_size(options.image_size, multiple=network.size_multiple, name="--image-size")
 
 
 def _class_names(network: "DetectionModel") -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from centernet.errors import InputError
+from centernet.sizes import format_size
 
 _VARIABLE = "CENTERNET_MAX_IMAGE_PIXELS"
 # The limit of Pillow, too; decoded, this takes 537 MB.
@@ -71,7 +72,7 @@ def check_pixels(size: tuple[int, int], name: object, data: bytes = b"") -> None
     pixels = max([size[0] * size[1], *_codestream_pixels(data)])
     if pixels > (most := max_pixels()):
         raise InputError(
-            f"image {name} has {size[1]}x{size[0]} = {pixels:,} pixels, more than {most:,}: "
+            f"image {name} has {format_size(size)} = {pixels:,} pixels, more than {most:,}: "
             f"scale it down, or set the environment variable {_VARIABLE}"
         )
 

@@ -13,6 +13,7 @@ from centernet.analysis.html import render, write_html
 from centernet.export import runtime
 from centernet.inference.drawing import HEAT_COLORS, class_color
 from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD, per_class_thresholds
+from centernet.sizes import format_size
 
 if TYPE_CHECKING:
     from centernet.inference.engines.base import EngineInfo
@@ -81,8 +82,7 @@ def _about(model: bytes, info: "EngineInfo") -> list[tuple[str, str]]:
     """Names and values of the page's section About."""
     size = "that of the image"
     if info.image_size:
-        height, width = info.image_size
-        size = f"{width}x{height} pixels"
+        size = f"{format_size(info.image_size)} pixels"
     return [
         ("classes", str(len(info.class_names))),
         ("network input", size),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from centernet.errors import InputError
+from centernet.sizes import parse_size
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -16,9 +17,10 @@ class InferenceConfig:
     """Options of inference: input size, test-time augmentation, limits on the detections.
 
     Attributes:
-        resolution: longest side of the network input in pixels; ``auto`` for the size the network
-            was trained at (``keep`` for weights of the original release); ``keep`` for the image's
-            own size, padded
+        resolution: longest side of the network input in pixels, or width x height as 640x480 to
+            scale images to fit; ``auto`` for the size the network was trained at
+            (``keep`` for weights of the original release); ``keep`` for the image's own size,
+            padded
         flip: also run the mirrored image and average the predictions: more accurate, twice the
             time
         scales: run the image at each of these scales and merge the detections, as 0.75 1 1.25:
@@ -49,11 +51,8 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(self.scales))
-        size = str(self.resolution)
-        if size not in ("auto", "keep") and not (size.isdecimal() and int(size) > 0):
-            raise InputError(
-                f"resolution must be auto, keep or a number of pixels, got {self.resolution!r}"
-            )
+        if self.resolution not in ("auto", "keep"):
+            self._size()  # raises InputError
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
             raise InputError(
                 f"scales must be one or more positive, finite numbers, got {self.scales}"
@@ -89,7 +88,14 @@ class InferenceConfig:
         if self.resolution == "auto":
             fits = isinstance(self.tile, int) and image_size and max(image_size) <= self.tile
             return None if fits else image_size
-        return None if self.resolution == "keep" else int(self.resolution)
+        if self.resolution == "keep":
+            return None
+        size = self._size()
+        return size[0] if str(self.resolution).isdecimal() else size
+
+    def _size(self) -> tuple[int, int]:
+        """``resolution`` as (height, width); a number as a square."""
+        return parse_size(self.resolution, name="resolution", words=("auto", "keep"))
 
     def max_detections(self, stored: int) -> int:
         """Maximum number of detections per image; ``stored`` is the number in the weights."""

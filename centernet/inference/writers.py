@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.files import atomic_write
+from centernet.sizes import format_size
 
 if TYPE_CHECKING:
     import av
@@ -41,7 +42,9 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     except cv2.error:
         encoded = False
     if not encoded:
-        raise InputError(f"cannot write {path}: OpenCV cannot encode {size[0]}x{size[1]} pixels")
+        raise InputError(
+            f"cannot write {path}: OpenCV cannot encode {format_size(size[::-1])} pixels"
+        )
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(data.tobytes())
 
@@ -225,8 +228,8 @@ def _allowed_size(path: Path, picture: NDArray[np.uint8]) -> tuple[int, int]:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if scale < 1:
         tqdm.write(
-            f"{path} is scaled from {width}x{height} to {size[0]}x{size[1]} pixels: "
-            f"a side of {path.suffix} has at most {most}",
+            f"{path} is scaled from {format_size((height, width))} to {format_size(size[::-1])} "
+            f"pixels: a side of {path.suffix} has at most {most}",
             file=sys.stderr,
         )
     return size

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from centernet.decode import DEFAULT_TOP_K
+from centernet.sizes import format_size
 from centernet.targets import DEFAULT_STRIDE
 
 # Of ImageNet, RGB in [0, 1]: what timm's pretrained backbones expect.
@@ -114,7 +115,8 @@ class DetectionModel(nn.Module, ABC):
         height, width = images.shape[-2:]
         if height % self.size_multiple or width % self.size_multiple:
             raise ValueError(
-                f"image size {height}x{width}: both must be multiples of {self.size_multiple}"
+                f"image size {format_size((height, width))}: both sides must be multiples of "
+                f"{self.size_multiple}"
             )
         if images.dtype == torch.uint8:
             images = images.to(self.mean.dtype) / 255

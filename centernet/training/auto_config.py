@@ -4,11 +4,14 @@ Rules of thumb for detectors that are trained on one machine. Each choice comes 
 """
 
 import math
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.entries import image_sides
@@ -16,6 +19,7 @@ from centernet.data.images import image_size
 from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
+from centernet.sizes import format_size
 
 DEFAULT_IMAGE_SIZE = 512
 DEFAULT_BATCH_SIZE = 16
@@ -25,6 +29,9 @@ _CELLS = 6
 _MIN_SIDE, _MAX_SIDE = 256, 640
 # Classes with a smaller fraction of the boxes are ignored: they have too few samples.
 _RARE = 0.01
+# Fraction of the objects that may share a cell with another one of their class, of those that the
+# largest input separates.
+_MAX_SHARED = 0.01
 _MIN_STEPS, _MIN_EPOCHS = 1000, 12
 # Detections per object of the densest training image: other images may be denser, and some of the
 # best detections are false positives.
@@ -53,12 +60,13 @@ def input_size_for(
     stride: int = DetectionModel.stride,
     multiple: int = DetectionModel.size_multiple,
 ) -> tuple[tuple[int, int], str]:
-    """The input size at which the objects of a dataset are large enough to be detected.
+    """The recommended input size of a dataset: what ``auto`` is in training, and in ``check``.
 
     The typical box (median square root of the area) of the class with the smallest boxes becomes 6
-    cells wide; then a box that is half a cell wrong on one side has an IoU of 0.9. The input has
-    the aspect ratio of the images, rounded up to multiples of 32. Its longer side is 256 to 640
-    pixels, and above 256 not larger than that of the images.
+    cells wide; then a box that is half a cell wrong on one side has an IoU of 0.9. The input is
+    larger if more than 1 % of the objects share a cell with another one of their class, and would
+    not on a larger input. It has the aspect ratio of the images, rounded up to multiples of 32. Its
+    longer side is 256 to 640 pixels, and above 256 not larger than that of the images.
 
     Args:
         coco: content of an annotation file; images without width and height are ignored.
@@ -68,34 +76,51 @@ def input_size_for(
     Returns:
         (height, width), and the reason.
     """
-    size_of = {
-        image["id"]: (height, width)
-        for image in coco["images"]
-        for width, height in [image_sides(image)]
-        if math.isfinite(width + height)
-    }
-    if not size_of:
-        side = DEFAULT_IMAGE_SIZE
-        return (side, side), "the annotations have no image sizes"
-    height, width = (median(size[axis] for size in size_of.values()) for axis in range(2))
-    name, part = _smallest_class(coco, size_of)
+    objects = _read_objects(coco)
+    if objects is None:
+        return (DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE), "the annotations have no image sizes"
+    image = objects.typical_image
+    name, part = objects.smallest_class()
     wanted = _CELLS * stride / part if part else 0
-    longest = min(max(wanted, _MIN_SIDE), _MAX_SIDE, max(height, width, _MIN_SIDE))
-    scale = longest / max(height, width)
+    limit = min(_MAX_SIDE, max(*image, _MIN_SIDE))
 
-    def rounded(side: float) -> int:
-        return multiple * max(1, math.ceil(side * scale / multiple - 0.01))
+    def size_at(side: float) -> tuple[int, int]:
+        scale = side / max(image) / multiple
+        height, width = (multiple * max(1, math.ceil(n * scale - 0.01)) for n in image)
+        return height, width
 
-    size = rounded(height), rounded(width)
-    typical = f"images are typically {width:g}x{height:g}"
+    smallest = min(max(wanted, _MIN_SIDE), limit)
+    steps = range(multiple * (int(smallest) // multiple + 1), math.ceil(limit), multiple)
+    sides = [smallest, *steps, limit]
+    most = objects.shared(size_at(limit), stride) + _MAX_SHARED
+    side = sides[bisect_left(sides, True, key=lambda n: objects.shared(size_at(n), stride) <= most)]
+
+    size = size_at(side)
+    reason = f"images are typically {format_size(image)}"
     if not part:
-        return size, f"{typical}, and there are no boxes"
-    cells = part * max(height, width) * scale / stride
-    return size, (
-        f"{typical}, and the smallest class, {name}, has boxes of typically {part:.1%} of the "
-        f"longer side, here {cells:.1f} cells (target: {_CELLS}, with {_MIN_SIDE} to {_MAX_SIDE} "
-        f"pixels, above {_MIN_SIDE} not larger than the images)"
+        return size, f"{reason}, and there are no boxes"
+    cells = part * max(image) * min(size[0] / image[0], size[1] / image[1]) / stride
+    reason += (
+        f", and the smallest class, {name}, has boxes of typically {part:.1%} of the longer side, "
+        f"here {cells:.1f} cells (target: {_CELLS})"
     )
+    return size, reason + _bound(wanted, smallest, side, max(image))
+
+
+def _bound(wanted: float, smallest: float, side: float, image: float) -> str:
+    """The rest of the reason, if the longer side is not as wanted for the smallest class."""
+    if side > smallest:
+        return (
+            f"; at a smaller size more than {_MAX_SHARED:.0%} of the objects would be in one cell "
+            "with another object of their class"
+        )
+    if wanted < smallest:
+        return f"; the longer side has at least {_MIN_SIDE} pixels"
+    if wanted > smallest:
+        if image < _MAX_SIDE:
+            return "; a larger size has no more detail of such small images"
+        return f"; the longer side has at most {_MAX_SIDE} pixels"
+    return ""
 
 
 def _with_size(image: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -109,22 +134,74 @@ def _with_size(image: dict[str, Any], folder: Path) -> dict[str, Any]:
     return image | {"height": height, "width": width}
 
 
-def _smallest_class(
-    coco: Mapping[str, Sequence[dict[str, Any]]], size_of: Mapping[Any, tuple[float, float]]
-) -> tuple[str | None, float]:
-    """The class with the smallest boxes, and their size as a fraction of the longer image side."""
-    parts = defaultdict(list)
-    for annotation in coco["annotations"]:
-        if not annotation["iscrowd"] and annotation["image_id"] in size_of:
-            _, _, width, height = annotation["bbox"]
-            side = math.sqrt(width * height)
-            parts[annotation["category_id"]].append(side / max(size_of[annotation["image_id"]]))
-    total = sum(map(len, parts.values()))
-    common = {c: median(found) for c, found in parts.items() if len(found) >= _RARE * total}
-    if not common:
-        return None, 0.0
-    smallest = min(common, key=common.__getitem__)
-    return next(c["name"] for c in coco["categories"] if c["id"] == smallest), common[smallest]
+@dataclass(frozen=True)
+class _Objects:
+    """The n objects of the images whose size is known.
+
+    Attributes:
+        typical_image: median (height, width) of the images.
+        class_names: names of the categories by index.
+        image: (n,) index of the image.
+        category: (n,) index of the category.
+        center: (n, 2) row and column in image pixels.
+        side: (n,) square root of the area in image pixels.
+        size: (n, 2) height and width of the image.
+    """
+
+    typical_image: tuple[float, float]
+    class_names: list[str]
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    center: NDArray[np.float64]
+    side: NDArray[np.float64]
+    size: NDArray[np.float64]
+
+    def smallest_class(self) -> tuple[str | None, float]:
+        """The class with the smallest boxes; their size as a fraction of the longer image side."""
+        parts = self.side / self.size.max(1)
+        classes, counts = np.unique(self.category, return_counts=True)
+        common = {
+            index: float(np.median(parts[self.category == index]))
+            for index in classes[counts >= _RARE * len(parts)].tolist()
+        }
+        if not common:
+            return None, 0.0
+        smallest = min(common, key=common.__getitem__)
+        return self.class_names[smallest], common[smallest]
+
+    def shared(self, input_size: tuple[int, int], stride: int) -> float:
+        """Fraction of the objects that are in the cell of another object of their class."""
+        if not len(self.image):
+            return 0.0
+        scale = (np.array(input_size) / self.size).min(1, keepdims=True)
+        margin = (input_size - self.size * scale) / 2
+        cell = ((self.center * scale + margin) // stride).astype(np.int64)
+        rows, columns = (side // stride for side in input_size)
+        row, column = cell[:, 0].clip(0, rows - 1), cell[:, 1].clip(0, columns - 1)
+        class_map = self.image * len(self.class_names) + self.category
+        return 1 - len(np.unique((class_map * rows + row) * columns + column)) / len(self.image)
+
+
+def _read_objects(coco: Mapping[str, Sequence[dict[str, Any]]]) -> _Objects | None:
+    """The objects of a dataset; None if no image has a size."""
+    sizes = {image["id"]: image_sides(image)[::-1] for image in coco["images"]}
+    sizes = {key: size for key, size in sizes.items() if math.isfinite(sum(size))}
+    if not sizes:
+        return None
+    image_index = {key: i for i, key in enumerate(sizes)}
+    class_index = {category["id"]: i for i, category in enumerate(coco["categories"])}
+    used = [a for a in coco["annotations"] if not a["iscrowd"] and a["image_id"] in sizes]
+    boxes = np.array([a["bbox"] for a in used], np.float64).reshape(-1, 4)
+    median_size = np.median(np.array(list(sizes.values())), axis=0)
+    return _Objects(
+        typical_image=(float(median_size[0]), float(median_size[1])),
+        class_names=[category["name"] for category in coco["categories"]],
+        image=np.array([image_index[a["image_id"]] for a in used], np.int64),
+        category=np.array([class_index[a["category_id"]] for a in used], np.int64),
+        center=(boxes[:, :2] + boxes[:, 2:] / 2)[:, ::-1],
+        side=np.sqrt(boxes[:, 2] * boxes[:, 3]),
+        size=np.array([sizes[a["image_id"]] for a in used], np.float64).reshape(-1, 2),
+    )
 
 
 def epochs_for(images: int, batch_size: int) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
+from centernet.sizes import format_size, parse_size
 
 
 def _at_least(lowest: int, *, or_none: bool = False) -> Callable[[Any], bool]:
@@ -71,14 +72,24 @@ def validate_config_files(arguments: Sequence[str]) -> None:
     """Check the configuration files in the arguments of a command, and renamed options.
 
     Raises:
-        InputError: a file cannot be read or has no options, or an option has an old name.
+        InputError: a file cannot be read or has no options, an option has an old name, or
+            ``data.image_size`` is not a size.
     """
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, value = word.partition("=")
         validate_names({name.removeprefix("--").rstrip("+")}, "the command line")
         if name in ("--config", "-c"):
             path = value if equals else following
-            validate_names(option_names(read_config(path)), path)
+            config = read_config(path)
+            validate_names(option_names(config), path)
+            _validate_size_text(config.get("data"), path)
+
+
+def _validate_size_text(data: Any, path: str) -> None:
+    """Raise InputError for a size in a configuration that the parser would reject at length."""
+    size = data.get("image_size") if isinstance(data, dict) else None
+    if size not in (None, "auto"):
+        parse_size(size, name=f"data.image_size in {path}", words=("auto",))
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -165,12 +176,7 @@ def _has_bf16() -> bool:
 
 def validate_input_size(network: DetectionModel, size: tuple[int, int]) -> None:
     """Raise InputError if the network does not accept an input size (height, width)."""
-    multiple = network.size_multiple
-    if any(side % multiple for side in size):
-        raise InputError(
-            f"data.image_size must be multiples of {multiple} for this network, "
-            f"got {size[0]}x{size[1]}"
-        )
+    parse_size(size, multiple=network.size_multiple, name="data.image_size for this network")
     backbone = network.get_submodule("backbone")
     validate_backbone_size(backbone, network.architecture["backbone"], size)
 
@@ -188,7 +194,7 @@ def validate_backbone_size(backbone: nn.Module, name: str, size: tuple[int, int]
     except (AssertionError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise InputError(
-            f"backbone {name!r} does not accept images of {size[0]}x{size[1]} ({reason}): give "
+            f"backbone {name!r} does not accept images of {format_size(size)} ({reason}): give "
             "another data.image_size, or a backbone with variable input size, as resnet18"
         ) from None
 
@@ -197,6 +203,6 @@ def validate_batch(network: DetectionModel, size: tuple[int, int], images: int) 
     """Raise InputError if batch norm would get one value per channel at the coarsest features."""
     if images * math.prod(size) <= network.size_multiple**2:
         raise InputError(
-            f"data.image_size {size[0]}x{size[1]} is too small for batches of {images} image: "
+            f"data.image_size {format_size(size)} is too small for batches of {images} image: "
             "give a larger one, or a larger data.batch_size"
         )

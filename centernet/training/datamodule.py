@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -18,6 +18,7 @@ from centernet.data.dataset import DetectionDataset
 from centernet.data.sampler import EpochSampler
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
+from centernet.sizes import format_size, parse_size
 from centernet.training.auto_config import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_IMAGE_SIZE,
@@ -43,9 +44,10 @@ class DetectionData(LightningDataModule):
         train_annotations: COCO JSON of the training images, or a split of another format.
         val_images: folder of the validation images.
         val_annotations: COCO JSON of the validation images, or a split of another format.
-        image_size: input size in pixels: one number, or height and width; multiples of 32; or auto,
-            which chooses it from the training images and boxes, see
-            :mod:`~centernet.training.auto_config`. Validation scales images to fit this size.
+        image_size: input size in pixels, in multiples of 32: one number for a square, or width x
+            height as 320x256; or auto, which chooses it from the training images and boxes, see
+            :mod:`~centernet.training.auto_config`. Validation scales images to fit this size. Two
+            numbers are height and width, as in configurations of earlier runs.
         tile: side in pixels of the samples, random tiles of images that are scaled to fit
             image_size, for objects that are small in large images; null for samples of image_size;
             auto, with image_size auto, where objects would be too small otherwise.
@@ -70,8 +72,8 @@ class DetectionData(LightningDataModule):
         train_annotations: str = "annotations/instances_train2017.json",
         val_images: str = "val2017",
         val_annotations: str = "annotations/instances_val2017.json",
-        image_size: int | tuple[int, int] | Literal["auto"] = DEFAULT_IMAGE_SIZE,
-        tile: int | Literal["auto"] | None = None,
+        image_size: int | str | tuple[int, int] = DEFAULT_IMAGE_SIZE,
+        tile: int | str | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         workers: int | None = None,
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
@@ -88,9 +90,8 @@ class DetectionData(LightningDataModule):
         self.source = DataSource(Path(root), paths, classes=classes, rename=rename)
         self.image_size, self._tile = image_size, tile
         if image_size != "auto":
-            _validate_size(self.input_size)
-        if isinstance(tile, int):
-            _validate_size((tile, tile), "tile")
+            _ = self.input_size  # raises InputError
+        _ = self.tile
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers or 0), ("seed", seed)):
@@ -103,19 +104,25 @@ class DetectionData(LightningDataModule):
     @cached_property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the network input in pixels."""
-        if isinstance(self.image_size, int):
-            return self.image_size, self.image_size
         if self.image_size != "auto":
-            height, width = self.image_size
-            return height, width
+            return parse_size(
+                self.image_size,
+                multiple=DetectionModel.size_multiple,
+                name="data.image_size",
+                words=("auto",),
+            )
         size, reason = input_size_of_data(*self.source.find("train"))
-        log.info("image size %dx%d: %s", *size, reason)
+        log.info("image size %s: %s", format_size(size), reason)
         return size
 
     @cached_property
     def tile(self) -> int | None:
         """Side in pixels of the training samples; None if these are whole images."""
-        return None if self._tile == "auto" else self._tile
+        if self._tile in (None, "auto"):
+            return None
+        return parse_size(
+            self._tile, multiple=DetectionModel.size_multiple, name="data.tile", words=("auto",)
+        )[0]
 
     @cached_property
     def top_k(self) -> int:
@@ -219,12 +226,6 @@ class DetectionData(LightningDataModule):
         """Copy the images; boxes are copied when targets are encoded."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
-
-
-def _validate_size(size: tuple[int, int], option: str = "image_size") -> None:
-    multiple = DetectionModel.size_multiple
-    if any(side < multiple or side % multiple for side in size):
-        raise InputError(f"{option} must be multiples of {multiple}, got {size[0]}x{size[1]}")
 
 
 def data_of_config(config: str | Path, **changes: Any) -> DetectionData:

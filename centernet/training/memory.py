@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     as it once was; results do not change.
 
     Measured on 2 CPU cores, median step of three alternating pairs of processes: the network of
-    configs/bccd_resnet10t.yaml (batch 4, 256x320) 472 to 444 ms (-6 %), ResNet-18 with 80 classes
+    configs/bccd_resnet10t.yaml (batch 4, 320x256) 472 to 444 ms (-6 %), ResNet-18 with 80 classes
     (batch 8, 384x384) 2.09 to 2.04 s (-2 %). Page faults fall from some 15,000 to 700 a step.
 
     Returns:

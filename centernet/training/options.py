@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.models.registry import detector_name, unused_options
+from centernet.sizes import parse_size
 from centernet.training.checks import option_names, read_config
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,14 @@ def changed_options(
         values = earlier[key], now[key]
         if all(isinstance(value, Mapping) for value in values):
             changed += changed_options(*values, f"{prefix}{key}.")
-        elif values[0] != values[1]:
+        elif values[0] != values[1] and not (key == "image_size" and _same_size(*values)):
             changed.append((prefix + key, *values))
     return sorted(changed, key=lambda change: change[0])
+
+
+def _same_size(earlier: Any, now: Any) -> bool:
+    """Whether two values of ``data.image_size`` are one size, in any notation."""
+    return "auto" not in (earlier, now) and parse_size(earlier) == parse_size(now)
 
 
 def set_architecture(model: Any, architecture: Mapping[str, Any], given: set[str]) -> None:

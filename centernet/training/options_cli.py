@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_class_names, load_weights
+from centernet.sizes import format_size
 from centernet.training.checks import (
     validate_config_files,
     validate_trainer_options,
@@ -116,6 +117,8 @@ class OptionsCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint; set the options that it determines."""
         validate_trainer_options(self.options.trainer)
+        if isinstance(size := self.options.data.image_size, tuple):
+            self.options.data.image_size = format_size(size)  # as text in config.yaml
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -177,7 +180,7 @@ class OptionsCLI(LightningCLI):
     def _set_image_size(self, size: Sequence[int] | None) -> None:
         """Replace ``auto`` by the input size of weights."""
         if self.options.data.image_size == "auto" and size:
-            self.options.data.image_size = tuple(size)
+            self.options.data.image_size = format_size(size)
 
     def _given_model_options(self) -> set[str]:
         return given_options("model", self._arguments, map(str, self.options.get("config") or []))

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import time
 
@@ -15,18 +16,19 @@ from centernet.analysis.check.cells import assign_cells, check_cells
 from centernet.analysis.check.check_dataset import check_dataset
 from centernet.analysis.check.check_report import CheckReport, ResolutionResult, class_sizes
 from centernet.analysis.check.check_text import format_text
-from centernet.analysis.check.findings import KINDS, SEVERITIES
+from centernet.analysis.check.findings import KINDS, SEVERITIES, Finding
 from centernet.analysis.check.histograms import histograms
 from centernet.analysis.check.pictures import sample_images
 from centernet.analysis.check.split_arrays import read_splits
-from centernet.cli.options import input_size
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.dataset import DetectionDataset
 from centernet.data.shapes import make_shapes
-from centernet.errors import InputError
 from centernet.evaluation.oracle import analyze
 from centernet.models.pretrained import load_weights
+from centernet.sizes import format_size
 from centernet.targets import encode_targets
+from centernet.training.auto_config import input_size_of_data
+from centernet.training.datamodule import DetectionData
 
 
 def split_of(boxes, *, classes=1, size=(64, 64), labels=None, name="train", folder="."):
@@ -172,19 +174,6 @@ def test_a_hundred_thousand_annotations_take_seconds():
     assert seconds < 10
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("512", (512, 512)), ("288x384", (288, 384)), ("32", (32, 32))]
-)
-def test_image_sizes(text, size):
-    assert input_size(text, 32) == size
-
-
-@pytest.mark.parametrize("text", ["500", "0", "big", "512x", "288,384", "-32"])
-def test_wrong_image_sizes_are_said(text):
-    with pytest.raises(InputError, match=re.escape(repr(text))):
-        input_size(text, 32)
-
-
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     root = tmp_path_factory.mktemp("check") / "shapes"
@@ -193,17 +182,18 @@ def shapes(tmp_path_factory):
 
 
 def test_check_from_the_command_line_to_the_page(shapes, tmp_path, capsys):
-    options = ["--image-size", "64x96", "--output", tmp_path / "page.html", "--json"]
+    options = ["--image-size", "96x64", "--output", tmp_path / "page.html", "--json"]
     status, said, _ = run_centernet(["check", shapes, *options], capsys)
-    assert status == 0 and said.count("\n") < 70 and max(map(len, said.splitlines())) <= 120
-    for part in ("ready for training", "64x96: 16x24 cells", "circle", "ceiling", "*64x96",
+    assert status == 0 and said.count("\n") < 70 and max(map(len, said.splitlines()[:-2])) <= 80
+    for part in ("ready for training", "96x64: 24x16 cells", "circle", "ceiling", "*96x64",
                  "one pixel off"):  # fmt: skip
         assert part in said
     numbers = json.loads((tmp_path / "page.json").read_text())
     assert numbers["works"] and set(numbers["splits"]) == {"train", "val"}
     assert numbers["splits"]["val"]["images"] == 3
     assert 0 < numbers["splits"]["val"]["ceiling"]["AP"] <= 1
-    assert [s["input_size"] for s in numbers["resolutions"]["steps"]][2] == [64, 96]
+    assert numbers["input_size"] == "96x64" and numbers["recommended_size"] == "256x256"
+    assert [s["input_size"] for s in numbers["resolutions"]["steps"]][2] == "96x64"
 
 
 def test_the_page_needs_nothing_else(shapes, tmp_path, capsys):
@@ -232,7 +222,7 @@ def test_what_would_break_training_ends_with_status_1(shapes, tmp_path, capsys):
     (tmp_path / "train.json").write_text(json.dumps(coco))
     arguments = ["check", tmp_path / "train.json", "--no-images", "--output", tmp_path / "p.html"]
     status, said, _ = run_centernet(arguments, capsys)
-    assert status == 1 and "1 error" in said
+    assert status == 1 and "1 kind of error" in said
     assert "annotation 1: category_id 99" in said
 
 
@@ -243,6 +233,24 @@ def test_a_long_thin_image_is_shown_too(tmp_path):
     report = check_dataset(tmp_path / "train.json", input_size=(64, 64))
     (sample,) = sample_images(report)
     assert sample.size == (1, 4000) and sample.data.startswith("data:image/")
+
+
+def test_every_dataset_has_its_own_page(tmp_path, capsys, monkeypatch):
+    here = tmp_path / "here"
+    datasets = [here / "a/data", here / "b/data", here / "a-data"]
+    datasets += [tmp_path / "data", tmp_path / "other/data", here]
+    for number, folder in enumerate(datasets, 1):
+        folder.mkdir(parents=True, exist_ok=True)
+        boxes = [[1, 1, 9, 9]] * number
+        (folder / "data.json").write_text(json.dumps(split_of(boxes).coco))
+    monkeypatch.chdir(here)
+    given = ["a/data", "b/data", "a-data", "../data", "../other/data", ".", "a/data/data.json"]
+    for name in [*given, "a/data/"]:
+        run_centernet(["check", name, "--no-images", "--image-size", "64", "--json"], capsys)
+    pages = sorted((here / "runs/check").rglob("*.html"))
+    assert len(pages) == len(given) and here / "runs/check/a/data.html" in pages
+    objects = [json.loads(page.with_suffix(".json").read_text())["dataset"] for page in pages]
+    assert len(set(objects)) == len(given)
 
 
 def test_pages_of_folders_with_dots_stay_apart(tmp_path, capsys, monkeypatch):
@@ -268,17 +276,18 @@ def test_what_the_reader_leaves_out_counts(tmp_path):
     assert len(left_out) == 6 and report.is_trainable and report.count("warning") >= 6
     said = format_text(report)
     assert re.search(r"\b6  .*\(train, val\)", said)
-    assert " train/labels/a.txt:2: left out '9 .5 .5 .2 .2', there is no class 9" in said
+    left_out = "- train/labels/a.txt:2: left out '9 .5 .5 .2 .2', there is no class 9"
+    assert left_out in " ".join(said.split())
 
 
 def report_of(**more):
     """One split: a large object, one in the same cell, one apart."""
     arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
-    empty = dict.fromkeys(("dataset", "why_this_size", "compared"), "")
+    empty = {"dataset": "", "compared": "", "why_recommended": "as it is"}
     given = {
-        "input_size": (64, 64), "splits": [arrays], "assignments": [assignment],
-        "ceilings": [measure_ceiling(arrays, assignment)], "resolutions": [],
-        "findings": arrays.findings,
+        "input_size": (64, 64), "recommended_size": (64, 64), "splits": [arrays],
+        "assignments": [assignment], "ceilings": [measure_ceiling(arrays, assignment)],
+        "resolutions": [], "findings": arrays.findings,
     }  # fmt: skip
     return CheckReport(**empty | given | more)
 
@@ -300,27 +309,55 @@ def test_what_limits_the_ceiling_is_counted():
     assert line.startswith("train: nothing") and numbers_in(line) == [1]
 
 
-@pytest.mark.parametrize(
-    ("half", "now", "twice", "size", "numbers"),
-    [
-        # A larger input gains in both APs, at 4 times the cost.
-        ((0.9, 0.5), (0.95, 0.7), (0.99, 0.8), 128, [0.040, 0.1, 4]),
-        # A smaller one loses little.
-        ((1, 0.93), (1, 0.935), (1, 0.99), 32, [0.005, 0.2]),
-        ((1, 0.8), (1, 0.9), (1, 0.99), 64, []),
-    ],
-)
-def test_the_advised_size_weighs_gain_and_cost(half, now, twice, size, numbers):
-    sizes = ((32, 32), (64, 64), (128, 128))
-    results = [
-        ResolutionResult(size, *values, 0, 0)
-        for size, values in zip(sizes, (half, now, twice), strict=True)
-    ]
-    advised = advice.advised_size(report_of(resolutions=results))
-    assert f"--image-size {size} " in advised and numbers_in(advised) == [size, *numbers]
-    # Images of 64 pixels show no more detail on a larger input.
-    assert ("no more detail" in advised) == (size == 128)
-    assert advice.advised_size(report_of(resolutions=results[:1])) == ""
+def test_kinds_are_counted_in_the_verdict_and_objects_in_the_lines():
+    found = [Finding("box-zero", "train", "")] * 40 + [Finding("box-outside", "train", "")]
+    report = report_of(findings=[*found, Finding("box-thin", "train", "")])
+    assert report.count("warning") == 41 and report.count_kinds("warning") == 2
+    assert advice.verdict(report) == (
+        "ready for training: no errors, 2 kinds of warnings, 1 kind of note"
+    )
+    assert re.search(r"warning +40 ", format_text(report))
+    report = report_of(findings=[Finding("image-missing", "train", "")])
+    assert advice.verdict(report).startswith("not ready for training: 1 kind of error, no ")
+
+
+def test_text_has_the_remedy_and_the_end_of_long_names():
+    file = "site-04_camera-17_recording/frame_of_an_export_tool_00000042.jpg"
+    what = f"vehicle {'word ' * 80}"
+    report = report_of(findings=[Finding("box-zero", "train", what, file, 7, 9)] * 2)
+    text = format_text(report)
+    assert max(map(len, text.splitlines())) <= 80
+    words = " ".join(text.split())
+    assert KINDS["box-zero"].advice in words and "tool_00000042.jpg, annotation 9: veh" in words
+    assert file not in words and "site-04" in words and "word …" in words
+
+
+def test_the_text_names_the_recommended_size_and_its_reason():
+    results = [ResolutionResult(size, 1, 1, 0, 0) for size in ((32, 64), (64, 64), (96, 64))]
+    text = format_text(report_of(resolutions=results, recommended_size=(96, 64)))
+    assert "recommended image size 64x96 (data.image_size auto): as it is" in text
+    rows = [line.split() for line in text.splitlines() if re.match(r"[ *]\d+x\d+ ", line)]
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("64x32", "0.5x"), ("*64x64", "1.0x"), ("64x96", "1.5x"),
+    ]  # fmt: skip
+    assert "64x96 is recommended" in text
+
+
+@pytest.mark.parametrize("size", [None, (64, 96)])
+def test_check_recommends_the_size_that_training_chooses(shapes, size):
+    report = check_dataset(shapes, input_size=size)
+    data = DetectionData(
+        str(shapes), "train", "annotations/instances_train.json", image_size="auto"
+    )
+    chosen, reason = input_size_of_data(*data.source.find("train"))
+    assert report.recommended_size == data.input_size == chosen
+    assert report.input_size == (size or chosen)
+    assert report.why_recommended == reason and format_size(chosen) in advice.recommendation(report)
+    assert reason in " ".join(format_text(report).split()) and chosen in {
+        result.input_size for result in report.resolutions
+    }
+    areas = [math.prod(result.input_size) for result in report.resolutions]
+    assert areas == sorted(areas)
 
 
 @pytest.mark.parametrize("read_images", [True, False])
@@ -368,7 +405,10 @@ def test_histograms_and_sizes_of_classes_count_every_object():
     ("arguments", "named"),
     [
         (["nowhere"], "dataset nowhere does not exist"),
-        (["SHAPES", "--image-size", "100"], "multiple of 32"),
+        (
+            ["SHAPES", "--image-size", "100"],
+            "--image-size must be in multiples of 32, got 100x100: use 96x96",
+        ),
         (["SHAPES", "--top-k", "0"], "top_k must be at least 1"),
     ],
 )

@@ -14,7 +14,7 @@ from PIL import Image
 
 import centernet
 from centernet import Detector, cli
-from centernet.cli.options import add_threshold, input_size
+from centernet.cli.options import add_threshold
 from centernet.errors import InputError
 
 ROOT = Path(centernet.__file__).parents[1]
@@ -101,18 +101,6 @@ def test_the_threshold_is_that_of_the_detector():
     add_threshold(parser, "score")
     detector = inspect.signature(Detector.__call__).parameters["threshold"].default
     assert parser.parse_args([]).threshold == detector
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("64", (64, 64)), ("288x384", (288, 384)), ("500", None), ("x64", None), ("0", None)],
-)
-def test_an_input_size_is_one_number_or_two(text, size):
-    if size:
-        assert input_size(text, 32) == size
-    else:
-        with pytest.raises(InputError, match=f"32.*{text}"):
-            input_size(text, 32)
 
 
 @pytest.mark.parametrize(

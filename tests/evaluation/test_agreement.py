@@ -17,7 +17,7 @@ from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 from centernet.training.train_cli import main
 
 CONFIG = tiny_config(
-    data={"image_size": [64, 96], "augment": {"scale": [0.9, 1.15], "shift": False}},
+    data={"image_size": "96x64", "augment": {"scale": [0.9, 1.15], "shift": False}},
     model={"neck": "fpn", "head_norm": True, "learning_rate": 0.02, "warmup_steps": 5},
     trainer={"max_epochs": 6, "check_val_every_n_epoch": 2},
 )

@@ -207,7 +207,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["shapes", "--config", "tiny.yaml"], "either a DATASET or --config"),
         (["nowhere"], "dataset nowhere does not exist"),
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
-        (["shapes", "--image-size", "50"], "got '50'"),
+        (["shapes", "--image-size", "50"], "--image-size must be in multiples of 32, got 50x50"),
         (["shapes", "--data.root", "x"], "--data.root requires --config"),
         (["shapes", "--data.val_annotations", "x"], "--data.val_annotations requires --config"),
         (["--config", "tiny.yaml", "--split", "val"], "--split requires a DATASET"),

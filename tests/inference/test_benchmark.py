@@ -36,7 +36,7 @@ def test_engines_are_measured(tmp_path, capsys):
     assert [row["engine"] for row in rows] == ["torch", "onnxruntime"]
     for row in rows:
         assert (
-            row["weights"] == str(weights) and row["input_size"] == [64, 96] and row["bytes"] > 1000
+            row["weights"] == str(weights) and row["input_size"] == "96x64" and row["bytes"] > 1000
         )
         assert row["times"][0]["batch_size"] == 2 and row["times"][0]["batches"] >= 5
         assert 0 < row["times"][0]["median"] <= row["times"][0]["p95"] < 60

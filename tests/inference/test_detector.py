@@ -113,6 +113,8 @@ def test_images_of_any_shape_pass(size, resolution):
         ("64", (50, 100), (32, 64)),
         (66, (100, 50), (96, 64)),  # up to multiples of 32
         (320, (300, 77), (320, 96)),
+        ("128x96", (100, 50), (96, 128)),  # width x height
+        ("100x60", (50, 100), (64, 128)),
         ("keep", (100, 50), (128, 64)),  # (side | 31) + 1
         ("keep", (96, 95), (128, 96)),
     ],
@@ -217,6 +219,7 @@ def test_a_score_equal_to_the_threshold_is_enough(detector):
         ({"resolution": 0}, "0"),
         ({"resolution": -64}, "-64"),
         ({"resolution": "12.5"}, "'12.5'"),
+        ({"resolution": "64x"}, "auto, keep, a number of pixels, as 512, or width x height"),
         ({"resolution": None}, "None"),
         ({"device": "gpu"}, "'gpu'"),
         ({"device": "cuda:99"}, "'cuda:99'"),

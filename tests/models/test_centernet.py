@@ -90,7 +90,7 @@ def test_what_cannot_be_built_is_said(arguments, said):
 
 
 def test_image_size_must_fit():
-    with pytest.raises(ValueError, match="33x64"):
+    with pytest.raises(ValueError, match="64x33"):
         CenterNet(2)(torch.zeros(1, 3, 33, 64))
 
 

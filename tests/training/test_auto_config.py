@@ -65,6 +65,48 @@ def test_the_reasons_are_said():
     assert "no boxes" in input_size_for(dataset())[1]
 
 
+@pytest.mark.parametrize(
+    ("box", "size", "reason"),
+    [
+        (200, (480, 640), "at least 256 pixels"),
+        (40, (480, 640), "(target: 6)"),
+        (20, (480, 640), "at most 640 pixels"),
+        (10, (300, 400), "no more detail"),
+        (5, (100, 100), "no more detail"),
+    ],
+)
+def test_the_reason_ends_with_what_bounds_the_size(box, size, reason):
+    assert input_size_for(dataset(("cat", box, box), size=size))[1].endswith(
+        (reason, f"{reason} of such small images")
+    )
+
+
+def rows_of_objects(step, *, side=100, count=50, copies=1):
+    """Objects of one class in rows, ``step`` pixels apart, in an image of 2000x1500 pixels."""
+    coco = dataset(*[("cat", side, side)] * count * copies, size=(1500, 2000))
+    for i, annotation in enumerate(coco["annotations"]):
+        place = i // copies
+        annotation["bbox"][:2] = 100 + step * (place % 10), 100 + 200 * (place // 10)
+    return coco
+
+
+def test_objects_that_share_cells_need_a_larger_input():
+    """480 pixels give a box of 100 in 2000 pixels its 6 cells; a cell then has 16.7 pixels."""
+    assert input_size_for(rows_of_objects(18))[0] == (384, 480)
+    size, reason = input_size_for(rows_of_objects(14))  # a cell of 14 pixels: 571 pixels wide
+    assert size == (448, 576) and "more than 1%" in reason and "one cell" in reason
+    # Nothing separates them within 640 pixels, where a cell has 12.5 pixels.
+    assert input_size_for(rows_of_objects(0))[0] == (384, 480)
+    # An object that is labeled twice is no reason.
+    assert input_size_for(rows_of_objects(18, copies=2))[0] == (384, 480)
+    # Objects of different classes may share a cell.
+    coco = rows_of_objects(14)
+    for i, annotation in enumerate(coco["annotations"]):
+        annotation["category_id"] = 1 + i % 2
+    coco["categories"].append({"id": 2, "name": "dog"})
+    assert input_size_for(coco)[0] == (384, 480)
+
+
 def test_images_of_unknown_size_and_crowds_are_not_asked():
     coco = dataset(("cat", 40, 40))
     for width in ("640", -640, None):

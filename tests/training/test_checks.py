@@ -11,7 +11,7 @@ from centernet.training.checks import validate_backbone_size, validate_config_fi
 )
 def test_a_size_that_a_backbone_cannot_take_is_said_in_one_line(name, said):
     validate_backbone_size(make_backbone("test_resnet", False), "test_resnet", (64, 96))
-    with pytest.raises(InputError, match=rf"'{name}'.*64x96 \({said}"):
+    with pytest.raises(InputError, match=rf"'{name}'.*96x64 \({said}"):
         validate_backbone_size(make_backbone(name, False), name, (64, 96))
 
 
@@ -31,6 +31,8 @@ def test_looking_at_the_size_changes_nothing():
         (b"data: caf\xe9", "YAML"),
         (b"a: " + b"[" * 3000 + b"]" * 3000, "YAML"),
         (b"a: &a [*a]", "YAML"),
+        (b"data: {image_size: 1.5}", r"data\.image_size.*320x256; got 1\.5"),
+        (b"data: {image_size: [1, 2, 3]}", r"data\.image_size.*got \[1, 2, 3\]"),
         (b"a: !!python/object/apply:os.getcwd []", "YAML"),
     ],
 )
@@ -44,7 +46,7 @@ def test_a_configuration_that_cannot_be_read_is_named_in_one_line(tmp_path, cont
 
 
 def test_a_configuration_that_is_missing_is_named_and_a_good_one_passes(tmp_path):
-    (tmp_path / "good.yaml").write_text("data: {root: x}")
+    (tmp_path / "good.yaml").write_text("data: {root: x, image_size: 320x256}")
     validate_config_files(["fit", "--config", str(tmp_path / "good.yaml"), "--report", "false"])
     with pytest.raises(InputError, match=r"gone\.yaml"):
         validate_config_files(["fit", f"--config={tmp_path / 'gone.yaml'}"])

@@ -63,7 +63,7 @@ def test_the_image_size_can_go_by_a_dataset_of_another_format(voc, caplog):
     with caplog.at_level(logging.INFO):
         data = DetectionData(str(voc), image_size="auto")
         assert data.input_size == (192, 256)
-    assert "192x256" in caplog.messages[-1] and "60x40" in caplog.messages[-1]
+    assert "256x192" in caplog.messages[-1] and "60x40" in caplog.messages[-1]
 
 
 def test_what_the_options_name_is_taken_where_it_is(tmp_path, caplog):

@@ -1,3 +1,5 @@
+import pytest
+
 from centernet.training.options import changed_options, given_options
 
 
@@ -16,3 +18,19 @@ def test_changed_options_are_named_with_both_values():
         ("model.test.flip", False, True),
     ]
     assert changed_options({}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "changed"),
+    [
+        ([256, 320], "320x256", False),
+        (512, "512x512", False),
+        ("auto", "auto", False),
+        ([256, 320], "256x320", True),
+        ("auto", "320x256", True),
+        (512, "auto", True),
+    ],
+)
+def test_a_size_in_another_notation_is_no_change(earlier, now, changed):
+    earlier, now = ({"data": {"image_size": size}} for size in (earlier, now))
+    assert len(changed_options(earlier, now)) == changed

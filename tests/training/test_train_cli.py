@@ -137,6 +137,24 @@ def test_validate_writes_beside_the_weights_and_nowhere_else(train, capsys):
     assert set(detections[0]) == {"image_id", "category_id", "bbox", "score"}
 
 
+def test_an_input_size_is_written_width_x_height_and_earlier_lists_are_read(train, caplog):
+    caplog.set_level(logging.INFO)
+    run = train("fit", "--trainer.max_epochs=1", "--data.image_size=96x64") / "runs" / "tiny"
+    assert "input 96x64" in caplog.text
+    assert read_checkpoint(run / "last.ckpt")[DESCRIPTION]["image_size"] == [64, 96]
+    config = run / "config.yaml"
+    assert "  image_size: 96x64\n" in config.read_text()
+    # As an earlier version wrote it.
+    config.write_text(config.read_text().replace("96x64", "[64, 96]"))
+    main(["fit", f"--config={config}", "--trainer.max_epochs=1"])
+    again = run.parent / "config"
+    assert read_checkpoint(again / "last.ckpt")[DESCRIPTION]["image_size"] == [64, 96]
+    assert "  image_size: 96x64\n" in (again / "config.yaml").read_text()
+    caplog.clear()
+    train("fit", "--ckpt_path=last", "--trainer.max_epochs=2", "--data.image_size=96x64")
+    assert "max_epochs is 2 now" in caplog.text and "image_size is" not in caplog.text
+
+
 def test_a_second_fit_takes_the_next_folder(train):
     for _ in range(2):
         runs = train("fit", "--trainer.max_epochs=1") / "runs"
@@ -545,7 +563,9 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--ckpt_path=last"], "no run to resume"),
         (["--ckpt_path=nowhere.ckpt"], "nowhere.ckpt"),
         (["--model.weights=nowhere.ckpt"], "nowhere.ckpt"),
-        (["--data.image_size=100"], "100x100"),
+        (["--data.image_size=100"], r"data\.image_size.*100x100: use 96x96"),
+        (["--data.image_size=64x50"], r"data\.image_size.*64x50: use 64x64"),
+        (["--data.image_size=[1,2,3]"], r"data\.image_size.*320x256; got '\[1,2,3\]'"),
         (["--data.batch_size=0"], "batch_size"),
         (["--model.backbone=resnet19"], "resnet19"),
         (["--model.neck=spine"], "spine"),

@@ -1,5 +1,6 @@
 """Check a dataset: read it as training does, and collect all findings."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,9 +60,8 @@ def check_dataset(
     _check_images(splits, read_images=read_images, progress=progress)
     for arrays in splits:
         check_boxes(arrays)
-    why = ""
-    if input_size is None:
-        input_size, why = _training_input_size(splits[0])
+    recommended, reason = _training_input_size(splits[0])
+    input_size = input_size or recommended
     top_k = top_k or _training_top_k(splits[0])
     assignments: list[CellAssignment] = []
     ceilings: list[Ceiling | None] = []
@@ -77,12 +77,15 @@ def check_dataset(
     return CheckReport(
         dataset=Path(dataset),
         input_size=input_size,
-        why_this_size=why,
+        recommended_size=recommended,
+        why_recommended=reason,
         splits=splits,
         assignments=assignments,
         ceilings=ceilings,
         compared=compared.split.name if compared else "",
-        resolutions=_compare_resolutions(compared, input_size, top_k) if compared else [],
+        resolutions=_compare_resolutions(compared, (input_size, recommended), top_k)
+        if compared
+        else [],
         findings=all_findings(splits),
     )
 
@@ -124,16 +127,18 @@ def _compared_split(
 
 
 def _compare_resolutions(
-    arrays: SplitArrays, input_size: tuple[int, int], top_k: int
+    arrays: SplitArrays, input_sizes: tuple[tuple[int, int], ...], top_k: int
 ) -> list[ResolutionResult]:
+    """The ceiling at the input sizes, and at multiples of the first one; ascending."""
     multiple = DetectionModel.size_multiple
-    height, width = input_size
+    height, width = input_sizes[0]
 
     def scaled(side: int, factor: float) -> int:
         return max(1, round(side * factor / multiple)) * multiple
 
+    sizes = {(scaled(height, f), scaled(width, f)) for f in _FACTORS}.union(input_sizes)
     results = []
-    for size in dict.fromkeys((scaled(height, f), scaled(width, f)) for f in _FACTORS):
+    for size in sorted(sizes, key=lambda size: (math.prod(size), size)):
         assignment = assign_cells(arrays, size, top_k=top_k)
         best = measure_ceiling(arrays, assignment, max_images=_COMPARED_IMAGES)
         if best:

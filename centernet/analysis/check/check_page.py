@@ -1,5 +1,6 @@
 """The check report as an HTML page."""
 
+import math
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from centernet.analysis.check.histograms import histograms
 from centernet.analysis.check.pictures import crop_finding, sample_images
 from centernet.analysis.html import render
 from centernet.inference.drawing import class_color
+from centernet.sizes import format_size
 
 _MAX_CROPS, _MAX_LISTED = 4, 50  # per kind of finding
 _MAX_CLASSES = 1000
@@ -24,14 +26,16 @@ def render_check_page(report: CheckReport) -> str:
         "analysis/check/check_page.html",
         report=report,
         verdict=advice.verdict(report),
-        size=advice.format_size(report.input_size),
+        size=format_size(report.input_size),
         limits=advice.ceiling_limits(report),
-        advice=advice.advised_size(report),
+        recommendation=advice.recommendation(report),
         one_pixel_off=advice.ONE_PIXEL_OFF,
         resolutions=[
             {
-                "size": advice.format_size(result.input_size),
+                "size": format_size(result.input_size),
                 "is_current": result.input_size == report.input_size,
+                "is_recommended": result.input_size == report.recommended_size,
+                "cost": math.prod(result.input_size) / math.prod(report.input_size),
                 "result": result,
             }
             for result in report.resolutions

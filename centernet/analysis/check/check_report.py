@@ -13,6 +13,7 @@ from centernet.analysis.check.cells import CellAssignment
 from centernet.analysis.check.classes import objects_by_class
 from centernet.analysis.check.findings import ERROR, KINDS, SEVERITIES, Finding
 from centernet.analysis.check.split_arrays import SplitArrays
+from centernet.sizes import format_size
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class CheckReport:
     Attributes:
         dataset: path of the dataset.
         input_size: (height, width) of the network input in pixels.
-        why_this_size: reasons for a size that was chosen automatically; else empty.
+        recommended_size: (height, width) that training chooses for this dataset.
+        why_recommended: the reason for it.
         splits: arrays of each split, train first.
         assignments: cells of each split's objects.
         ceilings: best possible AP of each split; None for a split without objects.
@@ -52,7 +54,8 @@ class CheckReport:
 
     dataset: Path
     input_size: tuple[int, int]
-    why_this_size: str
+    recommended_size: tuple[int, int]
+    why_recommended: str
     splits: list[SplitArrays]
     assignments: list[CellAssignment]
     ceilings: list[Ceiling | None]
@@ -79,6 +82,11 @@ class CheckReport:
         """Number of findings of a severity."""
         more = sum(n for kind, n in self.unlisted.items() if KINDS[kind].severity == severity)
         return more + sum(finding.severity == severity for finding in self.findings)
+
+    def count_kinds(self, severity: str) -> int:
+        """Number of kinds of findings of a severity."""
+        kinds = {finding.kind for finding in self.findings} | self.unlisted.keys()
+        return sum(KINDS[kind].severity == severity for kind in kinds)
 
 
 def class_sizes(report: CheckReport) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -110,7 +118,9 @@ def as_dict(report: CheckReport) -> dict[str, Any]:
     splits = zip(report.splits, report.assignments, report.ceilings, strict=True)
     return {
         "dataset": str(report.dataset),
-        "input_size": list(report.input_size),
+        "input_size": format_size(report.input_size),
+        "recommended_size": format_size(report.recommended_size),
+        "why_recommended": report.why_recommended,
         "top_k": report.assignments[0].top_k,
         "works": report.is_trainable,
         "counts": {severity: report.count(severity) for severity in SEVERITIES},
@@ -150,7 +160,7 @@ def _split_as_dict(
 def _resolution_as_dict(result: ResolutionResult) -> dict[str, Any]:
     numbers = {"exact": result.exact, "off_by_one": result.off_by_one}
     counts = {"lost": result.occluded, "below_cell": result.below_cell}
-    return {"input_size": list(result.input_size)} | _without_nan(numbers) | counts
+    return {"input_size": format_size(result.input_size)} | _without_nan(numbers) | counts
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:

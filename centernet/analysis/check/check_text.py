@@ -1,5 +1,6 @@
 """The check report as text for the terminal."""
 
+import math
 import os
 import textwrap
 from collections.abc import Sequence
@@ -12,19 +13,22 @@ from centernet.analysis.check.check_report import CheckReport, class_sizes
 from centernet.analysis.check.classes import objects_by_class
 from centernet.analysis.check.findings import KINDS, Finding, group_by_kind
 from centernet.data.annotations import truncate_list
+from centernet.sizes import format_size
 
-_WIDTH = 100
+_WIDTH = 80
 _MAX_CLASSES, _MAX_EXAMPLES = 12, 2
+_MAX_NAME = 40  # characters of a file or class name
+_INDENT = " " * 17  # of the lines below the title of a finding
 
 
 def format_text(report: CheckReport) -> str:
-    """The report in about sixty lines."""
-    height, width = report.input_size
+    """The report in lines of at most 80 characters, unless a dataset has many splits."""
     stride = report.assignments[0].stride
+    cells = format_size([side // stride for side in report.input_size])
     head = [
-        f"{report.dataset}: {advice.verdict(report)}",
-        f"input size {height}x{width}: {height // stride}x{width // stride} cells",
-        *_wrap(report.why_this_size),
+        *_wrap(f"{report.dataset}: {advice.verdict(report)}"),
+        f"input size {format_size(report.input_size)}: {cells} cells",
+        *_wrap(advice.recommendation(report)),
     ]
     parts = [head, _findings(report), _classes(report), _ceilings(report), _resolutions(report)]
     lines = [line for part in parts if part for line in [*part, ""]]
@@ -47,12 +51,14 @@ def _findings(report: CheckReport) -> list[str]:
     lines = []
     for kind, found in group_by_kind(report.findings).items():
         splits = ", ".join(dict.fromkeys(finding.split for finding in found))
-        severity, title, _ = KINDS[kind]
+        severity, title, remedy = KINDS[kind]
         count = len(found) + report.unlisted[kind]
-        lines.append(f"{severity:<8} {count:>6,}  {title} ({splits})")
+        lines += _wrap(f"{severity:<8} {count:>6,}  {title} ({splits})", _INDENT)
+        lines += _wrap(f"{_INDENT}{remedy}", _INDENT)
         for finding in islice(found, _MAX_EXAMPLES if severity != "note" else 1):
             what = finding.what.replace(f"{report.dataset}{os.sep}", "")
-            lines.append(_truncate(f"{'':17}{_where(finding)}{what}".rstrip(": ")))
+            example = _shorten_words(f"{_where(finding)}{what}".rstrip(": "))
+            lines += _wrap(f"{_INDENT}- {example}", f"{_INDENT}  ", max_lines=3)
     return lines or ["no findings"]
 
 
@@ -75,13 +81,14 @@ def _classes(report: CheckReport) -> list[str]:
     for label in order[:_MAX_CLASSES]:
         cells = "-" if np.isnan(size[label]) else f"{size[label]:.1f}"
         numbers = [f"{n:,}" for n in per_split[:, label]]
-        rows.append([report.names[label], *numbers, cells, f"{below[label]:.0%}"])
+        name = _shorten(report.names[label])
+        rows.append([name, *numbers, cells, f"{below[label]:.0%}"])
     images = [f"{len(arrays.files):,}" for arrays in report.splits]
     rows.append(["images", *images, "", ""])
     lines = align_columns(rows)
     if len(order) > _MAX_CLASSES:
-        rest = [report.names[label] for label in order[_MAX_CLASSES:]]
-        lines.insert(-1, f"and {len(rest)} more: {truncate_list(rest)}")
+        rest = [_shorten(report.names[label]) for label in order[_MAX_CLASSES:]]
+        lines[-1:-1] = _wrap(f"and {len(rest)} more: {truncate_list(rest)}")
     return lines
 
 
@@ -99,24 +106,46 @@ def _ceilings(report: CheckReport) -> list[str]:
 def _resolutions(report: CheckReport) -> list[str]:
     if not report.resolutions:
         return []
-    rows = [[f"size ({report.compared})", "ceiling", "one pixel off", "collisions", "below a cell"]]
+    columns = ["ceiling", "one pixel off", "collisions", "below a cell", "computation"]
+    rows = [[f" size ({report.compared})", *columns]]
     for result in report.resolutions:
         mark = "*" if result.input_size == report.input_size else " "
         rows.append(
             [
-                mark + advice.format_size(result.input_size),
+                mark + format_size(result.input_size),
                 f"{result.exact:.3f}",
                 f"{result.off_by_one:.3f}",
                 f"{result.occluded:,}",
                 f"{result.below_cell:,}",
+                f"{math.prod(result.input_size) / math.prod(report.input_size):.1f}x",
             ]
         )
-    return [*align_columns(rows), *_wrap(advice.advised_size(report))]
+    mark = "* input size of this check"
+    if report.input_size != report.recommended_size:
+        mark += f"; {format_size(report.recommended_size)} is recommended"
+    return [*align_columns(rows), mark]
 
 
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
+def _wrap(text: str, indent: str = "  ", max_lines: int | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        subsequent_indent=indent,
+        max_lines=max_lines,
+        placeholder=" …",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
-def _truncate(line: str) -> str:
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
+def _shorten_words(text: str) -> str:
+    """Text whose very long words, as paths, are shortened."""
+    return " ".join(map(_shorten, text.split(" ")))
+
+
+def _shorten(name: str) -> str:
+    """A long name without its middle; its end tells it from other names."""
+    if len(name) <= _MAX_NAME:
+        return name
+    start = _MAX_NAME // 4
+    return f"{name[:start]}…{name[start + 1 - _MAX_NAME :]}"

@@ -12,6 +12,7 @@ from centernet.data.formats.splits import images_in
 from centernet.data.images import for_each_image, read_image
 from centernet.data.similar_images import Fingerprint, fingerprint
 from centernet.errors import InputError
+from centernet.sizes import format_size
 
 _OUTLIER_FACTOR = 2.5  # times the median, or the median divided by it
 
@@ -72,7 +73,7 @@ def check_files(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFile]) 
 def _compare_size(arrays: SplitArrays, image: int, size: tuple[int, int]) -> None:
     annotated = arrays.annotated_sizes[image]
     if np.isfinite(annotated).all() and tuple(annotated) != size:
-        what = f"annotated as {annotated[1]:.0f}x{annotated[0]:.0f}, file is {size[1]}x{size[0]}"
+        what = f"annotated as {format_size(annotated)}, file is {format_size(size)}"
         what += " (rotated by EXIF?)" if tuple(annotated[::-1]) == size else ""
         arrays.add("image-size", what, image=image)
     arrays.sizes[image] = size
@@ -106,5 +107,5 @@ def check_sizes(arrays: SplitArrays) -> None:
         far = np.abs(np.log(values[known] / median)) > np.log(_OUTLIER_FACTOR)
         for i in known[far].tolist():
             times = values[i] / median
-            what = f"{width[i]:.0f}x{height[i]:.0f}, {times:.2g} times the median {name}"
+            what = f"{format_size(arrays.sizes[i])}, {times:.2g} times the median {name}"
             arrays.add("image-outlier", what, image=i)

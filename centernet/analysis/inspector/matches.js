@@ -71,7 +71,7 @@ function errorScore(image) {
 
 const className = (label) => about.classes[label]?.name ?? "any class";
 const sides = ([left, top, right, bottom]) =>
-  `${Math.round(right - left)}×${Math.round(bottom - top)} px`;
+  `${Math.round(right - left)}x${Math.round(bottom - top)} px`;
 const center = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
 
 function iou(a, b) {

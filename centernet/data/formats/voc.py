@@ -31,6 +31,7 @@ from centernet.data.formats.voc_elements import IMAGE_FOLDER, image_element, obj
 from centernet.data.formats.voc_layout import LISTS, find_folders, read_image_lists, xml_files
 from centernet.data.images import image_size
 from centernet.errors import InputError
+from centernet.sizes import format_size
 
 _IMAGE_FOLDERS = (IMAGE_FOLDER, "images", "Images", "imgs", ".")
 # VOC's own files count pixels from 1 and include the last one; other programs write corners.
@@ -238,7 +239,8 @@ class _Part:
         except InputError:
             self.notes.append(f"{path}: has no size, and the image cannot be read")
             return {}
-        self.notes.append(f"{path}: has no size, used the image's own, {columns}x{rows}")
+        size = format_size((rows, columns))
+        self.notes.append(f"{path}: has no size, used the image's own, {size}")
         return {"width": columns, "height": rows}
 
     def _objects(

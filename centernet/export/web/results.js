@@ -157,7 +157,7 @@ function refreshSummary(found) {
   $("name").textContent = picture.name;
   $("counted").textContent = found.length ? inWords(found) : "Nothing found";
   const time = `${Math.round(picture.ms.read + picture.ms.prepare + picture.ms.network)} ms`;
-  $("details").textContent = `${picture.width} × ${picture.height} px · ${time}`;
+  $("details").textContent = `${picture.width}x${picture.height} px · ${time}`;
   $("details").title = `read ${Math.round(picture.ms.read)} ms, resize ` +
     `${Math.round(picture.ms.prepare)} ms, network ${Math.round(picture.ms.network)} ms`;
   const words = `${picture.name}: ${inWords(found)} found`;

@@ -19,6 +19,7 @@ from centernet.files import open_regular
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines.base import EngineInfo, EngineResult
 from centernet.inference.probabilities import logit
+from centernet.sizes import format_size
 
 INPUT = "images"
 DETECTIONS = ("boxes", "scores", "labels")
@@ -143,7 +144,8 @@ class ExportedEngine(ABC):
         height, width = images.shape[1:3]
         if height % self.info.size_multiple or width % self.info.size_multiple:
             raise InputError(
-                f"input size {width}x{height}: both must be multiples of {self.info.size_multiple}"
+                f"input size {format_size((height, width))}: both sides must be multiples of "
+                f"{self.info.size_multiple}"
             )
         start = perf_counter()
         names = [*DETECTIONS, *([CELLS] if self.info.has_cells else [])]
