@@ -6,6 +6,7 @@ from pathlib import Path
 
 from centernet.cli.options import add_threshold
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
+from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_threshold(parser, "minimum score of a detection")
     for name, text in _EXTRAS.items():
         add(f"--{name}", dest="extras", action="append_const", const=name, help=text)
+    add("--labels", choices=LABELS, default=DEFAULT_LABELS, help=f"{LABELS_HELP} (%(default)s)")
     add(
         "--batch-size",
         type=int,
@@ -117,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
         output=options.output,
         threshold=options.threshold,
         extras=options.extras or (),
+        labels=options.labels,
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,
