@@ -95,6 +95,8 @@ def run(options: argparse.Namespace) -> None:
         f"images are scaled to fit {height}x{width}; 'true' outputs are the ground truth\n\n"
         f"{table(rows)}\n\n{_advice(rows)}"
     )
+    if rows[0].evaluation.limit_note:
+        print(rows[0].evaluation.limit_note)
     if options.json:
         _write(options.json, rows)
 
