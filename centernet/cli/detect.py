@@ -1,10 +1,9 @@
 """``centernet detect``."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from centernet.cli.options import add_threshold
+from centernet.cli.options import add_threshold, word_or
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
 from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 
@@ -90,11 +89,11 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--top-k",
-        type=_word_or(int, "auto"),
+        type=word_or(int, "auto"),
         default=defaults.top_k,
         help=f"{option_help('top_k')} (%(default)s)",
     )
-    parser.add_argument("--nms", type=_word_or(float, "soft"), help=option_help("nms"))
+    parser.add_argument("--nms", type=word_or(float, "soft"), help=option_help("nms"))
     parser.add_argument(
         "--tile",
         type=_word_or(int, "auto"),
@@ -131,15 +130,3 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
         engine=options.engine,
     )
-
-
-def _word_or(number: type[int] | type[float], word: str) -> Callable[[str], str | float]:
-    """A parser of option values that are a number or one word."""
-
-    def parse(text: str) -> str | float:
-        try:
-            return text if text == word else number(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{word} or a number, got {text!r}") from None
-
-    return parse

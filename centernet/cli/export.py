@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from centernet.cli.options import word_or
 from centernet.inference.config import option_help
 
 HELP = "export a network to ONNX, or to one HTML page that detects"
@@ -60,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"write an int8 model also if it loses more than {MAX_LOSS:g} AP",
     )
-    add("--top-k", type=int, default="auto", help=f"{option_help('top_k')} (%(default)s)")
+    add(
+        "--top-k",
+        type=word_or(int, "auto"),
+        default="auto",
+        help=f"{option_help('top_k')} (%(default)s)",
+    )
     add(
         "--deform",
         choices=DEFORMABLE,

@@ -29,7 +29,7 @@ CLASS_COLORS = (
     "#5ee0f0", "#d9c48f",
 )  # fmt: skip
 
-_MANY = 100  # more boxes have thinner lines
+MANY_BOXES = 100  # more boxes have thinner lines
 # Maximum height and width of the panel of counts, relative to the picture.
 _PANEL_HEIGHT, _PANEL_WIDTH, _PANEL_OPACITY = 0.3, 0.4, 0.75
 
@@ -103,7 +103,7 @@ def _draw_boxes(
     picture: NDArray[np.uint8], boxes: NDArray, colors: Sequence[tuple[int, ...]], size: int
 ) -> NDArray[np.float64]:
     """Draw boxes, or dots for small ones; return the part (n, 4) of the picture each covers."""
-    many = len(boxes) > _MANY
+    many = len(boxes) > MANY_BOXES
     thickness = max(1, size // 10) if many else max(2, size // 7)
     radius, height, width = max(2, size // 5), *picture.shape[:2]
     # Values that OpenCV can draw; edges outside of the picture stay outside.
