@@ -96,7 +96,7 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nms", type=word_or(float, "soft"), help=option_help("nms"))
     parser.add_argument(
         "--tile",
-        type=_word_or(int, "auto"),
+        type=word_or(int, "auto"),
         default=defaults.tile,
         help=f"{option_help('tile')} (%(default)s)",
     )
