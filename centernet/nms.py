@@ -24,19 +24,17 @@ def nms(
     Returns:
         Indices (m,) of the remaining boxes in any order, and their scores (m,).
     """
-    if method == "soft":
-        return _soft_nms_by_class(boxes, scores, labels)
-    import supervision as sv  # here, because it takes long to import
-
-    if not len(boxes):
-        return np.empty(0, np.int64), scores
-    # Of equal scores, the first box is kept: ranks in place of scores leave no ties.
-    order = np.argsort(-scores, kind="stable")
-    ranks = np.arange(len(order), 0, -1)
-    found = np.column_stack([boxes[order], ranks, labels[order]]).astype(np.float64)
-    with np.errstate(invalid="ignore"):  # boxes that are not finite
-        kept = order[sv.box_non_max_suppression(found, float(method))]
-    return kept, scores[kept]
+    kept, new_scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for label in np.unique(labels):
+        (members,) = np.nonzero(labels == label)
+        if method == "soft":
+            order, reduced = soft_nms(boxes[members], scores[members])
+        else:
+            order = _hard_nms(boxes[members], scores[members], float(method))
+            reduced = scores[members[order]]
+        kept.append(members[order])
+        new_scores.append(reduced)
+    return np.concatenate(kept), np.concatenate(new_scores)
 
 
 def soft_nms(
@@ -58,26 +56,50 @@ def soft_nms(
         Indices (m,) of the remaining boxes, best first, and their new scores (m,).
     """
     boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
-    remaining, order = np.arange(len(boxes)), []
-    while len(remaining):
-        best = remaining[scores[remaining].argmax()]
+    neighbors, waiting = _Neighbors(boxes, extra=1), scores.copy()
+    order: list[int] = []
+    while len(scores) and (score := waiting[best := int(waiting.argmax())]) != -np.inf:
         order.append(best)
-        remaining = remaining[remaining != best]
-        overlap = box_iou(boxes[best], boxes[remaining], extra=1)
-        scores[remaining] *= np.exp(-np.square(overlap) / np.float32(sigma))
-        remaining = remaining[(scores[remaining] >= min_score) | (overlap == 0)]
+        scores[best], waiting[best] = score, -np.inf  # -inf: kept or removed
+        near, overlap = neighbors.of(best)
+        reduced = waiting[near] * np.exp(-np.square(overlap) / np.float32(sigma))
+        waiting[near] = np.where(reduced >= min_score, reduced, -np.inf)
     kept = np.array(order, np.int64)
     return kept, scores[kept]
 
 
-def _soft_nms_by_class(
-    boxes: NDArray, scores: NDArray, labels: NDArray
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Apply soft-NMS to each class; indices and scores as for :func:`nms`."""
-    kept, reduced = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for label in np.unique(labels):
-        (members,) = np.nonzero(labels == label)
-        order, new_scores = soft_nms(boxes[members], scores[members])
-        kept.append(members[order])
-        reduced.append(new_scores)
-    return np.concatenate(kept), np.concatenate(reduced)
+def _hard_nms(boxes: NDArray, scores: NDArray, threshold: float) -> NDArray[np.int64]:
+    """The indices of the boxes, best first, that no kept box overlaps by more than a threshold.
+
+    Of equal scores, the first box is kept.
+    """
+    neighbors, removed = _Neighbors(boxes.astype(np.float64)), np.zeros(len(boxes), bool)
+    kept = []
+    for best in np.argsort(-scores, kind="stable").tolist():
+        if not removed[best]:
+            kept.append(best)
+            near, overlap = neighbors.of(best)
+            removed[near[overlap > threshold]] = True
+    return np.array(kept, np.int64)
+
+
+class _Neighbors:
+    """Finds overlapping boxes, faster than by comparing all pairs: only those near in x."""
+
+    def __init__(self, boxes: NDArray, extra: float = 0.0) -> None:
+        """Sort boxes (n, 4) xyxy; ``extra`` as for :func:`.box_iou`."""
+        self._boxes, self._extra = boxes, extra
+        left, right = np.nan_to_num(boxes[:, [0, 2]].astype(np.float64)).T
+        self._by_left = np.argsort(left, kind="stable")
+        widest = (right - left).max(initial=0)
+        # Rounded outward by a pixel.
+        self._first = np.searchsorted(left[self._by_left], left - widest - extra - 1)
+        self._last = np.searchsorted(left[self._by_left], right + extra + 1)
+
+    def of(self, index: int) -> tuple[NDArray[np.int64], NDArray]:
+        """Indices (m,) of the boxes that overlap a box, itself included, and their IoU (m,)."""
+        near = self._by_left[self._first[index] : self._last[index]]
+        with np.errstate(invalid="ignore"):  # boxes that are not finite
+            overlap = box_iou(self._boxes[index], self._boxes[near], extra=self._extra)
+            overlaps = overlap > 0
+        return near[overlaps], overlap[overlaps]

@@ -1,6 +1,9 @@
+from time import process_time
+
 import numpy as np
 import pytest
 
+from centernet.geometry import box_iou
 from centernet.nms import nms, soft_nms
 
 
@@ -46,3 +49,49 @@ def test_classes_are_independent():
     assert dict(zip(left.tolist(), lowered.tolist(), strict=True)) == pytest.approx(
         {1: 0.9, 2: 0.7}
     )
+
+
+def boxes_in_a_row(count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 640, (count, 2))
+    return np.hstack([corners, corners + rng.uniform(4, 40, (count, 2))]).astype(np.float32)
+
+
+def test_the_same_boxes_remain_as_by_comparing_all_pairs():
+    for seed in range(5):
+        boxes = np.vstack([boxes_in_a_row(200, seed), [[0, 0, 640, 640]]])
+        scores = np.random.default_rng(seed).random(201).round(2).astype(np.float32)
+        kept, _ = nms(boxes, scores, np.zeros(201, int), 0.3)
+        expected: list[int] = []
+        for i in np.argsort(-scores, kind="stable").tolist():
+            if not (box_iou(boxes[i], boxes[expected]) > 0.3).any():
+                expected.append(i)
+        assert kept.tolist() == expected
+        # Soft: every better box reduces the score, also those that were reduced before.
+        order, reduced = soft_nms(boxes, scores)
+        for place, i in enumerate(order.tolist()):
+            better = box_iou(boxes[i], boxes[order[:place]], extra=1)
+            assert reduced[place] == pytest.approx(
+                scores[i] * np.exp(-np.square(better).sum() / 0.5), abs=1e-5
+            )
+        assert (np.diff(reduced) <= 0).all()
+
+
+@pytest.mark.parametrize("method", ["soft", 0.5])
+def test_4500_boxes_take_less_than_a_second(method):
+    boxes, scores = boxes_in_a_row(4500), np.linspace(1, 0.1, 4500, dtype=np.float32)
+    start = process_time()
+    kept, _ = nms(boxes, scores, np.zeros(4500, int), method)
+    assert process_time() - start < 1 and len(kept) > 1000
+
+
+@pytest.mark.parametrize("method", ["soft", 0.5])
+def test_boxes_that_are_not_finite_change_no_other(method):
+    boxes = boxes_in_a_row(50)
+    scores = np.linspace(0.9, 0.2, 50, dtype=np.float32)
+    kept, _ = nms(boxes, scores, np.zeros(50, int), method)
+    boxes[7, 2] = np.nan
+    others, _ = nms(np.delete(boxes, 7, 0), np.delete(scores, 7), np.zeros(49, int), method)
+    with_nan, _ = nms(boxes, scores, np.zeros(50, int), method)
+    assert sorted(set(with_nan.tolist()) - {7}) == sorted(i + (i >= 7) for i in others.tolist())
+    assert len(kept) >= 40

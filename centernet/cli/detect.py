@@ -1,11 +1,11 @@
 """``centernet detect``."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from centernet.cli.options import add_threshold
+from centernet.cli.options import add_threshold, word_or
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
+from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_threshold(parser, "minimum score of a detection")
     for name, text in _EXTRAS.items():
         add(f"--{name}", dest="extras", action="append_const", const=name, help=text)
+    add("--labels", choices=LABELS, default=DEFAULT_LABELS, help=f"{LABELS_HELP} (%(default)s)")
     add(
         "--batch-size",
         type=int,
@@ -88,14 +89,14 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--top-k",
-        type=_word_or(int, "auto"),
+        type=word_or(int, "auto"),
         default=defaults.top_k,
         help=f"{option_help('top_k')} (%(default)s)",
     )
-    parser.add_argument("--nms", type=_word_or(float, "soft"), help=option_help("nms"))
+    parser.add_argument("--nms", type=word_or(float, "soft"), help=option_help("nms"))
     parser.add_argument(
         "--tile",
-        type=_word_or(int, "auto"),
+        type=word_or(int, "auto"),
         default=defaults.tile,
         help=f"{option_help('tile')} (%(default)s)",
     )
@@ -117,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
         output=options.output,
         threshold=options.threshold,
         extras=options.extras or (),
+        labels=options.labels,
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,
@@ -128,15 +130,3 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
         engine=options.engine,
     )
-
-
-def _word_or(number: type[int] | type[float], word: str) -> Callable[[str], str | float]:
-    """A parser of option values that are a number or one word."""
-
-    def parse(text: str) -> str | float:
-        try:
-            return text if text == word else number(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{word} or a number, got {text!r}") from None
-
-    return parse

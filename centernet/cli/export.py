@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from centernet.cli.options import word_or
+from centernet.inference.config import option_help
+
 HELP = "export a network to ONNX, or to one HTML page that detects"
 DESCRIPTION = """\
 Export a trained network to a file that runs without this package.
@@ -57,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help=f"write an int8 model also if it loses more than {MAX_LOSS:g} AP",
+    )
+    add(
+        "--top-k",
+        type=word_or(int, "auto"),
+        default="auto",
+        help=f"{option_help('top_k')} (%(default)s)",
     )
     add(
         "--deform",

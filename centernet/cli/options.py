@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 
@@ -17,18 +17,11 @@ def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
 
     parser.add_argument(
         "--threshold",
-        type=_threshold,
+        type=word_or(float, "best"),
         default=DEFAULT_SCORE_THRESHOLD,
         help=f"{what}, or best: the best threshold of each class, from the report of the training "
         "run (%(default)s)",
     )
-
-
-def _threshold(text: str) -> str | float:
-    try:
-        return text if text == "best" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number or best, got {text!r}") from None
 
 
 def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
@@ -68,3 +61,15 @@ def print_text(text: str) -> None:
     """Print text; escape the characters that the encoding of the terminal lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def word_or(number: type[int] | type[float], word: str) -> Callable[[str], str | float]:
+    """A parser of option values that are a number or one word."""
+
+    def parse(text: str) -> str | float:
+        try:
+            return text if text == word else number(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word} or a number, got {text!r}") from None
+
+    return parse

@@ -92,6 +92,8 @@ def run(options: argparse.Namespace) -> None:
         f"ground truth\n\n"
         f"{table(rows)}\n\n{_advice(rows)}"
     )
+    if rows[0].evaluation.limit_note:
+        print(rows[0].evaluation.limit_note)
     if options.json:
         _write(options.json, rows)
 

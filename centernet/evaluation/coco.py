@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.decode import DEFAULT_TOP_K
+from centernet.evaluation.ground_truth import GroundTruth
 from centernet.files import atomic_write
 
 _AREAS = ("small", "medium", "large")
@@ -30,12 +30,14 @@ class Evaluation:
         max_detections: number of detections per image and class that were evaluated.
         precision: (101, C) precision at IoU 0.5, by recall (0, 0.01, ..., 1) and class, in the
             order of ``per_class``; -1 for a class without objects.
+        limit_note: what the limit of detections per image costs; empty if it costs nothing.
     """
 
     metrics: dict[str, float]
     per_class: list[dict[str, Any]]
     max_detections: int
     precision: NDArray
+    limit_note: str = ""
 
     @property
     def summary(self) -> str:
@@ -58,90 +60,6 @@ class Evaluation:
             writer = csv.DictWriter(file, self.per_class[0])
             writer.writeheader()
             writer.writerows(self.per_class)
-
-
-class GroundTruth:
-    """The annotations of a split, indexed once for several evaluations.
-
-    Image ids are numbers or strings, or both.
-
-    Attributes:
-        categories: the categories of the annotation file, by ascending id.
-        annotations: the annotations of the file.
-    """
-
-    def __init__(self, coco: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Index a result of :func:`centernet.data.annotations.read_coco`."""
-        self.categories, self.annotations = coco["categories"], coco["annotations"]
-        ids = [image["id"] for image in coco["images"]]
-        self._image = {image_id: i for i, image_id in enumerate(sorted(ids, key=image_order))}
-        self._category = {category["id"]: i for i, category in enumerate(self.categories)}
-        self._index = self._index_boxes(self.annotations)
-
-    def average_precision(
-        self,
-        results: Sequence[Mapping[str, Any]],
-        image_ids: Sequence[Any] | None,
-        limits: Sequence[int],
-        areas: bool = True,
-    ) -> COCOeval_faster:
-        """Match detections with annotations, and accumulate precision and recall.
-
-        Args:
-            results: detections in COCO's result format.
-            image_ids: the images to evaluate; None for all.
-            limits: ascending numbers of detections per image and class to evaluate at.
-            areas: whether to evaluate COCO's three area ranges too.
-        """
-        found = self._index_boxes(
-            [{"iscrowd": 0, "area": _area(r["bbox"])} | dict(r) for r in results]
-        )
-        coco = COCOeval_faster(self._index, found, "bbox", print_function=_silent)
-        if image_ids is not None:
-            coco.params.imgIds = sorted(self._image[image_id] for image_id in image_ids)
-        if not areas:
-            coco.params.areaRng, coco.params.areaRngLbl = coco.params.areaRng[:1], ["all"]
-        coco.params.maxDets = list(limits)
-        coco.evaluate()
-        coco.accumulate()
-        return coco
-
-    def counts(self, image_ids: Sequence[Any] | None) -> NDArray[np.int64]:
-        """Number of objects by category, without crowds; None counts those of all images."""
-        wanted = self._image if image_ids is None else set(image_ids)
-        labels = [
-            self._category[a["category_id"]]
-            for a in self.annotations
-            if not a["iscrowd"] and a["image_id"] in wanted
-        ]
-        return np.bincount(labels, minlength=len(self.categories))
-
-    def _index_boxes(self, annotations: Sequence[Mapping[str, Any]]) -> COCO:
-        """An index of annotations or detections, in which all ids are numbers from 0 or 1."""
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": i} for i in self._image.values()],
-            "categories": [{"id": i, "name": str(i)} for i in self._category.values()],
-            "annotations": [
-                {
-                    "id": i,
-                    "image_id": self._image[a["image_id"]],
-                    "category_id": self._category[a["category_id"]],
-                    **{key: a[key] for key in ("bbox", "area", "iscrowd", "score") if key in a},
-                }
-                for i, a in enumerate(annotations, 1)
-            ],
-        }
-        coco.createIndex()
-        return coco
-
-
-def image_order(image_id: int | str) -> tuple[bool, int | str]:
-    """Sort key of image ids: numbers by value, then strings.
-
-    The order ranks detections of equal score in different images.
-    """
-    return isinstance(image_id, str), image_id
 
 
 def metric_names(max_detections: int = DEFAULT_TOP_K) -> tuple[str, ...]:
@@ -242,7 +160,18 @@ def evaluate(
             zip(truth.categories, truth.counts(image_ids), strict=True)
         )
     ]
-    return Evaluation(metrics, per_class, limit, everywhere[at[0]][0])
+    note = _limit_note(truth, image_ids, top_k)
+    return Evaluation(metrics, per_class, limit, everywhere[at[0]][0], note)
+
+
+def _limit_note(truth: GroundTruth, image_ids: Sequence[Any] | None, top_k: int) -> str:
+    images, most = truth.densest(image_ids, top_k)
+    if not images:
+        return ""
+    return (
+        f"the limit top_k {top_k} lowers the AP: {images} of the images have more objects than "
+        f"that, up to {most}; raise it: --model.test.top_k in fit and validate, --top-k elsewhere"
+    )
 
 
 def average_precision(
@@ -274,15 +203,7 @@ def _ground_truth(annotations: Annotations) -> GroundTruth:
     return GroundTruth(read_coco(annotations))
 
 
-def _area(box: Sequence[float]) -> float:
-    return box[2] * box[3]
-
-
 def _mean(values: NDArray) -> float:
     """The mean over all classes with objects; COCO marks the others with -1."""
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
-
-
-def _silent(*_: object) -> None:
-    pass

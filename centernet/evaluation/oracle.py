@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError
-from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.ground_truth import GroundTruth
 from centernet.evaluation.ground_truth_maps import drop_zero_scores, ground_truth_outputs
 from centernet.evaluation.results import CocoResults, in_image_pixels
 from centernet.heads import HEADS

@@ -57,7 +57,8 @@ def export_weights(
     require_writable(output)
     if is_page:
         load_runtime()  # an export takes a minute, so a missing runtime is reported before it
-    engine = TorchEngine.load(weights, device="cpu", config=InferenceConfig())
+    config = InferenceConfig(top_k=options.top_k)
+    engine = TorchEngine.load(weights, device="cpu", config=config)
     if options.maps:
         engine.info.require_heatmaps("--maps")
     if further := engine.network.architecture.get("heads"):

@@ -24,6 +24,8 @@ class ExportOptions:
         half: store weights in float16, see :mod:`centernet.export.half`.
         int8: a dataset to quantize on, see :mod:`centernet.export.int8`.
         force: write an int8 model that loses more than ``MAX_LOSS`` AP.
+        top_k: detections per image of the exported model; ``auto`` for the number stored with the
+            weights.
         deform: ``native`` (DeformConv) or ``sampled`` (GridSample, for OpenVINO and WebGPU)
             deformable convolutions.
         opset: version of the ONNX operators.
@@ -36,6 +38,7 @@ class ExportOptions:
     half: bool = False
     int8: str | Path | None = None
     force: bool = False
+    top_k: int | str = "auto"
     deform: str = DEFORMABLE[0]
     opset: int = DEFAULT_OPSET
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from centernet.inference.engines.base import EngineInfo
 
 _WEB = "export/web"
-_SCRIPTS = ("support", "engine", "state", "picture", "results", "images", "live", "downloads")
+_SCRIPTS = ["support", "engine", "state", "boxes", "picture", "results", "images", "live"]
+_SCRIPTS += ["downloads", "events"]
 # In the order in which the page runs them.
 SCRIPTS = [
     f"{_WEB}/support.js",
     "analysis/base.js",
-    *(f"{_WEB}/{name}.js" for name in (*_SCRIPTS[1:], "events")),
+    *(f"{_WEB}/{name}.js" for name in _SCRIPTS[1:]),
 ]
 # Those of the worker, which runs the network.
 WORKER = [f"{_WEB}/{name}.js" for name in ("resize", "letterbox", "png", "read_image", "worker")]
@@ -73,6 +74,7 @@ def _settings(info: "EngineInfo") -> dict[str, Any]:
         "stride": info.stride,
         "size_multiple": info.size_multiple,
         "image_size": info.image_size and list(info.image_size),
+        "top_k": info.top_k,
         "has_heatmaps": info.has_heatmaps,
         "heat_colors": HEAT_COLORS.tolist(),
     }

@@ -16,16 +16,14 @@ from tqdm import tqdm
 
 from centernet.errors import InputError, require_at_least
 from centernet.inference.detector import Detector
+from centernet.inference.inputs import Video
+from centernet.inference.label_options import DEFAULT_LABELS, require_labels
+from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName
-from centernet.inference.outputs import (
-    Output,
-    OutputContext,
-    RunSummary,
-    WindowClosed,
-    make_outputs,
-)
+from centernet.inference.outputs import OutputContext, WindowClosed, make_outputs
 from centernet.inference.pictures import Picture, PictureSource, open_source
 from centernet.inference.prediction import Prediction
+from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
 from centernet.inference.window import require_screen
 
@@ -48,6 +46,7 @@ def detect(
     output: str | Path,
     threshold: Threshold = DEFAULT_SCORE_THRESHOLD,
     extras: Sequence[str] = (),
+    labels: str = DEFAULT_LABELS,
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -60,6 +59,7 @@ def detect(
         output: folder for the results; it is created.
         threshold: minimum score, as for :class:`.Detector`.
         extras: outputs beside the pictures: heatmaps, json, csv, show.
+        labels: text of the labels in pictures, see :meth:`.Prediction.draw`.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
@@ -72,27 +72,26 @@ def detect(
         InputError: an option, the source or the weights are wrong, or nothing could be read.
     """
     require_at_least(1, batch_size=batch_size)
+    require_labels(labels)
     if "show" in extras:
         require_screen()  # before the weights are loaded
     folder = Path(output)
     opened = open_source(source, folder)
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
-    summary = RunSummary(printed=video is None and (opened.total or 0) <= _MAX_PRINTED)
-    fps = video.fps if video else None
-    context = OutputContext(folder, opened.stem, fps, detector.engine.info, thresholds, summary)
+    printed = video is None and (opened.total or 0) <= _MAX_PRINTED
+    summary = RunSummary(top_k=detector.top_k, printed=printed)
+    stem, fps = opened.stem, video.fps if video else None
+    context = OutputContext(folder, stem, fps, detector.engine.info, thresholds, summary, labels)
     outputs = make_outputs(context, extras)
     _make_folder(folder)
-    # Live pictures must not wait for each other, and large inputs might not fit in memory together.
-    any_size = detector.config.input_fit(detector.engine.info.image_size) is None
-    one_by_one = any_size or "show" in extras or (video is not None and video.live)
     run = Run(
         detector,
         outputs,
         summary,
         thresholds=thresholds,
         heatmaps="heatmaps" in extras,
-        batch_size=batch_size or (1 if one_by_one else _BATCH_SIZE),
+        batch_size=batch_size or _default_batch_size(detector, extras, video),
     )
     status = run(opened)
     if summary.pictures:
@@ -212,6 +211,13 @@ class Run:
                 f"{video.name} is truncated: {video.frames} of {video.length} frames could be read",
                 file=sys.stderr,
             )
+
+
+def _default_batch_size(detector: Detector, extras: Sequence[str], video: Video | None) -> int:
+    # Live pictures must not wait for each other, and large inputs might not fit in memory together.
+    any_size = detector.config.input_fit(detector.engine.info.image_size) is None
+    one_by_one = any_size or "show" in extras or (video is not None and video.live)
+    return 1 if one_by_one else _BATCH_SIZE
 
 
 def _make_folder(path: Path) -> None:

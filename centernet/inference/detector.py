@@ -1,6 +1,7 @@
 """A trained network as a function from images to detections."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -17,12 +18,8 @@ from centernet.inference import tta
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines import AUTO, Engine, load_engine
 from centernet.inference.heatmaps import Heatmaps
-from centernet.inference.prediction import Prediction, to_detections
-from centernet.inference.thresholds import (
-    DEFAULT_SCORE_THRESHOLD,
-    Threshold,
-    per_class_thresholds,
-)
+from centernet.inference.prediction import Prediction, is_truncated, to_detections
+from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 from centernet.inference.tiling import TiledEngine
 
 if TYPE_CHECKING:
@@ -218,17 +215,20 @@ class Detector:
         found, scales, stride = [], len(self.config.scales), self.engine.info.stride
         for number, image in enumerate(pixels):
             own = results[number * scales : (number + 1) * scales]
-            merged = tta.merge_views([view.detections for view in own], self.config, self.top_k)
+            lists = [view.detections for view in own]
+            merged = tta.merge_views(lists, self.config, self.top_k)
+            truncated = is_truncated([*lists, merged], thresholds, self.top_k)
             if clip:
                 merged = tta.clip_to_image(merged, (image.shape[0], image.shape[1]))
-            maps, logits, matrix = None, own[self._shown].logits, own[self._shown].matrix
-            if logits is not None:
-                maps = Heatmaps.of_input(logits, matrix, stride, self.class_names)
-            found.append((image, to_detections(merged, thresholds, self.class_names), maps))
+            maps, shown = None, own[self._shown]
+            if shown.logits is not None:
+                maps = Heatmaps.of_input(shown.logits, shown.matrix, stride, self.class_names)
+            parts = image, to_detections(merged, thresholds, self.class_names), maps
+            found.append(partial(Prediction, *parts, truncated=truncated))
         decode_seconds = perf_counter() - loaded - network_seconds
         seconds = {"load": loaded - start, "network": network_seconds, "decode": decode_seconds}
         each = {step: total / len(pixels) for step, total in seconds.items() if pixels}
-        return [Prediction(*parts, seconds=each) for parts in found]
+        return [make_prediction(seconds=each) for make_prediction in found]
 
     def heatmaps(self, image: "ImageLike", *, bgr: bool = False) -> Heatmaps:
         """The class probabilities at every cell of an image.

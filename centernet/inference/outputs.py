@@ -1,57 +1,29 @@
 """Outputs of ``detect``: pictures, heatmaps, JSON lines, CSV, videos, a window.
 
-Each is an :class:`Output`. To add one, add a class and an entry in ``OUTPUTS`` here, and an option
+Each is an :class:`.Output`. To add one, add a class and an entry in ``OUTPUTS`` here, and an option
 in :mod:`centernet.cli.detect`.
 """
 
 import csv
 import json
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.inference.engines import EngineInfo
 from centernet.inference.heatmaps import Heatmaps
+from centernet.inference.label_options import DEFAULT_LABELS
+from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName, class_word
 from centernet.inference.prediction import Prediction
+from centernet.inference.run_summary import RunSummary
 from centernet.inference.window import show
 from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
-
-
-class Output(ABC):
-    """Receives the predictions of a run, one after another.
-
-    As a context manager it is closed at the end.
-    """
-
-    @abstractmethod
-    def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Write one prediction.
-
-        Args:
-            prediction: prediction for an image or a video frame.
-            name: name of the image or frame, and of the files for it.
-
-        Raises:
-            InputError: a file cannot be written.
-        """
-
-    def close(self) -> None:  # noqa: B027 - most outputs have nothing to finish
-        """Finish the output."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -65,6 +37,7 @@ class OutputContext:
         info: the properties of the network.
         thresholds: (C,) the score threshold of each class.
         summary: summary of the run.
+        labels: text of the labels in pictures, a key of :data:`.LABELS`.
     """
 
     folder: Path
@@ -72,15 +45,20 @@ class OutputContext:
     fps: float | None
     info: EngineInfo
     thresholds: NDArray[np.float64]
-    summary: "RunSummary"
+    summary: RunSummary
+    labels: str = DEFAULT_LABELS
 
 
 class PictureFiles(Output):
     """An image file for each prediction, with its boxes and labels."""
 
+    def __init__(self, labels: str = DEFAULT_LABELS) -> None:
+        """Draw labels with this text, see :meth:`.Prediction.draw`."""
+        self._labels = labels
+
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Write ``name.picture``."""
-        write_picture(name.picture, prediction.drawn)
+        write_picture(name.picture, prediction.draw(self._labels))
 
 
 class HeatmapFiles(Output):
@@ -155,7 +133,9 @@ class JsonLines(_FileOutput):
             {"class": one.class_name, "label": one.label, "score": one.score, "box": one.box}
             for one in prediction.objects
         ]
-        line |= {"width": width, "height": height, "detections": objects}
+        line |= {"width": width, "height": height}
+        line |= {"truncated": True} if prediction.truncated else {}
+        line |= {"detections": objects}
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -179,42 +159,6 @@ class CsvTable(_FileOutput):
             self._rows.writerow([name.source, *frame.values(), one.class_name, one.score, *one.box])
 
 
-class RunSummary(Output):
-    """Counts pictures, detections and time, and prints the detections in each of a few images.
-
-    Attributes:
-        pictures: number of pictures.
-        failed: number of pictures that failed, and of truncated videos.
-        found: number of detections by class name.
-        seconds: total time by step.
-    """
-
-    def __init__(self, *, printed: bool = False) -> None:
-        """Start from zero; ``printed``: print a line for each picture."""
-        self.pictures = self.failed = 0
-        self.found: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
-        self._printed = printed
-
-    def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Count one picture."""
-        names = Counter(one.class_name for one in prediction.objects)
-        self.pictures += 1
-        self.found += names
-        self.seconds.update(prediction.seconds)
-        if self._printed:
-            tqdm.write(f"{Path(name.source).name}: {_counts(names)}")
-
-    def text(self) -> str:
-        """The number of pictures and detections, and the milliseconds per picture by step."""
-        steps = {name: 1000 * seconds / self.pictures for name, seconds in self.seconds.items()}
-        each = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in steps.items())
-        return (
-            f"{self.pictures} picture{'s' * (self.pictures != 1)}: {_counts(self.found)}\n"
-            f"{sum(steps.values()):.1f} ms per picture: {each}"
-        )
-
-
 class WindowClosed(Exception):
     """The user has closed the preview window, or pressed q or Escape in it."""
 
@@ -222,9 +166,14 @@ class WindowClosed(Exception):
 class Window(Output):
     """A preview window."""
 
-    def __init__(self, *, still: bool) -> None:
-        """Wait for a key after each picture if it is ``still``."""
-        self._still = still
+    def __init__(self, *, still: bool, labels: str = DEFAULT_LABELS) -> None:
+        """Show pictures.
+
+        Args:
+            still: wait for a key after each.
+            labels: text of the labels, see :meth:`.Prediction.draw`.
+        """
+        self._still, self._labels = still, labels
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Show a picture.
@@ -232,12 +181,8 @@ class Window(Output):
         Raises:
             WindowClosed: the user wants to end.
         """
-        if not show(prediction.drawn, still=self._still):
+        if not show(prediction.draw(self._labels), still=self._still):
             raise WindowClosed
-
-
-def _counts(names: Counter[str]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in names.most_common()) or "nothing"
 
 
 def _heatmaps(prediction: Prediction) -> Heatmaps:
@@ -251,8 +196,9 @@ def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
 
 def _pictures(context: OutputContext) -> Output:
     if context.stem is None or context.fps is None:
-        return PictureFiles()
-    return Video(Path(f"{context.stem}.mp4"), context.fps, lambda prediction: prediction.drawn)
+        return PictureFiles(context.labels)
+    path = Path(f"{context.stem}.mp4")
+    return Video(path, context.fps, lambda prediction: prediction.draw(context.labels))
 
 
 def _heatmap_pictures(context: OutputContext) -> Output:
@@ -269,7 +215,7 @@ OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "json": lambda context: JsonLines(context.folder),
     "csv": lambda context: CsvTable(context.folder),
     "summary": lambda context: context.summary,
-    "show": lambda context: Window(still=context.stem is None),
+    "show": lambda context: Window(still=context.stem is None, labels=context.labels),
 }
 
 

@@ -1,7 +1,7 @@
 """The result for one image: detections, heatmaps, and drawing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.inference.heatmaps import Heatmaps
+from centernet.inference.label_options import DEFAULT_LABELS
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -44,12 +45,18 @@ class Prediction:
         heatmaps: probabilities, and the position of their cells in the image; None if they were not
             requested, or the network has none.
         seconds: time by step: ``load`` (read and preprocess), ``network``, ``decode``.
+        truncated: whether the limit ``top_k`` may have cut off detections that reach their score
+            threshold.
     """
 
     image: NDArray[np.uint8]
     detections: "sv.Detections"
     heatmaps: Heatmaps | None
     seconds: dict[str, float]
+    truncated: bool = False
+    _drawn: dict[str, NDArray[np.uint8]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def objects(self) -> list[DetectedObject]:
@@ -64,12 +71,29 @@ class Prediction:
             )
         ]
 
-    @cached_property
+    @property
     def drawn(self) -> NDArray[np.uint8]:
-        """The image (h, w, 3) uint8 RGB with boxes and labels, enlarged if it is small."""
+        """The picture of :meth:`draw` with the default labels."""
+        return self.draw()
+
+    def draw(self, labels: str = DEFAULT_LABELS) -> NDArray[np.uint8]:
+        """Draw boxes and labels on the image, enlarged if it is small.
+
+        Args:
+            labels: text of the labels, see :func:`centernet.inference.drawing.draw`.
+
+        Returns:
+            (h, w, 3) uint8 RGB; repeated calls return the same array.
+
+        Raises:
+            InputError: ``labels`` is unknown.
+        """
         from centernet.inference.drawing import draw
 
-        return draw(self.upscaled.image, self.upscaled.detections)
+        if labels not in self._drawn:
+            large = self.upscaled
+            self._drawn[labels] = draw(large.image, large.detections, labels)
+        return self._drawn[labels]
 
     @cached_property
     def upscaled(self) -> "Prediction":
@@ -97,6 +121,23 @@ def to_detections(
         class_id=labels,
         data={"class_name": np.array(class_names, dtype=str)[labels]},
     )
+
+
+def is_truncated(
+    found: Sequence[Mapping[str, NDArray]], thresholds: NDArray[np.float64], top_k: int
+) -> bool:
+    """Whether the limit ``top_k`` may have cut off detections that reach their threshold.
+
+    It may if a list is full, and its weakest detection reaches the lowest threshold.
+
+    Args:
+        found: lists of detections of one image, best first, with ``scores`` (K,).
+        thresholds: (C,) the score threshold of each class.
+        top_k: maximum number of detections in each list.
+    """
+    lowest = thresholds.min(initial=1.0)
+    weakest = [one["scores"][top_k - 1] for one in found if len(one["scores"]) >= top_k]
+    return any(score > 0 and score >= lowest for score in weakest)  # 0 only fills up a list
 
 
 def upscale_for_drawing(prediction: Prediction) -> Prediction:

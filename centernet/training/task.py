@@ -14,7 +14,8 @@ from torch import Tensor
 
 from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
-from centernet.evaluation.coco import Evaluation, GroundTruth, evaluate
+from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.ground_truth import GroundTruth
 from centernet.evaluation.results import CocoResults, detections_of_files, in_image_pixels
 from centernet.heads import DEFAULT_BOX_HEAD
 from centernet.inference.config import InferenceConfig

@@ -253,6 +253,17 @@ def test_every_dataset_has_its_own_page(tmp_path, capsys, monkeypatch):
     assert len(set(objects)) == len(given)
 
 
+@pytest.mark.parametrize(("count", "many", "caption"), [(100, 0, ""), (1600, 1, "1,500 of 1,600")])
+def test_many_boxes_have_thin_lines_and_the_caption_counts_them(tmp_path, count, many, caption):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((640, 640, 3), np.uint8))
+    boxes = [[16 * (i % 40), 16 * (i // 40), 8, 8] for i in range(count)]
+    split = split_of(boxes, size=(640, 640), folder=tmp_path)
+    (tmp_path / "train.json").write_text(json.dumps(split.coco))
+    (sample,) = sample_images(check_dataset(tmp_path / "train.json", input_size=(640, 640)))
+    assert sample.many == bool(many) and len(sample.outlines) == min(count, 1500)
+    assert caption in sample.caption and ("boxes" in sample.caption) == bool(many)
+
+
 def test_pages_of_folders_with_dots_stay_apart(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("set.v1", "set.v2"):

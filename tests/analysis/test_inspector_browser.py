@@ -278,3 +278,24 @@ def test_the_page_of_a_trained_model(browser, test_data_root, tmp_path):
     assert "peak at (" in opened.hover(opened.all("#marks .peak")[-1])
     assert opened.errors() == [] and opened.requests() == []
     assert (tmp_path / "bccd.html").stat().st_size < 8 * 500_000
+
+
+def test_names_of_many_false_positives_are_thinned_and_the_list_is_limited(browser, tmp_path):
+    spots = [("red", x, y) for y in range(4, 508, 32) for x in range(4, 508, 32)]
+    cv2.imwrite(str(tmp_path / "many.png"), picture(*spots, size=(512, 512))[..., ::-1])
+    page = InspectorPage(tuple(COLORS), title="many")
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    detector = spot_detector(image_size=(512, 512), top_k=300)
+    page.add(*analyze_image(detector, Example(tmp_path / "many.png", "many.png", *nothing)))
+    page.save(tmp_path / "page.html")
+    opened = Open(browser, tmp_path / "page.html")
+    assert "256 false positives" in opened.text("#summary")
+    assert "many" in opened.one("#marks").get_attribute("class")
+    listed = opened.all("#problems li")
+    assert len(listed) == 201 and "56 more" in listed[-1].text
+    few = len(opened.all("#marks text"))
+    assert 5 < few < 120
+    opened.script("zoomBy(4), null")
+    opened.settle()
+    assert len(opened.all("#marks text")) != few
+    assert opened.errors() == []

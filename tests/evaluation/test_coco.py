@@ -10,13 +10,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from centernet.data.annotations import read_coco
-from centernet.evaluation.coco import (
-    GroundTruth,
-    average_precision,
-    coco_results,
-    evaluate,
-    metric_names,
-)
+from centernet.evaluation.coco import average_precision, coco_results, evaluate, metric_names
+from centernet.evaluation.ground_truth import GroundTruth
 
 CAT = {"bbox": [10, 5, 20, 30]}
 DOG = {"bbox": [30, 10, 25, 8], "category_id": 7}
@@ -233,3 +228,43 @@ def test_saving_writes_both_tables(tiny_coco, tmp_path):
         rows = list(csv.DictReader(file))
     assert rows == [{key: str(value) for key, value in row.items()} for row in found.per_class]
     assert [row["class"] for row in rows] == ["cat", "dog"]
+
+
+def dense(images: int, objects: int) -> tuple[dict, list]:
+    """Annotations of objects in a grid, and perfect detections."""
+    boxes = [[16 * (i % 40), 16 * (i // 40), 8, 8] for i in range(objects)]
+    coco = {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in range(images)],
+        "categories": [{"id": 3, "name": "cat"}],
+        "annotations": [
+            {"image_id": i, "category_id": 3, "bbox": box, "area": 64, "iscrowd": 0}
+            for i in range(images)
+            for box in boxes
+        ],
+    }
+    return coco, [
+        {"image_id": a["image_id"], "category_id": 3, "bbox": a["bbox"], "score": 1 - k / 1e6}
+        for k, a in enumerate(coco["annotations"])
+    ]
+
+
+def test_1500_objects_in_an_image_are_evaluated():
+    coco, results = dense(2, 1500)
+    result = evaluate(coco, results, top_k=2300)
+    assert result.metrics["AP"] == 1 and result.max_detections == 2300
+    assert result.limit_note == ""
+
+
+def test_a_limit_below_the_number_of_objects_is_noted():
+    coco, results = dense(2, 150)
+    few = [r for r in results if r["bbox"][1] < 40]  # 120 of each image
+    coco["annotations"] = coco["annotations"][:-100]
+    result = evaluate(coco, few, top_k=100)
+    assert result.metrics["AP"] < 1
+    note = result.limit_note
+    assert "top_k 100" in note and " 1 of " in note and "150" in note and "--top-k" in note
+    assert evaluate(coco, few, image_ids=[1], top_k=100).limit_note == ""
+    assert evaluate(coco, few, top_k=150).limit_note == ""
+    for annotation in coco["annotations"][:51]:
+        annotation["iscrowd"] = 1
+    assert evaluate(coco, few, top_k=100).limit_note == ""

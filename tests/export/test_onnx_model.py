@@ -110,6 +110,11 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     assert len(found) == len(expected) > 10
     assert sorted(found.confidence) == pytest.approx(sorted(expected.confidence), abs=2e-3)
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "m.onnx"]
+    arguments = ["export", tmp_path / "w.ckpt", tmp_path / "many.onnx", "--top-k", "2300"]
+    status, _, _ = run_centernet(arguments, capsys)
+    many = Detector.load(tmp_path / "many.onnx")
+    assert status in (0, None) and many.top_k == 2300
+    assert many.engine.run(sample_images(1, (64, 96))).detections[0]["scores"].shape == (2300,)
 
 
 @pytest.mark.guard

@@ -237,3 +237,79 @@ def test_a_zoomed_picture_moves_with_the_pointer(page, images):
     canvas = page.script("canvas")
     ActionChains(page.browser).drag_and_drop_by_offset(canvas, 30, 0).perform()
     assert page.script("view.x") == pytest.approx(before + 30, abs=2)
+
+
+def show_boxes(page, boxes, scores=None):
+    """Replace the detections of the picture."""
+    found = [
+        {
+            "label": i % 3,
+            "score": 0.99 - i / 2000 if scores is None else scores[i],
+            "box": list(box),
+        }
+        for i, box in enumerate(boxes)
+    ]
+    page.script("state.picture.found = arguments[0], setThreshold(0), null", found)
+    page.settle()
+
+
+def plates(page) -> list[dict]:
+    """The labels that the page draws: text and place."""
+    return page.script(
+        """(() => {
+          const drawn = [], original = window.paintLabel;
+          window.paintLabel = (_, { text, place }) => drawn.push({ text, place });
+          paint(canvas.getContext("2d"), { scale: view.scale, x: view.x, y: view.y }, 1);
+          window.paintLabel = original;
+          return drawn;
+        })()"""
+    )
+
+
+def test_labels_of_many_boxes_are_thinned_and_small_boxes_are_dots(page, images):
+    page.open(images[4])  # 701 x 513
+    side = 9.0
+    boxes = [[x, y, x + side, y + side] for y in range(5, 500, 12) for x in range(5, 690, 16)]
+    show_boxes(page, boxes[:1500])
+    start = time.perf_counter()
+    labels = plates(page)
+    assert time.perf_counter() - start < 2
+    rows = page.rows()
+    assert len(rows) == 201 and "1300 more" in rows[-1] and page.text("#total") == "1500"
+    assert len(labels) < 40
+    assert not any(label["text"].isdigit() for label in labels)
+    # A dot has its color in the middle of the box, a box on its sides.
+    lonely = [[100, 100, 110, 110], [300, 300, 420, 400]]
+    show_boxes(page, lonely)
+    colors = page.script(
+        """[[105, 105], [100, 105], [300, 350], [360, 350]].map(([x, y]) =>
+          [...canvas.getContext("2d").getImageData(view.x + view.scale * x, view.y + view.scale * y,
+            1, 1).data].slice(0, 3))"""
+    )
+    assert page.script("view.scale") < 1.2
+    yellow, green = [255, 210, 63], [59, 206, 172]
+    assert colors[0] == yellow and colors[1] != yellow
+    assert colors[2] == green and colors[3] != green
+    assert len(plates(page)) == 2
+
+
+def test_no_label_covers_another_or_a_middle(page, images):
+    page.open(images[4])
+    boxes = [[x, y, x + 40, y + 30] for y in range(5, 480, 50) for x in range(5, 650, 60)]
+    show_boxes(page, boxes)
+    places = [label["place"] for label in plates(page)]
+    assert 5 < len(places) < len(boxes)
+    for i, a in enumerate(places):
+        assert all(a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3] for b in places[:i])
+    scale, x, y = (page.script(f"view.{name}") for name in ("scale", "x", "y"))
+    for left, top, right, bottom in boxes:
+        px, py = x + scale * (left + right) / 2, y + scale * (top + bottom) / 2
+        assert not any(a[0] < px < a[2] and a[1] < py < a[3] for a in places)
+
+
+def test_the_page_says_when_the_limit_of_detections_is_reached(page, images):
+    page.open(images[4])
+    show_boxes(page, [[10, 10, 60, 60]] * 99)
+    assert "at most" not in page.text("#details")
+    show_boxes(page, [[10, 10, 60, 60]] * 100)
+    assert "at most 100" in page.text("#details")

@@ -130,6 +130,33 @@ def table(folder: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def test_detections_that_top_k_cuts_off_are_reported(run, folder, capsys):
+    _, output = run(folder, "json", top_k=1)
+    said = capsys.readouterr().out
+    assert "missing in 1 picture," in said and "--top-k 2" in said
+    first, second = lines(output)
+    assert first["truncated"] is True and "truncated" not in second
+    run(folder, "json", top_k=2, threshold=0)
+    assert "missing in 2 pictures" in capsys.readouterr().out
+    run(folder, "json", top_k=3)
+    assert "--top-k" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("labels", ["class", "score", "none"])
+def test_the_text_of_labels_is_an_option(run, folder, labels):
+    _, usual = run(folder)
+    usual = read_image(usual / "a.png")
+    _, output = run(folder, labels=labels)
+    drawn = read_image(output / "a.png")
+    np.testing.assert_array_equal(drawn, spot_detector().predict(SPOTS).draw(labels))
+    assert (drawn != usual).any()
+
+
+def test_an_unknown_text_of_labels_is_named(run, folder):
+    with pytest.raises(InputError, match=r"labels.*'both'"):
+        run(folder, labels="both")
+
+
 def test_csv_has_a_row_for_each_detection(run, folder):
     detector_names = ("a,b", 'say "c"', "d")
     _, output = run(folder, "csv", "json", class_names=detector_names)

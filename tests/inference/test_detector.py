@@ -206,6 +206,25 @@ def test_threshold_zero_gives_top_k_detections_best_first(top_k):
     assert len(found) == top_k and (np.diff(found.confidence) <= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("options", "threshold", "truncated"),
+    [
+        ({"top_k": 2}, 0.3, True),
+        ({"top_k": 3}, 0.3, False),
+        ({"top_k": 3}, 0.0, True),  # noise reaches this threshold
+        ({"top_k": 2}, {"red": 0.9, "blue": 0.9, "white": 1.0}, True),
+        ({"top_k": 2}, 1.0, False),
+        ({"top_k": 2, "scales": (1.0, 0.5)}, 0.3, True),
+        ({"top_k": 2000}, 0.0, False),  # the limit is not reached: the list is filled with score 0
+    ],
+)
+def test_a_prediction_tells_whether_top_k_cut_off_detections(options, threshold, truncated):
+    image = picture(("red", 40, 64), ("blue", 100, 8))
+    image[image == 0] = np.random.default_rng(0).integers(0, 9, (image == 0).sum())
+    prediction = spot_detector(**options).predict(image, threshold=threshold)
+    assert prediction.truncated is truncated
+
+
 def test_a_score_equal_to_the_threshold_is_enough(detector):
     score = float(detector(picture(SPOT)).confidence[0])
     assert len(detector(picture(SPOT), threshold=score)) == 1

@@ -119,7 +119,7 @@ def test_options_of_an_exported_model(model, engine):
         Detector.load(model, engine=engine, **scaled)(image), spot_detector(**scaled)(image)
     )
     for options, message in [
-        ({"top_k": 101}, "top_k .*100.*101"),
+        ({"top_k": 101}, "top_k .*100.*--top-k 101"),
         ({"flip": True}, "flip"),
         ({"precision": "float16"}, "precision float16"),
         ({"device": "tpu"}, f"'tpu'.*{engine}"),

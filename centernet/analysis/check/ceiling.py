@@ -18,7 +18,8 @@ from centernet.analysis.check.cells import MAX_OBJECTS, CellAssignment
 from centernet.analysis.check.split_arrays import SplitArrays, usable_annotations
 from centernet.data.annotations import read_coco
 from centernet.decode import decode
-from centernet.evaluation.coco import GroundTruth, average_precision, coco_results, image_order
+from centernet.evaluation.coco import average_precision, coco_results
+from centernet.evaluation.ground_truth import GroundTruth, image_order
 from centernet.evaluation.ground_truth_maps import center_outputs, drop_zero_scores
 from centernet.heads import select_heads
 from centernet.inference.tta import clip_to_image

@@ -14,9 +14,9 @@ from centernet.analysis.check.split_arrays import SplitArrays
 from centernet.analysis.images import picture_uri
 from centernet.data.images import read_image
 from centernet.errors import InputError
-from centernet.inference.drawing import class_color
+from centernet.inference.drawing import MANY_BOXES, class_color
 
-_SAMPLES_PER_CLASS, _MAX_SAMPLES, _MAX_OUTLINES = 2, 16, 1000
+_SAMPLES_PER_CLASS, _MAX_SAMPLES, _MAX_OUTLINES = 2, 16, 1500
 _SAMPLE_SIDE, _CROP_SIDE = 560, 240
 # Margin of a crop around its box, relative to the box and in pixels; the larger one counts.
 _MARGIN, _MARGIN_PIXELS = 1.0, 24
@@ -47,6 +47,11 @@ class Picture:
     outlines: list[Outline]
     caption: str
 
+    @property
+    def many(self) -> bool:
+        """Whether there are so many boxes that thick lines would cover the objects."""
+        return len(self.outlines) > MANY_BOXES
+
 
 def sample_images(report: CheckReport) -> list[Picture]:
     """A few images of each class; rare classes and the training split come first."""
@@ -55,13 +60,16 @@ def sample_images(report: CheckReport) -> list[Picture]:
         pixels = _read_pixels(arrays, image)
         if pixels is None:
             continue
-        own = np.flatnonzero(arrays.usable & (arrays.image == image))[:_MAX_OUTLINES]
+        own = np.flatnonzero(arrays.usable & (arrays.image == image))
+        caption = f"{arrays.split.name}: {arrays.files[image]}"
+        if len(own) > _MAX_OUTLINES:
+            caption += f" ({_MAX_OUTLINES:,} of {len(own):,} boxes)"
         pictures.append(
             Picture(
                 picture_uri(pixels, _SAMPLE_SIDE),
                 (pixels.shape[0], pixels.shape[1]),
-                [_outline(arrays, annotation) for annotation in own.tolist()],
-                f"{arrays.split.name}: {arrays.files[image]}",
+                [_outline(arrays, annotation) for annotation in own[:_MAX_OUTLINES].tolist()],
+                caption,
             )
         )
     return pictures

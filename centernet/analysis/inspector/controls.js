@@ -140,16 +140,20 @@ function sortImages() {
   $("images").replaceChildren(...listed.map((image) => image.item));
 }
 
+const MAX_PROBLEMS = 200; // in the list; the picture shows all
+
 function listProblems() {
   const image = current();
   const wrong = annotated ? problems(image) : [];
-  $("problems").replaceChildren(...wrong.map((thing) => {
+  $("problems").replaceChildren(...wrong.slice(0, MAX_PROBLEMS).map((thing) => {
     const [title, sentence] = describe(image, thing);
     const button = make("button", { className: thing.kind, onclick: () => highlight(image, thing) },
       make("b", { textContent: title }), make("span", { textContent: sentence }));
     return make("li", {}, button);
   }));
   if (annotated && !wrong.length) $("problems").append(make("li", { textContent: "No errors." }));
+  const more = wrong.length - MAX_PROBLEMS;
+  if (more > 0) $("problems").append(make("li", { textContent: `and ${more} more` }));
 }
 
 async function select(place) {

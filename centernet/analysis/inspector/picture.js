@@ -9,6 +9,8 @@ const marks = document.getElementById("marks");
 const tip = document.getElementById("tip");
 
 const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
+const MANY_MARKS = 200; // more marks are smaller, with thinner lines
+const LETTER = 7, LINE = 18, MAX_COVERED = 0.15; // size of names in pixels; part of the stage
 const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
 let maps = null; // of the current image: {prediction, target} by label, and cells
 
@@ -109,6 +111,7 @@ function rectangle([left, top, right, bottom], attributes) {
 function drawMarks(image) {
   const { objects, boxes, faint } = judge(image);
   marks.replaceChildren();
+  marks.classList.toggle("many", objects.length + boxes.length > MANY_MARKS);
   marks.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
   const shown = [];
   const add = (thing, element) => {
@@ -138,8 +141,9 @@ function drawMarks(image) {
       add(peak, svg("circle", { cx, cy, class: `peak ${of}`, style: `--color: ${color}` }));
     }
   }
-  if (state.boxes) for (const box of boxes) if (box.kind === "false") nameBox(box, "✕ ");
   marks.things = shown;
+  marks.named = state.boxes ? boxes.filter((box) => box.kind === "false") : [];
+  nameBoxes(image);
 }
 
 function cross(x, y) {
@@ -149,13 +153,25 @@ function cross(x, y) {
   return group;
 }
 
-function nameBox(box, before) {
-  const x = Math.max(0, Math.min(box.box[0], box.box[2]));
-  const top = Math.max(0, Math.min(box.box[1], box.box[3]));
-  // Above the box, or inside the box at the top of the image.
-  const inside = top < 0.04 * about.images[state.image].height;
-  const text = svg("text", { x, y: top, class: inside ? "inside" : "" });
-  text.textContent = `${before}${className(box.label)} ${number(box.score)}`;
+// Name false positives, the best first; a name that would cover others is left out.
+function nameBoxes(image) {
+  for (const text of marks.querySelectorAll("text")) text.remove();
+  const placed = [];
+  let room = MAX_COVERED * stage.clientWidth * stage.clientHeight;
+  for (const box of marks.named ?? []) {
+    const x = Math.max(0, Math.min(box.box[0], box.box[2]));
+    const y = Math.max(0, Math.min(box.box[1], box.box[3]));
+    const textContent = `✕ ${className(box.label)} ${number(box.score)}`;
+    const [left, top, width] = [x * view.scale, y * view.scale, LETTER * textContent.length];
+    const covers = placed.some((other) => Math.abs(top - other.top) < LINE &&
+      left < other.left + other.width && other.left < left + width);
+    if (covers || (placed.length && width * LINE > room)) continue;
+    room -= width * LINE;
+    placed.push({ left, top, width });
+    // Above the box, or inside the box at the top of the image.
+    const inside = y < 0.04 * image.height;
+    svg("text", { x, y, class: inside ? "inside" : "" }).textContent = textContent;
+  }
 }
 
 function showTip(thing, clientX, clientY) {
@@ -236,6 +252,8 @@ function placeWorld() {
   view.y = inside(view.y, height, stage.clientHeight);
   Object.assign(world.style,
     { left: `${view.x}px`, top: `${view.y}px`, width: `${width}px`, height: `${height}px` });
+  if (marks.scale !== view.scale) nameBoxes(image); // there is more room for names
+  marks.scale = view.scale;
   marks.style.setProperty("--scale", view.scale);
   // A finger scrolls the page, but moves the image when zoomed in.
   stage.classList.toggle("zoomed", zoomed());

@@ -67,6 +67,7 @@ def render_report_page(report: TrainingReport) -> Iterator[str]:
         run=report.run.name,
         inspector=INSPECTOR_FILE if len(report.inspector) else None,
         numbers=numbers,
+        limit_note=report.evaluation.limit_note,
         curves=_curves(report.run / "metrics.csv"),
         columns=[*list(per_class[0])[1:], "best threshold", "precision", "recall", "F1"],
         classes=_classes(report),

@@ -42,15 +42,12 @@ function paint(context, at, unit) {
   context.drawImage(bitmap, ...frame);
   if (state.heat && state.picture.heat) paintHeat(context, at, frame);
   if (!state.boxes) return;
-  const boxes = found.map((one, index) => ({ ...one, index })).filter(isShown).reverse();
-  const lit = boxes.find(({ index }) => index === state.lit);
-  context.font = `600 ${12 * unit}px system-ui, sans-serif`;
-  context.textBaseline = "middle";
-  for (const box of boxes) paintBox(context, box, at, unit);
-  for (const box of boxes) if (box !== lit) paintLabel(context, box, at, unit, frame);
-  if (!lit) return;
-  paintBox(context, lit, at, 2 * unit);
-  paintLabel(context, lit, at, unit, frame, true);
+  const boxes = found.map((one, index) => ({ ...one, index })).filter(isShown);
+  boxes.forEach((one, i) => { one.row = i + 1; }); // its number in the table
+  const { width: columns, height: rows } = context.canvas;
+  const visible = [Math.max(frame[0], 0), Math.max(frame[1], 0),
+    Math.min(frame[0] + frame[2], columns), Math.min(frame[1] + frame[3], rows)];
+  paintBoxes(context, boxes, boxes.find(({ index }) => index === state.lit), at, unit, visible);
 }
 
 function paintHeat(context, at, frame) {
@@ -66,42 +63,6 @@ function paintHeat(context, at, frame) {
     at.x - (at.scale * x.shift) / x.scale, at.y - (at.scale * y.shift) / y.scale,
     (at.scale * stride * columns) / x.scale, (at.scale * stride * rows) / y.scale);
   context.restore();
-}
-
-function paintBox(context, { label, box }, at, unit) {
-  const [left, top, right, bottom] = box;
-  const rectangle = [at.x + at.scale * left, at.y + at.scale * top,
-    at.scale * (right - left), at.scale * (bottom - top)];
-  for (const [color, width] of [["#000a", 4 * unit], [classColor(label), 2 * unit]]) {
-    Object.assign(context, { strokeStyle: color, lineWidth: width, lineJoin: "round" });
-    context.strokeRect(...rectangle);
-  }
-}
-
-// The label above a box; shorter where the box is narrow: class and score, class, or number.
-function paintLabel(context, one, at, unit, [x, y, width], complete = false) {
-  const [left, top, right] = one.box;
-  const boxWidth = at.scale * (right - left);
-  const name = className(one.label).replace(/\s+/g, " ");
-  const texts = [`${name} ${number(one.score)}`, name, String(rowNumber(one.index))];
-  const room = [boxWidth, Math.max(boxWidth, 76 * unit), Infinity]; // a name may be wider than its box
-  const widths = texts.map((text) => context.measureText(text).width + 8 * unit);
-  const chosen = complete ? 0 : widths.findIndex((width, i) => width <= room[i]);
-  const size = [widths[chosen], 17 * unit];
-  const start = clamp(at.x + at.scale * left - unit, x, Math.max(x, x + width - size[0]));
-  const above = at.y + at.scale * top - size[1] - unit;
-  const line = above < Math.max(y, 0) ? above + size[1] + 2 * unit : above; // else inside the box
-  context.fillStyle = classColor(one.label);
-  context.beginPath();
-  context.roundRect(start, line, ...size, 3 * unit);
-  context.fill();
-  context.fillStyle = "#000";
-  context.fillText(texts[chosen], start + 4 * unit, line + size[1] / 2);
-}
-
-// The number of a detection in the table.
-function rowNumber(index) {
-  return shown(state.picture.found.slice(0, index + 1)).length;
 }
 
 let drawing = false;

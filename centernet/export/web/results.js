@@ -30,6 +30,7 @@ function buildClasses() {
 }
 
 const MANY = 12; // of more classes, only those in the picture are listed
+const MAX_ROWS = 200; // of the table: browsers are slow to lay out more
 
 // ---- changes
 
@@ -123,11 +124,13 @@ function refreshCounts(found) {
 }
 
 function refreshTable() {
-  const rows = [];
   const { found = [], width = 0, height = 0 } = state.picture ?? {};
-  found.forEach((one, index) => {
-    if (isShown(one)) rows.push(tableRow(one, index, rows.length + 1));
-  });
+  const chosen = [...found.entries()].filter(([, one]) => isShown(one));
+  const rows = chosen.slice(0, MAX_ROWS).map(([index, one], i) => tableRow(one, index, i + 1));
+  if (chosen.length > MAX_ROWS) {
+    const textContent = `${chosen.length - MAX_ROWS} more: the CSV file has all`;
+    rows.push(make("tr", {}, make("td"), make("td", { colSpan: 6, textContent })));
+  }
   $("rows").replaceChildren(...rows);
   $("table").hidden = !rows.length;
   $("no-rows").hidden = rows.length > 0 || !width || !height;
@@ -157,7 +160,8 @@ function refreshSummary(found) {
   $("name").textContent = picture.name;
   $("counted").textContent = found.length ? inWords(found) : "Nothing found";
   const time = `${Math.round(picture.ms.read + picture.ms.prepare + picture.ms.network)} ms`;
-  $("details").textContent = `${picture.width}x${picture.height} px · ${time}`;
+  $("details").textContent = `${picture.width}x${picture.height} px · ${time}` +
+    (found.length < settings.top_k ? "" : ` · at most ${settings.top_k} are found, there may be more`);
   $("details").title = `read ${Math.round(picture.ms.read)} ms, resize ` +
     `${Math.round(picture.ms.prepare)} ms, network ${Math.round(picture.ms.network)} ms`;
   const words = `${picture.name}: ${inWords(found)} found`;

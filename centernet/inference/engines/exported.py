@@ -121,7 +121,8 @@ class ExportedEngine(ABC):
         top_k = config.max_detections(info.top_k)
         if top_k > info.top_k:
             raise InputError(
-                f"top_k must be at most {info.top_k}, the number in the exported model, got {top_k}"
+                f"top_k must be at most {info.top_k}, the number in the exported model, got "
+                f"{top_k}: export the checkpoint again with --top-k {top_k}"
             )
         self.info = replace(info, top_k=top_k)
 

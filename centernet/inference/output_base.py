@@ -1,0 +1,35 @@
+"""The base class of outputs of ``detect``."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from centernet.inference.output_paths import ResultName
+from centernet.inference.prediction import Prediction
+
+
+class Output(ABC):
+    """Receives the predictions of a run, one after another.
+
+    As a context manager it is closed at the end.
+    """
+
+    @abstractmethod
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Write one prediction.
+
+        Args:
+            prediction: prediction for an image or a video frame.
+            name: name of the image or frame, and of the files for it.
+
+        Raises:
+            InputError: a file cannot be written.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most outputs have nothing to finish
+        """Finish the output."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close()

@@ -1,0 +1,69 @@
+"""The summary of a run of ``detect``."""
+
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+
+from centernet.inference.output_base import Output
+from centernet.inference.output_paths import ResultName
+from centernet.inference.prediction import Prediction
+
+
+class RunSummary(Output):
+    """Counts pictures, detections and time, and prints the detections in each of a few images.
+
+    Attributes:
+        pictures: number of pictures.
+        failed: number of pictures that failed, and of truncated videos.
+        truncated: number of pictures where ``top_k`` may have cut off detections.
+        found: number of detections by class name.
+        seconds: total time by step.
+    """
+
+    def __init__(self, *, top_k: int, printed: bool = False) -> None:
+        """Start from zero.
+
+        Args:
+            top_k: maximum number of detections per image.
+            printed: print a line for each picture.
+        """
+        self.pictures = self.failed = self.truncated = 0
+        self._top_k = top_k
+        self.found: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self._printed = printed
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Count one picture."""
+        names = Counter(one.class_name for one in prediction.objects)
+        self.pictures += 1
+        self.truncated += prediction.truncated
+        self.found += names
+        self.seconds.update(prediction.seconds)
+        if self._printed:
+            tqdm.write(f"{Path(name.source).name}: {_counts(names)}")
+
+    def text(self) -> str:
+        """The number of pictures and detections, the effect of ``top_k``, and the time by step."""
+        steps = {name: 1000 * seconds / self.pictures for name, seconds in self.seconds.items()}
+        each = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in steps.items())
+        lines = [
+            f"{_pictures_of(self.pictures)}: {_counts(self.found)}",
+            f"{sum(steps.values()):.1f} ms per picture: {each}",
+        ]
+        if self.truncated:
+            lines.insert(
+                1,
+                f"detections may be missing in {_pictures_of(self.truncated)}, the limit is "
+                f"{self._top_k} per picture: raise it with --top-k {2 * self._top_k}",
+            )
+        return "\n".join(lines)
+
+
+def _counts(names: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in names.most_common()) or "nothing"
+
+
+def _pictures_of(count: int) -> str:
+    return f"{count} picture{'s' * (count != 1)}"
