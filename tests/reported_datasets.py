@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 160, 120
 NAMES = ("bolt", "nut")
 # Image, class and box xywh in pixels.
 OBJECTS = [
-    (number // 3, NAMES[number % 2], [13 * number % 115 + 2, 11 * number % 60 + 3, w, h])
+    (number // 3, NAMES[number % 2], [13 * number % 115 + 2, 17 * number % 76 + 3, w, h])
     for number, (w, h) in enumerate([(20 + 3 * i % 17, 18 + 5 * i % 23) for i in range(18)])
 ]
 
@@ -395,3 +395,37 @@ def via_class_attribute(root: Path) -> None:
         ]
         content[f"p{number}"] = {"filename": f"p{number}.png", "size": 1, "regions": regions}
     write_json(root / "via_region_data.json", content)
+
+
+@report("HumanSignal/label-studio 3140", "Label Studio boxes of negative height", "swapped corners")
+def label_studio_negative(root: Path) -> None:
+    draw_all(root / "images")
+    tasks = []
+    for number in range(6):
+        results = [
+            {"type": "rectanglelabels", "value": {"rectanglelabels": [name], "rotation": 0}}
+            for name, _ in of_image(number)
+        ]
+        for result, (_, (x, y, w, h)) in zip(results, of_image(number), strict=True):
+            start = {"x": 100 * x / WIDTH, "y": 100 * (y + h) / HEIGHT}
+            result["value"] |= start | {"width": 100 * w / WIDTH, "height": -100 * h / HEIGHT}
+            result |= {"original_width": WIDTH, "original_height": HEIGHT}
+        image = f"/data/upload/18/0f6142fb-p{number}.png"
+        tasks.append({"data": {"image": image}, "annotations": [{"result": results}]})
+    write_json(root / "project-18.json", tasks)
+
+
+@report("ultralytics/ultralytics 21224", "labels beside images, in a folder `images`", "")
+def labels_in_images(root: Path) -> None:
+    write_yolo_dataset(root)
+    for number in range(3):
+        path = root / "labels" / "train" / f"p{number}.txt"
+        path.rename(root / "images" / "train" / path.name)
+
+
+@report("ultralytics/yolov5 424", "YOLO class numbers that begin at 1", "from 1 to 2", None)
+def yolo_from_one(root: Path) -> None:
+    write_yolo_dataset(root)
+    for path in (root / "labels" / "train").iterdir():
+        lines = path.read_text().splitlines()
+        path.write_text("".join(f"{int(line[0]) + 1}{line[1:]}\n" for line in lines))

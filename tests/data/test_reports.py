@@ -1,5 +1,7 @@
 """Datasets with the faults of public reports: what is read, checked and converted."""
 
+import re
+
 import pytest
 from reported_datasets import HEIGHT, OBJECTS, REPORTS, WIDTH, Report
 
@@ -82,6 +84,6 @@ def test_every_report_is_listed_in_the_documentation(request):
     text = (request.config.rootpath / "docs" / "reports.md").read_text()
     for report in REPORTS:
         repository, number = report.where.split()
-        assert f"{repository}/" in text and f"/{number}" in text, report.where
+        assert re.search(rf"{repository}/(issues|pull)/{number}\b", text), report.where
     assert len({report.where for report in REPORTS}) == len(REPORTS) >= 12
     assert len(FORMATS) >= 10

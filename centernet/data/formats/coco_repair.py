@@ -51,7 +51,11 @@ def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
     if boxes:
         notes.append(f"{path}: {boxes} annotations have no bbox, and take that of their polygon")
     if empty := [a for a in annotations if a.get("bbox") == []]:
-        content["annotations"] = [a for a in _list(content, "annotations") if a not in empty]
+        content["annotations"] = [
+            a
+            for a in _list(content, "annotations")
+            if not (isinstance(a, dict) and a.get("bbox") == [])
+        ]
         notes.append(
             f"{path}: left out {len(empty)} annotations with an empty bbox, such as "
             f"{short(empty[0].get('id'))}"
@@ -147,7 +151,7 @@ def _are_different(ids: Iterable[Any]) -> bool:
 def _box_of_polygons(annotation: dict[str, Any]) -> bool:
     """Give an annotation without a box that of its polygons; return whether it changed."""
     outline = annotation.get("segmentation")
-    if isinstance(outline, list) and outline and not isinstance(outline[0], list):
+    if isinstance(outline, list) and outline and as_number(outline[0]) is not None:
         # One polygon that is not in a list.
         annotation["segmentation"] = [outline]
     if annotation.get("bbox"):

@@ -63,8 +63,11 @@ def repair_sizes(split: DatasetSplit, *, apply: bool) -> list[str]:
     images = _differing(split)
     turned = [image for image in images if image.annotated == image.own[::-1]]
     others = [image for image in images if image.annotated != image.own[::-1]]
+    similar = [image for image in others if _is_rounded(image)]
+    scaled = [image for image in others if not _is_rounded(image)]
     lines = [_turned(turned, apply=apply)] if turned else []
-    lines += [_scaled(others, apply=apply)] if others else []
+    lines += [f"{_describe(similar)}: {_use_own(similar)}"] if similar else []
+    lines += [_scaled(scaled, apply=apply)] if scaled else []
     return [f"{split.source}: {line}" for line in lines]
 
 
@@ -121,12 +124,12 @@ def _turned(images: Sequence[_Image], *, apply: bool) -> str:
 
 def _scaled(images: Sequence[_Image], *, apply: bool) -> str:
     """Repair images that were scaled, or whose sizes are wrong."""
-    what = f"{len(images)} images are of another size than annotated, such as {images[0]}"
+    what = _describe(images)
     factors = np.array([np.divide(image.own, image.annotated) for image in images])
     fits_own, fits_annotated = _fits(images, annotated=False), _fits(images, annotated=True)
-    if (abs(factors - 1) <= _ROUNDING).all() or (fits_own and not fits_annotated):
+    if fits_own and not fits_annotated:
         return f"{what}: {_use_own(images)}"
-    is_enlarged = (factors > 1 + _ROUNDING).all() and _fill_annotated(images)
+    is_enlarged = (factors > 1).all() and _fill_annotated(images)
     if fits_annotated and (is_enlarged or not fits_own):
         for image, factor in zip(images, factors, strict=True) if apply else ():
             _move(image, partial(np.multiply, factor))
@@ -138,6 +141,15 @@ def _scaled(images: Sequence[_Image], *, apply: bool) -> str:
         f"{what}: whether the boxes fit the files is unknown, so nothing is changed: compare boxes "
         "and images, and correct the sizes"
     )
+
+
+def _describe(images: Sequence[_Image]) -> str:
+    return f"{len(images)} images are of another size than annotated, such as {images[0]}"
+
+
+def _is_rounded(image: _Image) -> bool:
+    """Whether the sizes differ by so little that the boxes fit both."""
+    return bool((abs(np.divide(image.own, image.annotated) - 1) <= _ROUNDING).all())
 
 
 def _use_own(images: Sequence[_Image]) -> str:
@@ -197,7 +209,7 @@ def _move(image: _Image, change: Callable[[Points], Points]) -> None:
             continue
         try:
             points = [np.array(polygon, float).reshape(-1, 2) for polygon in polygons]
-        except (TypeError, ValueError):  # a mask, which cannot be moved
+        except (TypeError, ValueError, OverflowError):  # a mask, which cannot be moved
             annotation.pop("segmentation")
             continue
         annotation["segmentation"] = [change(polygon).ravel().tolist() for polygon in points]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 from centernet.data.annotations import DatasetSplit, load_json
@@ -37,6 +37,7 @@ from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 
 _KEYS = (("data", "annotations", "result"), ("annotation_id", "annotator"))  # JSON, JSON-MIN
+_LOCAL = "/data/local-files/?d="
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # before the names of uploaded files
 _WITHOUT_BOX = ("choices", "keypointlabels", "brushlabels", "textarea", "rating", "relation")
 
@@ -188,7 +189,7 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     for split in splits:
         tasks = [
             {
-                "data": {"image": f"/data/local-files/?d=images/{split.name}/{image['file_name']}"},
+                "data": {"image": _LOCAL + quote(f"images/{split.name}/{image['file_name']}")},
                 "annotations": [{"result": [_result(found, image) for found in objects]}],
             }
             for image, objects in objects_by_image(split, lost)

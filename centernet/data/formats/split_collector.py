@@ -125,6 +125,10 @@ class SplitCollector:
         elif box is None:
             self.remark("objects without a valid box, left out", where)
         else:
+            if min(box[2:]) < 0:
+                self.remark("boxes with swapped corners, put in order", where)
+                x, y, width, height = box
+                box = [min(x, x + width), min(y, y + height), abs(width), abs(height)]
             image.objects.append((name, box, ignore))
 
     def _sides(
