@@ -103,7 +103,10 @@ def _next_step(conversion: "Conversion", *, with_images: bool) -> str:
     import shlex
 
     from centernet.data.entries import is_ignore_region
+    from centernet.data.formats.detect import FORMATS
 
+    if FORMATS[conversion.format].is_tool:
+        return f"next: open {conversion.output} in the tool, see docs/data.md, Converting"
     folders = {split.name: split.images for split in conversion.splits}
     train = next((s for s in conversion.splits if s.name == "train"), None)
     if train and all(map(is_ignore_region, train.coco["annotations"])):

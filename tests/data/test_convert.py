@@ -99,6 +99,22 @@ def test_coco_to_voc_says_what_is_lost(coco, tmp_path):
 
 
 @pytest.mark.parametrize("format", WRITERS)
+def test_names_with_blanks_percents_and_umlauts(tmp_path, format):
+    files = ["a b.png", "sub/50%20.png", "größe#1.png"]
+    images = tmp_path / "data" / "train"
+    boxes = [{"image_id": i, "bbox": [1, 2, 10 + i, 20]} for i in (1, 2, 3)]
+    source = tmp_path / "data" / "annotations" / "instances_train.json"
+    write_coco(source, images, files, boxes)
+    convert_dataset(tmp_path / "data", tmp_path / "out", format=format)
+    split = read_dataset(tmp_path / "out")["train"]
+    assert all((split.images / i["file_name"]).is_file() for i in split.coco["images"])
+    names = {i["id"]: i["file_name"] for i in split.coco["images"]}
+    # VOC has no blanks in names.
+    found = {names[a["image_id"]][-7:-4]: round(a["bbox"][2]) for a in split.coco["annotations"]}
+    assert found == {"a_b" if format == "voc" else "a b": 11, "%20": 12, "e#1": 13}
+
+
+@pytest.mark.parametrize("format", WRITERS)
 def test_what_is_written_is_read_again(coco, tmp_path, format):
     convert_dataset(coco, tmp_path / "out", format=format)
     convert_dataset(tmp_path / "out", tmp_path / "back", format="coco")

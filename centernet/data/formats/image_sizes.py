@@ -22,6 +22,7 @@ from centernet.data.entries import as_number, image_sides, is_file_name
 from centernet.data.images import image_size
 from centernet.errors import InputError
 
+_OTHER_SIZE = "are of another size than annotated"
 REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
 
 _SAMPLE = 1000  # images whose sizes are read to decide whether to read all
@@ -66,7 +67,7 @@ def repair_sizes(split: DatasetSplit, *, apply: bool) -> list[str]:
     similar = [image for image in others if _is_rounded(image)]
     scaled = [image for image in others if not _is_rounded(image)]
     lines = [_turned(turned, apply=apply)] if turned else []
-    lines += [f"{_describe(similar)}: {_use_own(similar)}"] if similar else []
+    lines += [_use_own(similar, _OTHER_SIZE)] if similar else []
     lines += [_scaled(scaled, apply=apply)] if scaled else []
     return [f"{split.source}: {line}" for line in lines]
 
@@ -87,12 +88,13 @@ def _differing(split: DatasetSplit) -> list[_Image]:
     for annotation in split.coco["annotations"]:
         if isinstance(annotation, dict) and _corners(annotation) is not None:
             objects[str(annotation.get("image_id"))].append(annotation)
-    return [
-        _Image(entry, split.images / entry["file_name"], sides, own, objects[str(entry.get("id"))])
-        for entry in tqdm(entries, "reading sizes", delay=1, disable=None, leave=False)
-        if (own := _own_size(split, entry)) not in (None, sides := image_sides(entry))
-        and own is not None
-    ]
+    found = []
+    for entry in tqdm(entries, "reading sizes", delay=1, disable=None, leave=False):
+        sides, own = image_sides(entry), _own_size(split, entry)
+        if own is not None and own != sides:
+            path, own_objects = split.images / entry["file_name"], objects[str(entry.get("id"))]
+            found.append(_Image(entry, path, sides, own, own_objects))
+    return found
 
 
 def _own_size(split: DatasetSplit, entry: dict[str, Any]) -> tuple[int, int] | None:
@@ -105,30 +107,29 @@ def _own_size(split: DatasetSplit, entry: dict[str, Any]) -> tuple[int, int] | N
 
 def _turned(images: Sequence[_Image], *, apply: bool) -> str:
     """Repair images whose width and height are exchanged."""
-    what = f"{len(images)} images have width and height exchanged, such as {images[0]}"
     fits_own, fits_annotated = _fits(images, annotated=False), _fits(images, annotated=True)
     orientations = [_orientation(image.path) for image in images]
     is_rotated = all(orientation in _TURNED for orientation in orientations)
     if fits_own and not (fits_annotated and is_rotated):
-        return f"{what}: {_use_own(images)}"
+        return _use_own(images, "have width and height exchanged")
     if fits_annotated and not fits_own and is_rotated:
         for image, orientation in zip(images, orientations, strict=True) if apply else ():
             _move(image, partial(_turn, size=image.annotated, orientation=orientation))
         outcome = "repaired" if apply else REMEDY
-        return f"{what}: the boxes ignore their EXIF orientation: {outcome}"
-    return (
-        f"{what}: whether they were rotated before or after labeling is unknown, so nothing is "
-        "changed: compare boxes and images, and label again or correct the sizes"
+        return _line(images, f"have boxes that ignore their EXIF orientation: {outcome}")
+    return _line(
+        images,
+        "have width and height exchanged; whether they were rotated before or after labeling is "
+        "unknown, so nothing is changed: compare boxes and images, and correct the sizes",
     )
 
 
 def _scaled(images: Sequence[_Image], *, apply: bool) -> str:
     """Repair images that were scaled, or whose sizes are wrong."""
-    what = _describe(images)
     factors = np.array([np.divide(image.own, image.annotated) for image in images])
     fits_own, fits_annotated = _fits(images, annotated=False), _fits(images, annotated=True)
     if fits_own and not fits_annotated:
-        return f"{what}: {_use_own(images)}"
+        return _use_own(images, _OTHER_SIZE)
     is_enlarged = (factors > 1).all() and _fill_annotated(images)
     if fits_annotated and (is_enlarged or not fits_own):
         for image, factor in zip(images, factors, strict=True) if apply else ():
@@ -136,26 +137,28 @@ def _scaled(images: Sequence[_Image], *, apply: bool) -> str:
         low, high = f"{factors.min():.3g}", f"{factors.max():.3g}"
         by = low if low == high else f"{low} to {high}"
         outcome = "repaired" if apply else REMEDY
-        return f"{what}: they were scaled by {by} after labeling, the boxes were not: {outcome}"
-    return (
-        f"{what}: whether the boxes fit the files is unknown, so nothing is changed: compare boxes "
-        "and images, and correct the sizes"
+        return _line(images, f"were scaled by {by} after labeling, their boxes not: {outcome}")
+    return _line(
+        images,
+        f"{_OTHER_SIZE}; whether the boxes fit the files is unknown, so nothing is changed: "
+        "compare boxes and images, and correct the sizes",
     )
 
 
-def _describe(images: Sequence[_Image]) -> str:
-    return f"{len(images)} images are of another size than annotated, such as {images[0]}"
+def _line(images: Sequence[_Image], what: str) -> str:
+    return f"{len(images)} images {what}; the first is {images[0]}"
+
+
+def _use_own(images: Sequence[_Image], what: str) -> str:
+    """Replace the annotated sizes; return what was wrong."""
+    for image in images:
+        image.entry["width"], image.entry["height"] = image.own
+    return _line(images, f"{what}: the sizes of the files are used")
 
 
 def _is_rounded(image: _Image) -> bool:
     """Whether the sizes differ by so little that the boxes fit both."""
     return bool((abs(np.divide(image.own, image.annotated) - 1) <= _ROUNDING).all())
-
-
-def _use_own(images: Sequence[_Image]) -> str:
-    for image in images:
-        image.entry["width"], image.entry["height"] = image.own
-    return "the sizes of the files are used"
 
 
 def _fits(images: Sequence[_Image], *, annotated: bool) -> bool:
@@ -196,7 +199,7 @@ def _corners(annotation: dict[str, Any]) -> Points | None:
 
 def _move(image: _Image, change: Callable[[Points], Points]) -> None:
     """Move the boxes and polygons of an image, and use the size of its file."""
-    _use_own([image])
+    image.entry["width"], image.entry["height"] = image.own
     for annotation in image.annotations:
         corners = _corners(annotation)
         assert corners is not None  # others are not listed

@@ -190,7 +190,9 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
         tasks = [
             {
                 "data": {"image": _LOCAL + quote(f"images/{split.name}/{image['file_name']}")},
-                "annotations": [{"result": [_result(found, image) for found in objects]}],
+                "annotations": [
+                    {"result": [_result(*found, image) for found in enumerate(objects, 1)]}
+                ],
             }
             for image, objects in objects_by_image(split, lost)
         ]
@@ -198,7 +200,7 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     return counted(lost)
 
 
-def _result(found: WrittenObject, image: dict[str, Any]) -> dict[str, Any]:
+def _result(number: int, found: WrittenObject, image: dict[str, Any]) -> dict[str, Any]:
     """The result of a task that is a box."""
     sides = image["width"], image["height"]
     x1, y1, x2, y2 = (
@@ -207,6 +209,7 @@ def _result(found: WrittenObject, image: dict[str, Any]) -> dict[str, Any]:
     kind = "rectanglelabels"
     value = {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "rotation": 0}
     return {
+        "id": str(number),
         "type": kind,
         "from_name": "label",
         "to_name": "image",
