@@ -18,7 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
-from centernet.data.entries import as_number, image_sides, is_file_name
+from centernet.data.entries import image_sides, is_file_name
+from centernet.data.formats.coco_repair import finite_numbers
 from centernet.data.images import image_size
 from centernet.errors import InputError
 
@@ -189,9 +190,8 @@ def _fill_annotated(images: Sequence[_Image]) -> bool:
 def _corners(annotation: dict[str, Any]) -> Points | None:
     """The corners (2, 2) of a box; None if it is malformed."""
     box = annotation.get("bbox")
-    values = [as_number(value) for value in box] if isinstance(box, list) else []
-    numbers = [value for value in values if value is not None and math.isfinite(value)]
-    if not len(numbers) == len(values) == 4:
+    numbers = finite_numbers(box) if isinstance(box, list) and len(box) == 4 else None
+    if numbers is None:
         return None
     x, y, width, height = numbers
     return np.array([[x, y], [x + width, y + height]])
