@@ -9,15 +9,16 @@ from centernet.cli.options import add_renamed, print_text
 if TYPE_CHECKING:
     from centernet.data.formats.convert import Conversion
 
-HELP = "convert a dataset to COCO, Pascal VOC or YOLO format"
+HELP = "convert a dataset to COCO, Pascal VOC, YOLO or the format of an annotation tool"
 DESCRIPTION = """\
-Convert a dataset to COCO JSON, Pascal VOC or YOLO format. SOURCE is in one of these, or in that of
-an annotation tool: LabelMe, VIA, CVAT, Label Studio, Datumaro, or CSV. Its format is detected
-automatically: a folder as downloaded, a data.yaml, or an annotation file.
+Convert a dataset to COCO JSON, Pascal VOC (which labelImg opens), YOLO, or the format of an
+annotation tool. SOURCE is in one of these, or in that of VIA, Datumaro or the OIDv4 ToolKit. Its
+format is detected automatically: a folder as downloaded, a data.yaml, or an annotation file.
 
   centernet convert VOCdevkit/VOC2007 data/voc07
   centernet convert my_yolo/data.yaml data/mine --val-fraction 0.2
   centernet convert data/coco cars --format yolo --classes auto --rename car=auto truck=auto
+  centernet convert data/mine tasks --format labelstudio
 
 Everything that cannot be represented is reported, and written to OUT/conversion.txt. Training needs
 no conversion: fit --data.root reads SOURCE directly.
@@ -66,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repair",
         action="store_true",
         help="repair what is likely, but not certainly, a fault of the export: everything marked "
-        "iscrowd, corners instead of width and height, fractions instead of pixels",
+        "iscrowd, corners instead of width and height, fractions instead of pixels, boxes of "
+        "images that were scaled or rotated later",
     )
     add(
         "--val-fraction",
@@ -100,7 +102,15 @@ def run(options: argparse.Namespace) -> None:
 def _next_step(conversion: "Conversion", *, with_images: bool) -> str:
     import shlex
 
+    from centernet.data.entries import is_ignore_region
+    from centernet.data.formats.detect import FORMATS
+
+    if FORMATS[conversion.format].is_tool:
+        return f"next: open {conversion.output} in the tool, see docs/data.md, Converting"
     folders = {split.name: split.images for split in conversion.splits}
+    train = next((s for s in conversion.splits if s.name == "train"), None)
+    if train and all(map(is_ignore_region, train.coco["annotations"])):
+        return "the training split has no boxes: the messages above tell why"
     if "train" not in folders:
         return f"there is no training split, which training needs, only {', '.join(folders)}"
     if "val" not in folders:

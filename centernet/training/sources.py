@@ -14,6 +14,7 @@ from centernet.data.formats.detect import (
     drop_outlines,
     read_dataset,
 )
+from centernet.data.formats.image_sizes import repair_sizes
 from centernet.data.formats.split_validation import split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
@@ -84,6 +85,7 @@ class DataSource:
             return self._detected_split(part)
         root = self._root_of(annotations)
         split = read_file(annotations, images=images, root=root, outlines=False)
+        split.notes.extend(repair_sizes(split, apply=False))
         (split,) = choose_classes([split], classes=self._classes, rename=self._rename)
         _log_notes([split])
         drop_outlines([split])

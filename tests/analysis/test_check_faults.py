@@ -287,7 +287,7 @@ FAULTS = [
     (missing, "image-missing", True, None),
     (broken, "image-broken", True, None),
     (truncated, "image-truncated", True, None),
-    (wrong_size, "image-size", True, None),
+    (wrong_size, "reading", None, None),
     (turned, "image-size", True, None),
     (orphan, "image-orphan", None, None),
     (listed_twice, "image-twice", True, None),

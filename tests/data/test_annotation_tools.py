@@ -231,3 +231,79 @@ def test_label_studio_with_several_annotators(tmp_path, is_truth, label):
     found = only_split(tmp_path)
     assert [("a.png", label, [6, 2, 30, 10])] == boxes(found)
     assert "1 tasks with several annotations" in " ".join(found.notes)
+
+
+def test_label_studio_json_min(tmp_path):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    value = {"x": 10, "y": 5, "width": 50, "height": 25, "rotation": 0, "rectanglelabels": ["cat"]}
+    sides = {"original_width": 60, "original_height": 40}
+    more = {"annotator": 1, "annotation_id": 3, "created_at": "2024-01-01"}
+    content = [
+        {"image": "/data/upload/1/1a2b3c4d-a.png", "id": 1, "label": [value | sides]} | more,
+        {"image": "/data/upload/1/1a2b3c4d-b.png", "id": 2} | more,
+    ]
+    write_json(tmp_path / "project.json", content)
+    found = only_split(tmp_path)
+    assert boxes(found) == [("a.png", "cat", [6, 2, 30, 10])]
+    assert len(found.coco["images"]) == 2
+
+
+def test_via_3(tmp_path):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    attribute = {"aname": "kind", "type": 4, "options": {"0": "cat", "1": "dog"}}
+    shapes = {
+        "1_a": ("1", [2, 1, 2, 3, 4], {"1": "0"}),
+        "1_b": ("1", [7, 1, 2, 9, 3, 5, 8], {"1": "1"}),
+        "1_c": ("1", [1, 5, 5], {"1": "1"}),
+    }
+    content = {
+        "project": {"pname": "mine"},
+        "attribute": {"1": attribute},
+        "file": {"7": {"fid": 7, "fname": "a.png", "type": 2, "src": "a.png"}}
+        | {"8": {"fid": 8, "fname": "b.png", "type": 2, "src": "/home/me/b.png"}},
+        "view": {"1": {"fid_list": [7]}, "2": {"fid_list": ["8"]}},
+        "metadata": {
+            key: {"vid": view, "flg": 0, "z": [], "xy": xy, "av": av}
+            for key, (view, xy, av) in shapes.items()
+        },
+    }
+    write_json(tmp_path / "project.json", content)
+    found = only_split(tmp_path)
+    assert boxes(found) == [("a.png", "cat", [1, 2, 3, 4]), ("a.png", "dog", [1, 2, 8, 6])]
+    assert len(found.coco["images"]) == 2
+
+
+@pytest.mark.parametrize("start", ["", "#"])
+def test_via_csv(tmp_path, start):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    rect = '"{""name"":""rect"",""x"":1,""y"":2,""width"":3,""height"":4}"'
+    text(
+        tmp_path / "via_export.csv",
+        f"{start}filename,file_size,file_attributes,region_count,region_id,"
+        "region_shape_attributes,region_attributes\n"
+        f'a.png,1,"{{}}",2,0,{rect},"{{""kind"":""cat""}}"\n'
+        f'a.png,1,"{{}}",2,1,{rect},"{{""kind"":""dog""}}"\n'
+        'b.png,1,"{}",0,0,"{}","{}"\n',
+    )
+    found = only_split(tmp_path)
+    assert [label for _, label, _ in boxes(found)] == ["cat", "dog"]
+    assert len(found.coco["images"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "dialect"),
+    [
+        ("a.tfrecord", "", "TFRecord"),
+        ("labelTxt/a.txt", "1 1 2 1 2 2 1 2 plane 0", "DOTA"),
+        ("label_2/a.txt", "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0", "KITTI"),
+        ("a.json", '[{"image": "a.png", "annotations": [{"coordinates": {}}]}]', "CreateML"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(tmp_path, name, content, dialect):
+    picture(tmp_path / "a.png")
+    text(tmp_path / name, content)
+    with pytest.raises(InputError, match=rf"{dialect}.*COCO"):
+        read_dataset(tmp_path)

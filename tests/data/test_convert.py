@@ -14,7 +14,7 @@ from centernet.cli import main
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import convert_dataset, read_dataset
-from centernet.data.formats.detect import WRITERS
+from centernet.data.formats.detect import FORMATS, WRITERS
 from centernet.data.formats.prepare import clean, merge
 from centernet.errors import InputError
 
@@ -99,6 +99,22 @@ def test_coco_to_voc_says_what_is_lost(coco, tmp_path):
 
 
 @pytest.mark.parametrize("format", WRITERS)
+def test_names_with_blanks_percents_and_umlauts(tmp_path, format):
+    files = ["a b.png", "sub/50%20.png", "größe#1.png"]
+    images = tmp_path / "data" / "train"
+    boxes = [{"image_id": i, "bbox": [1, 2, 10 + i, 20]} for i in (1, 2, 3)]
+    source = tmp_path / "data" / "annotations" / "instances_train.json"
+    write_coco(source, images, files, boxes)
+    convert_dataset(tmp_path / "data", tmp_path / "out", format=format)
+    split = read_dataset(tmp_path / "out")["train"]
+    assert all((split.images / i["file_name"]).is_file() for i in split.coco["images"])
+    names = {i["id"]: i["file_name"] for i in split.coco["images"]}
+    # VOC has no blanks in names.
+    found = {names[a["image_id"]][-7:-4]: round(a["bbox"][2]) for a in split.coco["annotations"]}
+    assert found == {"a_b" if format == "voc" else "a b": 11, "%20": 12, "e#1": 13}
+
+
+@pytest.mark.parametrize("format", WRITERS)
 def test_what_is_written_is_read_again(coco, tmp_path, format):
     convert_dataset(coco, tmp_path / "out", format=format)
     convert_dataset(tmp_path / "out", tmp_path / "back", format="coco")
@@ -113,7 +129,7 @@ def test_what_is_written_is_read_again(coco, tmp_path, format):
             sorted(
                 (file[n][a["image_id"]], label[n][a["category_id"]], a["iscrowd"], *a["bbox"])
                 for a in c["annotations"]
-                if format != "yolo" or not a["iscrowd"]
+                if FORMATS[format].has_ignore_regions or not a["iscrowd"]
             )
             for n, c in enumerate((before, after))
         ]
@@ -269,7 +285,7 @@ def test_what_cannot_be_converted_is_refused(tmp_path, annotation, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "csv"}, "format .*coco.*'csv'"),
+        ({"format": "via"}, "format .*coco.*'via'"),
         ({"images": "move"}, "images .*copy, link, none.*'move'"),
         ({"classes": ["bird"]}, "no class 'bird'"),
         ({"val_fraction": 0.5}, "validation split already, of 1 images"),

@@ -12,6 +12,7 @@ from centernet.data.entries import MAX_PIXELS
 # Two boxes of one class with a higher IoU are one object labeled twice.
 SAME_OBJECT_IOU = 0.9
 _EDGE_TOLERANCE = 2.0  # pixels by which a box may exceed the image; annotations are often rounded
+_ROUNDING = 0.01  # pixels; less is lost by the digits of a format
 _THIN = 8.0
 _MAX_COMPARISONS, _MAX_PAIRS = 20_000_000, 200_000
 # Share of a split's boxes that must fit another convention before that is reported.
@@ -49,6 +50,11 @@ def check_boxes(arrays: SplitArrays) -> None:
         np.flatnonzero(excess > _EDGE_TOLERANCE),
         lambda i: f"{format_box(arrays, i)} exceeds the image by {excess[i]:.0f} pixels",
     )
+    slight = np.flatnonzero((excess > _ROUNDING) & (excess <= _EDGE_TOLERANCE))
+    if len(slight):
+        first = format_box(arrays, slight[0])
+        what = f"{len(slight)} boxes exceed their image by up to {excess[slight].max():.2g} pixels"
+        arrays.add("box-at-edge", f"{what}, such as {first}", annotation=int(slight[0]))
     _check_thin(arrays)
     _check_duplicates(arrays)
 

@@ -39,7 +39,8 @@ KINDS = {
         ERROR,
         "images whose size differs from the annotations",
         "The boxes do not fit the image. Was the image scaled, or rotated by its EXIF orientation, "
-        "after it was labeled?",
+        "after it was labeled? The remarks of the reader tell whether centernet convert --repair "
+        "corrects the boxes.",
     ),
     "image-orphan": Kind(
         WARNING,
@@ -123,6 +124,11 @@ KINDS = {
         WARNING,
         "boxes that exceed their image",
         "Training clips them, evaluation does not: no detection can match the full box.",
+    ),
+    "box-at-edge": Kind(
+        NOTE,
+        "boxes that exceed their image by a pixel or two",
+        "They were rounded, or count pixels from 1: training clips them, nothing is to be done.",
     ),
     "box-duplicate": Kind(
         WARNING,

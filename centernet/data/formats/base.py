@@ -4,16 +4,18 @@ A new format is one module with a :class:`Format`, and one line in
 :data:`centernet.data.formats.detect.FORMATS`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
 from centernet.data.annotations import DatasetSplit
+from centernet.data.entries import is_ignore_region
 
 # Pixels. Smaller differences are the limited digits of a format, not a change.
 TOLERANCE = 0.01
@@ -37,6 +39,8 @@ class Format:
         any_image_paths: whether annotations can refer to images anywhere, so that names are kept
             when no images are written.
         reserved_folders: names of folders that may not occur below ``image_folder``.
+        is_tool: whether it is the format of an annotation tool, whose files often lie beside an
+            export in another format.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Format:
     has_ignore_regions: bool = True
     any_image_paths: bool = False
     reserved_folders: tuple[str, ...] = ()
+    is_tool: bool = False
 
 
 def class_names(splits: Sequence[DatasetSplit]) -> list[str]:
@@ -85,6 +90,44 @@ def clip_to_image(
     corners = geometry.xywh_to_xyxy(boxes)
     clipped = corners.clip(0, [image["width"], image["height"]] * 2)
     return clipped, int((np.abs(clipped - corners) > TOLERANCE).any(1).sum())
+
+
+class WrittenObject(NamedTuple):
+    """An object of an image; ``corners`` are xyxy in image pixels, inside of the image."""
+
+    name: str
+    corners: list[float]
+    is_region: bool
+
+
+def objects_by_image(
+    split: DatasetSplit, lost: Counter[str], *, with_regions: bool = False
+) -> Iterator[tuple[dict[str, Any], list[WrittenObject]]]:
+    """Each image with its objects, for a format of boxes.
+
+    Args:
+        split: a clean split.
+        lost: what the format cannot represent, which is counted.
+        with_regions: also yield ignore regions.
+    """
+    name_of = {c["id"]: str(c["name"]) for c in split.coco["categories"]}
+    for image, annotations in annotations_by_image(split):
+        chosen = [a for a in annotations if with_regions or not is_ignore_region(a)]
+        boxes, changed = clip_to_image(chosen, image)
+        lost["crowd or ignore regions left out: they become background"] += len(annotations) - len(
+            chosen
+        )
+        lost["segmentations left out, their boxes remain"] += sum(
+            bool(a.get("segmentation")) for a in chosen
+        )
+        lost["boxes clipped to their image"] += changed
+        yield (
+            image,
+            [
+                WrittenObject(name_of[a["category_id"]], corners, is_ignore_region(a))
+                for a, corners in zip(chosen, boxes.tolist(), strict=True)
+            ],
+        )
 
 
 def counted(counts: Mapping[str, int]) -> list[str]:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from centernet.data.entries import as_number
+from centernet.data.entries import as_number, short
+from centernet.errors import InputError
 
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 _MAX_DIGITS = 18  # of an id
@@ -24,17 +25,22 @@ def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
     """Repair the content of a COCO file in place, and note what changed.
 
     Numbers written as text become numbers; an annotation without a box takes that of its polygons;
-    a missing list of annotations is an empty one.
+    one with an empty box is left out; annotations without a class are of the only one; a missing
+    list of annotations is an empty one.
 
     Args:
         path: the file, for notes.
         content: the content, in which ``images`` and ``categories`` are lists.
         notes: list to which a line for each kind of change is appended.
+
+    Raises:
+        InputError: no annotation has a class.
     """
     if "annotations" not in content:
         content["annotations"] = []
         notes.append(f"{path}: has no list of annotations, so no image has objects")
     annotations = [a for a in _list(content, "annotations") if isinstance(a, dict)]
+    _fill_classes(path, content, annotations, notes)
     texts = sum(map(_parse_numbers, annotations)) + _parse_ids(content)
     for image in _list(content, "images"):
         if isinstance(image, dict):
@@ -44,6 +50,38 @@ def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
     boxes = sum(map(_box_of_polygons, annotations))
     if boxes:
         notes.append(f"{path}: {boxes} annotations have no bbox, and take that of their polygon")
+    if empty := [a for a in annotations if a.get("bbox") == []]:
+        content["annotations"] = [
+            a
+            for a in _list(content, "annotations")
+            if not (isinstance(a, dict) and a.get("bbox") == [])
+        ]
+        notes.append(
+            f"{path}: left out {len(empty)} annotations with an empty bbox, such as "
+            f"{short(empty[0].get('id'))}"
+        )
+
+
+def _fill_classes(
+    path: Path,
+    content: dict[str, Any],
+    annotations: Sequence[dict[str, Any]],
+    notes: list[str],
+) -> None:
+    """Give annotations without a class the only one, if no annotation has one."""
+    if not annotations or any("category_id" in annotation for annotation in annotations):
+        return
+    classes = [c for c in _list(content, "categories") if isinstance(c, dict)]
+    if len(classes) != 1:
+        raise InputError(
+            f"{path}: no annotation has a category_id, and there are {len(classes)} classes: VIA "
+            "writes such files if its classes are not options of one attribute: give its own JSON"
+        )
+    for annotation in annotations:
+        annotation["category_id"] = classes[0].get("id")
+    notes.append(
+        f"{path}: no annotation has a category_id, so all are {short(classes[0].get('name'))}"
+    )
 
 
 def _list(content: dict[str, Any], part: str) -> list[Any]:
@@ -112,7 +150,11 @@ def _are_different(ids: Iterable[Any]) -> bool:
 
 def _box_of_polygons(annotation: dict[str, Any]) -> bool:
     """Give an annotation without a box that of its polygons; return whether it changed."""
-    if annotation.get("bbox") is not None:
+    outline = annotation.get("segmentation")
+    if isinstance(outline, list) and outline and as_number(outline[0]) is not None:
+        # One polygon that is not in a list.
+        annotation["segmentation"] = [outline]
+    if annotation.get("bbox"):
         return False
     box = polygons_box(annotation.get("segmentation"))
     if box is not None:

@@ -15,6 +15,7 @@ Sources of the dialects:
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.formats.annotation_files import annotation_files, any_of
-from centernet.data.formats.base import Format
+from centernet.data.formats.base import Format, counted, objects_by_image
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.csv_columns import Columns, find_columns
 from centernet.data.formats.outlines import text_number
@@ -31,6 +32,7 @@ from centernet.data.formats.splits import USUAL_SPLITS, split_name
 from centernet.errors import InputError
 from centernet.files import open_regular
 
+_HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _ONE_CLASS = "object"  # if there is no column of classes
 _MAX_BYTES = 2**32  # the largest file of Open Images has 2.3 GB
 _DESCRIPTIONS = re.compile(r"class[-_]descriptions.*\.csv$")
@@ -143,9 +145,33 @@ def _read_rows(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path} is not CSV in UTF-8: {error}") from None
 
 
+def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
+    """Write ``SPLIT.csv`` in TensorFlow's dialect; an image without objects has an empty row.
+
+    Returns:
+        What the format cannot represent, one line each.
+    """
+    lost = Counter[str]()
+    for split in splits:
+        with (folder / f"{split.name}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(_HEADER)
+            for image, objects in objects_by_image(split, lost):
+                start = image["file_name"], image["width"], image["height"]
+                if not objects:
+                    rows.writerow([*start, *[""] * 5])
+                for found in objects:
+                    rows.writerow([*start, found.name, *(f"{v:.10g}" for v in found.corners)])
+    return counted(lost)
+
+
 FORMAT = Format(
     name="csv",
     files="CSV files of boxes",
     detect=lambda source: any_of(annotation_files(source, ".csv"), find_columns),
     read=read,
+    write=write,
+    image_folder="{}",
+    has_ignore_regions=False,
+    is_tool=True,
 )

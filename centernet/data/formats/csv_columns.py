@@ -11,7 +11,10 @@ from centernet.data.images import SUFFIXES
 from centernet.files import open_regular
 
 # Names of columns without case and punctuation, best first.
-_IMAGE = ("imageid", "filename", "imagepath", "imagename", "image", "path", "file", "frame", "img")
+_IMAGE = (
+    *("imageid", "filename", "imagepath", "imagename", "image", "path", "file", "frame", "img"),
+    *("location", "filepath", "imagefile", "imgpath", "imgname", "url", "imageurl"),
+)
 _CLASS = ("labelname", "class", "classname", "label", "category", "classid", "labelid")
 _SCORE = ("score", "confidence", "probability", "conf")
 _SPLIT = ("split", "subset", "set")

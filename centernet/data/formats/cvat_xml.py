@@ -5,13 +5,14 @@ degrees about the center of the shape. The format "CVAT for video", whose tracks
 is not read.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.formats.annotation_files import annotation_files, any_of
-from centernet.data.formats.base import Format
+from centernet.data.formats.base import Format, class_names, counted, objects_by_image
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import (
     box_of_corners,
@@ -24,6 +25,7 @@ from centernet.data.formats.safe_xml import load_xml, start_of
 from centernet.data.formats.split_collector import CollectedImage, SplitCollector
 from centernet.errors import InputError
 
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = [f"{corner}{face}" for corner in ("tl", "bl", "tr", "br") for face in "12"]
 _WITHOUT_AREA = {"points", "tag", "skeleton"}
 
@@ -88,7 +90,7 @@ def _box(shape: ElementTree.Element, angle: float | None) -> list[float] | None:
     if angle is None:
         return None
     if shape.tag == "box":
-        corners = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
+        corners = _numbers(shape, *_CORNERS)
         return corners and box_of_rotated_box(box_of_corners(corners), angle)
     if shape.tag == "ellipse":
         values = _numbers(shape, "cx", "cy", "rx", "ry")
@@ -118,9 +120,46 @@ def _is_cvat(path: Path) -> bool:
     return b"<annotations" in start and (b"<version>" in start or b"<image " in start)
 
 
+def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
+    """Write ``annotations.xml``; the subset of an image is its split.
+
+    Returns:
+        What the format cannot represent, one line each.
+    """
+    lost = Counter[str]()
+    root = ElementTree.Element("annotations")
+    ElementTree.SubElement(root, "version").text = "1.1"
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    labels = ElementTree.SubElement(task, "labels")
+    for name in class_names(splits):
+        ElementTree.SubElement(ElementTree.SubElement(labels, "label"), "name").text = name
+    images = (
+        (split.name, image, objects)
+        for split in splits
+        for image, objects in objects_by_image(split, lost)
+    )
+    for number, (subset, image, objects) in enumerate(images):
+        sides = {side: str(image[side]) for side in ("width", "height")}
+        named = {"id": str(number), "name": image["file_name"], "subset": subset}
+        entry = ElementTree.SubElement(root, "image", named | sides)
+        for found in objects:
+            corners = zip(_CORNERS, (f"{value:.4f}" for value in found.corners), strict=True)
+            more = {"occluded": "0", "source": "manual", "z_order": "0"}
+            ElementTree.SubElement(entry, "box", {"label": found.name, **dict(corners), **more})
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(
+        folder / "annotations.xml", encoding="utf-8", xml_declaration=True
+    )
+    return counted(lost)
+
+
 FORMAT = Format(
     name="cvat",
     files="CVAT XML",
     detect=lambda source: any_of(annotation_files(source, ".xml"), _is_cvat),
     read=read,
+    write=write,
+    image_folder="images/{}",
+    has_ignore_regions=False,
+    is_tool=True,
 )

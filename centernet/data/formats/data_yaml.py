@@ -17,6 +17,10 @@ from centernet.files import read_bytes
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 
 _MAX_REASON = 200  # characters of a parser's message
+_REMEDIES = {
+    "'utf-8' codec": ": save it as UTF-8",
+    "'\\t'": ": replace its tabs by blanks",
+}
 _MAX_YAML = 1 << 20  # bytes, which takes the parser seconds
 
 
@@ -52,7 +56,8 @@ def load_yaml(path: Path) -> Any:
     except (OSError, ValueError, yaml.YAMLError, LookupError, AttributeError) as error:
         # The last two are raised for explicit tags of other types, such as "!!int ''".
         reason = " ".join(str(error).split())[:_MAX_REASON]
-    raise InputError(f"{path} cannot be read as YAML: {reason}")
+    remedy = next((text for word, text in _REMEDIES.items() if word in reason), "")
+    raise InputError(f"{path} cannot be read as YAML: {reason}{remedy}")
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,9 @@ def find_images(description: Description, split: str, notes: list[str]) -> tuple
     if len(unique) < len(files):
         notes.append(f"{path}: {len(files) - len(unique)} images are listed twice")
     if not unique:
-        raise InputError(f"{path}: {short(entry)} contains no images")
+        names = sorted(p.name for p in place.iterdir())[:3] if place.is_dir() else []
+        inside = f", but {', '.join(names)}" if names else ""
+        raise InputError(f"{path}: {short(entry)} contains no images{inside}")
     if len(entries) == 1 and place.is_dir():
         return Path(os.path.normpath(place)), unique
     return Path(os.path.commonpath([file.parent for file in unique])), unique

@@ -108,4 +108,5 @@ FORMAT = Format(
     files="Datumaro JSON",
     detect=lambda source: has_json(source, _KEYS),
     read=read,
+    is_tool=True,
 )

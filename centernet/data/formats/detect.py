@@ -15,6 +15,7 @@ from centernet.data.formats import (
     datumaro,
     label_studio,
     labelme,
+    oidv4,
     via,
     voc,
     yolo,
@@ -22,9 +23,10 @@ from centernet.data.formats import (
 from centernet.data.formats.base import Format
 from centernet.data.formats.repair import repair as repair_splits
 from centernet.data.formats.splits import USUAL_SPLITS, is_hidden
+from centernet.data.formats.unread import unread_dialect
 from centernet.errors import InputError
 
-_MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv_boxes)
+_MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv_boxes, oidv4)
 # In the order of detection; a folder can be in several formats. A new format is added here.
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 WRITERS = {name: format.write for name, format in FORMATS.items() if format.write}
@@ -37,13 +39,13 @@ _PARTS = {"annotations", "images", "labels", "jpegimages", "train", "val", "vali
 def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that match a file or folder; the first one is used.
 
-    The formats without a writer are those of annotation tools, whose files often lie beside an
-    export: in a folder, they are tried if no other format matches. For a file, they are tried
-    first, because every JSON file may be COCO's.
+    The files of annotation tools often lie beside an export: in a folder, their formats are tried
+    if no other one matches. For a file, they are tried first, because every JSON file may be
+    COCO's.
     """
     source = unwrap(Path(source))
-    tools = (name for name in FORMATS if name not in WRITERS and FORMATS[name].detect(source))
-    others = (name for name in WRITERS if FORMATS[name].detect(source))
+    tools = (name for name, f in FORMATS.items() if f.is_tool and f.detect(source))
+    others = (name for name, f in FORMATS.items() if not f.is_tool and f.detect(source))
     first, second = (tools, others) if source.is_file() else (others, tools)
     return list(first) or list(second)
 
@@ -102,6 +104,11 @@ def _read(
 ) -> list[DatasetSplit]:
     """Read a dataset in the first format that is detected."""
     formats = detect_format(source)
+    if not formats and (dialect := unread_dialect(source)):
+        raise InputError(
+            f"{source} contains {dialect}, which are not read: export it as COCO, Pascal VOC or "
+            "YOLO (docs/data.md)"
+        )
     if not formats:
         *others, last = (format.files for format in FORMATS.values())
         raise InputError(

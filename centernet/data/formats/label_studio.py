@@ -6,15 +6,25 @@ Lengths are percentages of the image's sides, and a box is rotated by degrees ab
 corner. Only submitted annotations are read, no predictions.
 """
 
+import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree
 
 from centernet.data.annotations import DatasetSplit, load_json
 from centernet.data.entries import short
 from centernet.data.formats.annotation_files import has_json, json_files
-from centernet.data.formats.base import Format
+from centernet.data.formats.base import (
+    Format,
+    WrittenObject,
+    class_names,
+    counted,
+    objects_by_image,
+)
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import (
     box_of_ellipse,
@@ -26,7 +36,8 @@ from centernet.data.formats.split_collector import CollectedImage, SplitCollecto
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
 
-_KEYS = ("data", "annotations", "result")
+_KEYS = (("data", "annotations", "result"), ("annotation_id", "annotator"))  # JSON, JSON-MIN
+_LOCAL = "/data/local-files/?d="
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # before the names of uploaded files
 _WITHOUT_BOX = ("choices", "keypointlabels", "brushlabels", "textarea", "rating", "relation")
 
@@ -40,15 +51,28 @@ def read(source: Path) -> list[DatasetSplit]:
     Raises:
         InputError: a file is not Label Studio's, or an image matches several files.
     """
-    files = json_files(source, _KEYS)
+    files = json_files(source, *_KEYS)
     collection = Collection("Label Studio JSON", source, files)
     for path in files:
         tasks = load_json(path)
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise InputError(f"{path} is not Label Studio JSON: it is not a list of tasks")
         for number, task in enumerate(tasks, 1):
-            _read_task(task, f"task {short(task.get('id', number))}", path, collection.split(path))
+            where = f"task {short(task.get('id', number))}"
+            _read_task(_full_task(task), where, path, collection.split(path))
     return collection.results()
+
+
+def _full_task(task: dict[str, Any]) -> dict[str, Any]:
+    """A task of the JSON export; one of JSON-MIN has the values of results beside its data."""
+    if "annotations" in task:
+        return task
+    results = [
+        {"type": next((key for key in value if key.endswith("labels")), ""), "value": value} | value
+        for values in task.values()
+        for value in _objects(values)
+    ]
+    return {"data": task, "annotations": [{"result": results}]}
 
 
 def _read_task(task: dict[str, Any], where: str, path: Path, split: SplitCollector) -> None:
@@ -145,9 +169,64 @@ def _scaled(percent: Any, width: int, height: int) -> list[float] | None:
     return pair and [pair[0] / 100 * width, pair[1] / 100 * height]
 
 
+def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
+    """Write ``SPLIT.json``, the tasks of a split, and the labeling interface ``interface.xml``.
+
+    Images are named as files of a local storage whose root is the dataset's folder, see
+    https://labelstud.io/guide/storage#Local-storage.
+
+    Returns:
+        What the format cannot represent, one line each.
+    """
+    lost = Counter[str]()
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Image", name="image", value="$image")
+    control = ElementTree.SubElement(view, "RectangleLabels", name="label", toName="image")
+    for name in class_names(splits):
+        ElementTree.SubElement(control, "Label", value=name)
+    ElementTree.indent(view)
+    ElementTree.ElementTree(view).write(folder / "interface.xml", encoding="utf-8")
+    for split in splits:
+        tasks = [
+            {
+                "data": {"image": _LOCAL + quote(f"images/{split.name}/{image['file_name']}")},
+                "annotations": [
+                    {"result": [_result(*found, image) for found in enumerate(objects, 1)]}
+                ],
+            }
+            for image, objects in objects_by_image(split, lost)
+        ]
+        (folder / f"{split.name}.json").write_text(json.dumps(tasks))
+    return counted(lost)
+
+
+def _result(number: int, found: WrittenObject, image: dict[str, Any]) -> dict[str, Any]:
+    """The result of a task that is a box."""
+    sides = image["width"], image["height"]
+    x1, y1, x2, y2 = (
+        100 * value / side for value, side in zip(found.corners, sides * 2, strict=True)
+    )
+    kind = "rectanglelabels"
+    value = {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "rotation": 0}
+    return {
+        "id": str(number),
+        "type": kind,
+        "from_name": "label",
+        "to_name": "image",
+        "original_width": sides[0],
+        "original_height": sides[1],
+        "image_rotation": 0,
+        "value": value | {kind: [found.name]},
+    }
+
+
 FORMAT = Format(
     name="labelstudio",
     files="Label Studio JSON",
-    detect=lambda source: has_json(source, _KEYS),
+    detect=lambda source: has_json(source, *_KEYS),
     read=read,
+    write=write,
+    image_folder="images/{}",
+    has_ignore_regions=False,
+    is_tool=True,
 )

@@ -5,7 +5,10 @@ and ``shape.py``). Points are in pixels. A circle is its center and a point on i
 are enclosed by their points. X-AnyLabeling adds ``difficult``, which is that of Pascal VOC.
 """
 
+import json
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,14 @@ from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit, load_json
 from centernet.data.formats.annotation_files import annotation_files, has_json
-from centernet.data.formats.base import Format
+from centernet.data.formats.base import Format, counted, objects_by_image
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
 from centernet.data.formats.split_collector import SplitCollector
 from centernet.errors import InputError
 
 _WITHOUT_AREA = ("point", "points")
+_VERSION = "5.0.0"  # of the written files, which older versions read, too
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -74,9 +78,36 @@ def _circle(shape: dict[str, Any]) -> list[float] | None:
     return box_of_ellipse(center, (radius, radius))
 
 
+def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
+    """Write a JSON file for each image, beside it.
+
+    Returns:
+        What the format cannot represent, one line each.
+    """
+    lost = Counter[str]()
+    for split in splits:
+        for image, objects in objects_by_image(split, lost, with_regions=True):
+            shapes: list[dict[str, Any]] = [
+                {"label": found.name, "points": [found.corners[:2], found.corners[2:]]}
+                | {"group_id": None, "description": "", "shape_type": "rectangle", "flags": {}}
+                | ({"difficult": True} if found.is_region else {})
+                for found in objects
+            ]
+            path = folder / split.name / image["file_name"]
+            content: dict[str, Any] = {"version": _VERSION, "flags": {}, "shapes": shapes}
+            content |= {"imagePath": path.name, "imageData": None}
+            content |= {"imageHeight": image["height"], "imageWidth": image["width"]}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".json").write_text(json.dumps(content))
+    return counted(lost)
+
+
 FORMAT = Format(
     name="labelme",
     files="LabelMe JSON",
     detect=lambda source: has_json(source, ("shapes", "imagePath")),
     read=read,
+    write=write,
+    image_folder="{}",
+    is_tool=True,
 )

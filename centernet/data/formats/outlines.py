@@ -43,7 +43,7 @@ def box_of_points(points: Any) -> list[float] | None:
 
 
 def box_of_corners(corners: Sequence[float]) -> list[float]:
-    """The box of [x1, y1, x2, y2], unchanged: a box with swapped corners is an error."""
+    """The box of [x1, y1, x2, y2]; swapped corners give negative sides."""
     x1, y1, x2, y2 = corners
     return [x1, y1, x2 - x1, y2 - y1]
 

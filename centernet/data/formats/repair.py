@@ -15,8 +15,8 @@ from typing import Any
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import FLAGS, as_flag, image_sides, short
 from centernet.data.formats.coco_repair import contradict, finite_numbers, polygons_box
+from centernet.data.formats.image_sizes import REMEDY, repair_sizes
 
-_REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
 # Fewer boxes are no evidence of another format.
 _MIN_BOXES = 5
 # Share of boxes as width and height that leave their image, which corners explain.
@@ -30,6 +30,7 @@ def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]
     - ``bbox`` has two corners instead of a corner, width and height.
     - ``bbox`` has fractions of the image instead of pixels.
     - A box contradicts its polygons: it becomes that of the polygons.
+    - Images were scaled or rotated after they were labeled, see :func:`.repair_sizes`.
 
     Classes whose names differ only in case or blanks are noted.
 
@@ -52,9 +53,10 @@ def repair(splits: Sequence[DatasetSplit], *, apply: bool) -> list[DatasetSplit]
             if apply:
                 for annotation in annotations:
                     change(annotation, sizes)
-            outcome = "repaired" if apply else _REMEDY
+            outcome = "repaired" if apply else REMEDY
             notes.append(f"{split.source}: every annotation {fault}: {outcome}")
         notes += _repair_contradictions(split, annotations, apply=apply)
+        notes += repair_sizes(split, apply=apply)
         repaired.append(replace(split, notes=notes))
     return repaired
 
@@ -77,7 +79,7 @@ def _repair_contradictions(
         annotation["bbox"] = outline
     return [
         f"{split.source}: {len(wrong)} boxes contradict their polygons, such as that of annotation "
-        f"{short(wrong[0][0].get('id'))}: {'repaired' if apply else _REMEDY}"
+        f"{short(wrong[0][0].get('id'))}: {'repaired' if apply else REMEDY}"
     ]
 
 

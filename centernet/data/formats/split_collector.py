@@ -8,10 +8,9 @@ from typing import Any
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import MAX_PIXELS, as_number, entry_error, is_text
 from centernet.data.formats.image_finder import path_parts
+from centernet.data.formats.remarks import Remarks
 from centernet.data.images import image_size
 from centernet.errors import InputError
-
-_MAX_EXAMPLE = 300  # characters
 
 
 @dataclass
@@ -54,12 +53,11 @@ class SplitCollector:
         self.notes: list[str] = []
         self._find = find
         self._image_of: dict[str, CollectedImage] = {}
-        self._remarks: dict[str, tuple[int, str]] = {}
+        self._remarks = Remarks()
 
     def remark(self, what: str, example: object) -> None:
         """Count an omission or a repair; the first example of each kind is noted."""
-        count, first = self._remarks.get(what) or (0, " ".join(str(example).split())[:_MAX_EXAMPLE])
-        self._remarks[what] = count + 1, first
+        self._remarks.add(what, example)
 
     def image(
         self,
@@ -127,6 +125,10 @@ class SplitCollector:
         elif box is None:
             self.remark("objects without a valid box, left out", where)
         else:
+            if min(box[2:]) < 0:
+                self.remark("boxes with swapped corners, put in order", where)
+                x, y, width, height = box
+                box = [min(x, x + width), min(y, y + height), abs(width), abs(height)]
             image.objects.append((name, box, ignore))
 
     def _sides(
@@ -172,10 +174,7 @@ class SplitCollector:
 
     def remarks(self) -> list[str]:
         """One line for each kind of remark."""
-        return [
-            f"{self.source}: {count} {what}; the first is {example}"
-            for what, (count, example) in self._remarks.items()
-        ]
+        return self._remarks.lines(self.source)
 
 
 def _is_name(name: Any) -> bool:

@@ -1,26 +1,21 @@
-"""VGG Image Annotator (VIA) 2: a JSON project, or JSON annotations.
+"""VGG Image Annotator (VIA): the regions of its files, see :mod:`.via_files`.
 
-Specification: the documentation of VIA's source code,
-https://github.com/ox-vgg/via/blob/master/via-2.x.y/CodeDoc.md. A project lists its images in
-``_via_img_metadata``, which is all that an annotation file contains. Lengths are in pixels and
-angles in radians. The class of a region is one of its attributes.
+Lengths are in pixels and angles in radians. The class of a region is one of its attributes.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from centernet.data.annotations import DatasetSplit, load_json
-from centernet.data.formats.annotation_files import has_json, json_files
+from centernet.data.annotations import DatasetSplit
 from centernet.data.formats.base import Format
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbers
 from centernet.data.formats.split_collector import SplitCollector, class_name
-from centernet.errors import InputError
+from centernet.data.formats.via_files import has_via_files, load_images, via_files
 
-_KINDS = (("_via_img_metadata",), ("filename", "regions"))
 _CLASS_ATTRIBUTES = ("class", "label", "name", "category", "type", "object")
 _ONE_CLASS = "object"  # if no region has an attribute
 
@@ -31,12 +26,12 @@ def read(source: Path) -> list[DatasetSplit]:
     Raises:
         InputError: a file is not VIA's, or an image matches several files.
     """
-    files = json_files(source, *_KINDS)
-    collection = Collection("VIA JSON", source, files)
+    files = via_files(source)
+    collection = Collection("VIA", source, files)
     for path in files:
         split = collection.split(path)
-        images = _images(path)
-        attribute = _class_attribute(images, path, split)
+        images = load_images(path)
+        label_of = _label_reader(images, path, split)
         for entry in images:
             image = split.image(entry.get("filename"), (None, None), path)
             if image is None:
@@ -44,19 +39,8 @@ def read(source: Path) -> list[DatasetSplit]:
             for number, region in enumerate(_regions(entry), 1):
                 where = f"region {number} of {image.name} in {path}"
                 box = _box(region, where, split)
-                split.add(image, _label(region, attribute), box, where)
+                split.add(image, label_of(region), box, where)
     return collection.results()
-
-
-def _images(path: Path) -> list[dict[str, Any]]:
-    """The entries of images in a file."""
-    content = load_json(path)
-    if isinstance(content, dict):
-        content = content.get("_via_img_metadata", content)
-    entries = list(content.values()) if isinstance(content, dict) else content
-    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise InputError(f"{path} is not VIA JSON: its images are not objects")
-    return entries
 
 
 def _regions(entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,25 +61,25 @@ def _attributes(region: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, label
 
 
-def _class_attribute(images: list[dict[str, Any]], path: Path, split: SplitCollector) -> str | None:
-    """The attribute that most regions have; of several, the one that is named after classes."""
-    counts = Counter(
-        name for entry in images for region in _regions(entry) for name, _ in _attributes(region)
-    )
+def _label_reader(
+    images: list[dict[str, Any]], path: Path, split: SplitCollector
+) -> Callable[[dict[str, Any]], str | None]:
+    """How to read the class of a region: an attribute, or the only one of each region."""
+    found = [dict(_attributes(region)) for entry in images for region in _regions(entry)]
+    counts = Counter(name for attributes in found for name in attributes)
     if not counts:
-        if any(map(_regions, images)):
+        if found:
             split.notes.append(f"{path}: no region has a class, so all are {_ONE_CLASS!r}")
-        return None
+        return lambda region: _ONE_CLASS
+    if len(counts) > 1 and max(map(len, found)) == 1:
+        split.notes.append(f"{path}: each region has another attribute, whose value is its class")
+        return lambda region: next(iter(dict(_attributes(region)).values()), None)
     rank = {name: -number for number, name in enumerate(_CLASS_ATTRIBUTES)}
     best = max(counts, key=lambda name: (counts[name], rank.get(name.lower(), -len(rank))))
     if len(counts) > 1:
         others = ", ".join(sorted(counts.keys() - {best})[:5])
         split.notes.append(f"{path}: the attribute {best!r} is the class, not {others}")
-    return best
-
-
-def _label(region: dict[str, Any], attribute: str | None) -> str | None:
-    return dict(_attributes(region)).get(attribute) if attribute else _ONE_CLASS
+    return lambda region: dict(_attributes(region)).get(best)
 
 
 def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[float] | None:
@@ -120,7 +104,8 @@ def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[floa
 
 FORMAT = Format(
     name="via",
-    files="VIA JSON",
-    detect=lambda source: has_json(source, *_KINDS),
+    files="VIA JSON or CSV",
+    detect=has_via_files,
     read=read,
+    is_tool=True,
 )

@@ -19,6 +19,7 @@ from centernet.data.formats.base import (
 )
 from centernet.data.formats.image_finder import ImageFinder
 from centernet.data.formats.prepare import merge
+from centernet.data.formats.remarks import Remarks
 from centernet.data.formats.safe_xml import load_xml, number_of, text_of
 from centernet.data.formats.splits import (
     USUAL_SPLITS,
@@ -153,7 +154,7 @@ class _Part:
     all_images: bool = False  # whether every image should have an XML file
     images: list[dict[str, Any]] = field(default_factory=list)
     objects: list[dict[str, Any]] = field(default_factory=list)
-    rotated: bool = False
+    remarks: Remarks = field(default_factory=Remarks)
 
     def __post_init__(self) -> None:
         self.folder = first_folder(self.root, _IMAGE_FOLDERS) or self.root
@@ -178,6 +179,7 @@ class _Part:
             shifted += shift
             for found in self._objects(path, root, shift):
                 self.objects.append({"image_id": image["id"]} | found)
+        self.notes += self.remarks.lines(self.xml_folder)
         unlabeled = sorted(file_of.keys() - set(self.ids)) if self.all_images else []
         if unlabeled:
             self.notes.append(
@@ -226,7 +228,7 @@ class _Part:
             return root
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             reason = getattr(error, "strerror", None) or error
-            self.notes.append(f"{path}: left out the image, its XML is unreadable: {reason}")
+            self.remarks.add("images left out, whose XML is unreadable", f"{path}: {reason}")
             return None
 
     def _size(self, path: Path, root: ElementTree.Element, file: str) -> dict[str, int]:
@@ -237,10 +239,10 @@ class _Part:
         try:
             rows, columns = image_size(self.folder / file)
         except InputError:
-            self.notes.append(f"{path}: has no size, and the image cannot be read")
+            self.remarks.add("files without a size, whose image cannot be read", path)
             return {}
         size = format_size((rows, columns))
-        self.notes.append(f"{path}: has no size, used the image's own, {size}")
+        self.remarks.add("files without a size; that of the image is used", f"{path}, {size}")
         return {"width": columns, "height": rows}
 
     def _objects(
@@ -251,12 +253,11 @@ class _Part:
             name = text_of(entry, "name")
             corners, is_rotated = corners_of(entry)
             if not name or corners is None:
-                lacks = "four numbers in its bndbox" if name else "a name"
-                self.notes.append(f"{path}: left out object {number}, which lacks {lacks}")
+                lacks = "four numbers in the bndbox" if name else "a name"
+                self.remarks.add(f"objects without {lacks}, left out", f"object {number} of {path}")
                 continue
-            if is_rotated and not self.rotated:
-                self.notes.append(f"{path}: rotated boxes are read as the boxes that enclose them")
-            self.rotated |= is_rotated
+            if is_rotated:
+                self.remarks.add("rotated boxes read as their enclosing boxes", path)
             x1, y1, x2, y2 = corners[0] - shift, corners[1] - shift, *corners[2:]
             yield {
                 "name": name,

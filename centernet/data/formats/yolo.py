@@ -1,14 +1,12 @@
 """YOLO: a label file for each image, and a data.yaml that names the classes and splits."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import is_ignore_region
@@ -28,12 +26,10 @@ from centernet.data.formats.data_yaml import (
     read_description,
 )
 from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
-from centernet.data.formats.yolo_labels import LabelFiles, note_orphans
-from centernet.data.images import image_size
+from centernet.data.formats.yolo_labels import note_orphans
+from centernet.data.formats.yolo_reader import LabelReader
 from centernet.errors import InputError
-from centernet.files import read_text
 
-_MAX_CLASSES = 10_000  # unnamed classes; larger numbers are errors
 _DARKNET = "obj.data"
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
@@ -71,9 +67,9 @@ def read(source: Path) -> list[DatasetSplit]:
         read_file = read_darknet if path.name == _DARKNET else read_description
         description = read_file(path, notes)
     splits: list[DatasetSplit] = []
-    readers: list[_LabelReader] = []
+    readers: list[LabelReader] = []
     for name in description.entries:
-        reader = _LabelReader(name, description, notes if not splits else [])
+        reader = LabelReader(name, description, notes if not splits else [])
         try:
             folder, files = find_images(description, name, reader.notes)
         except InputError as error:
@@ -195,7 +191,7 @@ def _number_classes(splits: Sequence[DatasetSplit], path: Path) -> None:
 
 
 def _check_first_number(
-    path: Path, names: Mapping[int, str] | None, readers: "Sequence[_LabelReader]"
+    path: Path, names: Mapping[int, str] | None, readers: Sequence[LabelReader]
 ) -> None:
     """Raise InputError if the classes are numbered from 1 instead of 0."""
     unnamed = {number for reader in readers for number in reader.unnamed}
@@ -204,97 +200,3 @@ def _check_first_number(
             f"{path}: the labels number the classes from 1 to {len(names)}, but YOLO begins at 0, "
             f"so that 0 is {names.get(0, '?')!r}: subtract 1 in the label files"
         )
-
-
-class _LabelReader:
-    """Reads the labels of one split.
-
-    Args:
-        split: name of the split.
-        description: description of the dataset.
-        notes: list to which omissions and changes are appended.
-    """
-
-    def __init__(self, split: str, description: Description, notes: list[str]) -> None:
-        self.split, self.notes, self.source = split, notes, description.path
-        self.names, self.has_keypoints = description.names, description.has_keypoints
-        self.polygons = 0
-        self.labels = LabelFiles(description.base)
-        # Class numbers that no name has, and whether the number 0 occurs.
-        self.unnamed, self.has_zero = set[int](), False
-
-    def read(self, folder: Path, paths: Sequence[Path]) -> DatasetSplit:
-        """Read the labels of image files in ``folder``."""
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        unlabeled = []
-        for path in tqdm(paths, f"reading {self.split}", delay=1, disable=None, leave=False):
-            try:
-                height, width = image_size(path)
-            except InputError as error:
-                self.notes.append(f"{path}: left out, {error}")
-                continue
-            name = Path(os.path.relpath(path, folder)).as_posix()
-            image = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
-            images.append(image)
-            label_file = self.labels.find(path)
-            if label_file is None or not label_file.is_file():
-                unlabeled.append(label_file)
-                continue
-            for label in self._labels(label_file, width, height):
-                number = {"id": len(annotations) + 1, "image_id": image["id"]}
-                annotations.append(number | label)
-        if unlabeled:
-            self.notes.append(
-                f"{folder}: {len(unlabeled)} of {len(images)} images have no label file and so no "
-                f"objects, such as {unlabeled[0]}"
-            )
-        if self.polygons:
-            self.notes.append(f"{folder}: {self.polygons} polygons are read as their boxes")
-        categories = [{"id": i + 1, "name": name} for i, name in (self.names or {}).items()]
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        return DatasetSplit(self.split, folder, content, self.source, self.notes)
-
-    def _labels(self, path: Path, width: int, height: int) -> Iterator[dict[str, Any]]:
-        """The labels of a file as COCO annotations without ids; note invalid lines."""
-        try:
-            text = read_text(path, errors="replace")
-        except OSError as error:
-            self.notes.append(f"{path}: left out its labels, {error.strerror or error}")
-            return
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip():
-                continue
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    label = self._label(line.split(), np.array([width, height]))
-                yield label
-            except ValueError as error:
-                self.notes.append(f"{path}:{number}: left out {line.strip()[:60]!r}, {error}")
-
-    def _label(self, words: list[str], size: NDArray[np.int64]) -> dict[str, Any]:
-        """One line as a COCO annotation; ``size`` is (width, height) of the image."""
-        numbers = np.array([float(word) for word in words])
-        label, values = numbers[0], numbers[1:]
-        is_number = not label % 1 and 0 <= label < _MAX_CLASSES
-        self.has_zero |= label == 0
-        if is_number and self.names is not None and label not in self.names:
-            self.unnamed.add(int(label))
-        if not (is_number if self.names is None else label in self.names):
-            raise ValueError(f"there is no class {words[0]}")
-        is_polygon = len(values) >= 6 and len(values) % 2 == 0 and not self.has_keypoints
-        if not (len(values) == 4 or is_polygon or (self.has_keypoints and len(values) > 4)):
-            raise ValueError("it is neither a class and a box nor a class and a polygon")
-        found: dict[str, Any] = {"category_id": int(label) + 1, "iscrowd": 0}
-        if is_polygon:
-            self.polygons += 1
-            points = values.reshape(-1, 2) * size
-            low, extent = points.min(0), np.ptp(points, axis=0)
-            x, y = points.T
-            area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
-            found["segmentation"] = [points.ravel().tolist()]
-        else:
-            extent = values[2:4] * size
-            low = values[:2] * size - extent / 2
-            area = extent.prod()
-        return found | {"bbox": [*low.tolist(), *extent.tolist()], "area": float(area)}

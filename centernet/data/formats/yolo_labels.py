@@ -25,8 +25,9 @@ class LabelFiles:
         in any folder ``labels``.
         """
         usual = _usual_label_file(image)
-        if usual.is_file():
-            return usual
+        for place in (usual, image.with_suffix(".txt")):
+            if place.is_file():
+                return place
         others = self._by_stem.get(image.stem, [])
         return others[0] if len(others) == 1 else usual
 
