@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ DEFAULT_BATCH_SIZE = 16
 # Width in cells of the typical object of the smallest class.
 _CELLS = 6
 _MIN_SIDE, _MAX_SIDE = 256, 640
+# Side of the tiles that training takes where whole images would be larger than _MAX_SIDE: if the
+# objects need inputs that are this much larger, up to the second number in pixels.
+_TILE = 512
+_WORTH_TILES, _MAX_TILED_SIDE = 1.25, 2048
 # Classes with a smaller fraction of the boxes are ignored: they have too few samples.
 _RARE = 0.01
 # Fraction of the objects that may share a cell with another one of their class, of those that the
@@ -38,38 +42,75 @@ _MIN_STEPS, _MIN_EPOCHS = 1000, 12
 _DETECTIONS_PER_OBJECT = 1.5
 
 
-def input_size_of_data(
-    images: Path, annotations: Path | DatasetSplit
-) -> tuple[tuple[int, int], str]:
-    """The input size for training images; see :func:`input_size_for`.
+class InputChoice(NamedTuple):
+    """The input that suits a dataset.
+
+    Attributes:
+        size: (height, width) in pixels that images are scaled to fit.
+        tile: side of the tiles that training takes; None if it takes whole images.
+        reason: why, in one sentence.
+    """
+
+    size: tuple[int, int]
+    tile: int | None
+    reason: str
+
+
+def input_for_data(
+    images: Path, annotations: Path | DatasetSplit, tile: int | str | None = None
+) -> InputChoice:
+    """The input for training images; see :func:`choose_input`.
 
     Args:
         images: folder of the images, which is read if the annotations lack image sizes.
         annotations: COCO JSON or a split.
-
-    Returns:
-        (height, width), and the reason.
+        tile: as for :func:`choose_input`.
     """
     coco = read_coco(annotations)
-    return input_size_for(coco | {"images": [_with_size(i, images) for i in coco["images"]]})
+    sized = coco | {"images": [_with_size(image, images) for image in coco["images"]]}
+    return choose_input(sized, tile)
+
+
+def choose_input(
+    coco: Mapping[str, Sequence[dict[str, Any]]], tile: int | str | None
+) -> InputChoice:
+    """The input that training chooses, and that ``check`` recommends.
+
+    Args:
+        coco: content of an annotation file; images without width and height are ignored.
+        tile: side of the tiles in training; None for whole images; ``auto`` for tiles of 512 pixels
+            if the objects need inputs that are 1.25 times as large as the largest whole image. With
+            tiles the longer side of the input may have 2048 pixels, see :func:`input_size_for`.
+    """
+    size, reason = input_size_for(coco)
+    if tile is None:
+        return InputChoice(size, None, reason)
+    large, why = input_size_for(coco, max_side=_MAX_TILED_SIDE)
+    if tile == "auto":
+        if max(large) < _WORTH_TILES * _MAX_SIDE:
+            return InputChoice(size, None, reason)
+        tile = _TILE
+    return InputChoice(large, int(tile), f"{why}; training takes tiles of {tile} pixels")
 
 
 def input_size_for(
     coco: Mapping[str, Sequence[dict[str, Any]]],
     *,
+    max_side: int = _MAX_SIDE,
     stride: int = DetectionModel.stride,
     multiple: int = DetectionModel.size_multiple,
 ) -> tuple[tuple[int, int], str]:
-    """The recommended input size of a dataset: what ``auto`` is in training, and in ``check``.
+    """The input size at which the objects of a dataset are large enough to be detected.
 
     The typical box (median square root of the area) of the class with the smallest boxes becomes 6
     cells wide; then a box that is half a cell wrong on one side has an IoU of 0.9. The input is
     larger if more than 1 % of the objects share a cell with another one of their class, and would
     not on a larger input. It has the aspect ratio of the images, rounded up to multiples of 32. Its
-    longer side is 256 to 640 pixels, and above 256 not larger than that of the images.
+    longer side is 256 to ``max_side`` pixels, and above 256 not larger than that of the images.
 
     Args:
         coco: content of an annotation file; images without width and height are ignored.
+        max_side: largest number of pixels of the longer side.
         stride: input pixels per cell.
         multiple: the sides are multiples of this.
 
@@ -82,7 +123,7 @@ def input_size_for(
     image = objects.typical_image
     name, part = objects.smallest_class()
     wanted = _CELLS * stride / part if part else 0
-    limit = min(_MAX_SIDE, max(*image, _MIN_SIDE))
+    limit = min(max_side, max(*image, _MIN_SIDE))
 
     def size_at(side: float) -> tuple[int, int]:
         scale = side / max(image) / multiple
@@ -104,10 +145,10 @@ def input_size_for(
         f", and the smallest class, {name}, has boxes of typically {part:.1%} of the longer side, "
         f"here {cells:.1f} cells (target: {_CELLS})"
     )
-    return size, reason + _bound(wanted, smallest, side, max(image))
+    return size, reason + _bound(wanted, smallest, side, min(limit, max(image)), max_side)
 
 
-def _bound(wanted: float, smallest: float, side: float, image: float) -> str:
+def _bound(wanted: float, smallest: float, side: float, limit: float, max_side: int) -> str:
     """The rest of the reason, if the longer side is not as wanted for the smallest class."""
     if side > smallest:
         return (
@@ -117,9 +158,9 @@ def _bound(wanted: float, smallest: float, side: float, image: float) -> str:
     if wanted < smallest:
         return f"; the longer side has at least {_MIN_SIDE} pixels"
     if wanted > smallest:
-        if image < _MAX_SIDE:
+        if limit < max_side:
             return "; a larger size has no more detail of such small images"
-        return f"; the longer side has at most {_MAX_SIDE} pixels"
+        return f"; the longer side has at most {max_side} pixels"
     return ""
 
 

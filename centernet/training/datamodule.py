@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
+from centernet.data.annotations import truncate_list
 from centernet.data.augment import NONE, Augment
 from centernet.data.dataset import DetectionDataset
 from centernet.data.sampler import EpochSampler
@@ -22,7 +23,8 @@ from centernet.sizes import format_size, parse_size
 from centernet.training.auto_config import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_IMAGE_SIZE,
-    input_size_of_data,
+    InputChoice,
+    input_for_data,
     top_k_for,
 )
 from centernet.training.checks import read_config, validate_names
@@ -91,7 +93,8 @@ class DetectionData(LightningDataModule):
         self.image_size, self._tile = image_size, tile
         if image_size != "auto":
             _ = self.input_size  # raises InputError
-        _ = self.tile
+        if tile != "auto":
+            _ = self.tile
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers or 0), ("seed", seed)):
@@ -111,14 +114,21 @@ class DetectionData(LightningDataModule):
                 name="data.image_size",
                 words=("auto",),
             )
-        size, reason = input_size_of_data(*self.source.find("train"))
-        log.info("image size %s: %s", format_size(size), reason)
-        return size
+        return self._chosen_input.size
+
+    @cached_property
+    def _chosen_input(self) -> InputChoice:
+        """The input size, and the tile if it is auto, chosen from the training images."""
+        chosen = input_for_data(*self.source.find("train"), self._tile)
+        log.info("image size %s: %s", format_size(chosen.size), chosen.reason)
+        return chosen
 
     @cached_property
     def tile(self) -> int | None:
         """Side in pixels of the training samples; None if these are whole images."""
-        if self._tile in (None, "auto"):
+        if self._tile == "auto":
+            return self._chosen_input.tile if self.image_size == "auto" else None
+        if self._tile is None:
             return None
         return parse_size(
             self._tile, multiple=DetectionModel.size_multiple, name="data.tile", words=("auto",)
@@ -159,6 +169,23 @@ class DetectionData(LightningDataModule):
         annotations = self.val_set.annotations
         assert annotations is not None  # only augmented datasets have none
         return annotations
+
+    def log_sizes(self) -> None:
+        """Log the numbers of images, boxes and classes, and the size of the samples."""
+        log.info(
+            "%d images with %d boxes for training, %d for validation, %d classes (%s), input %s",
+            self.train_set.num_images,
+            self.train_set.num_objects,
+            len(self.val_set),
+            len(self.class_names),
+            truncate_list(self.class_names),
+            format_size(self.input_size),
+        )
+        if self.tile:
+            log.info("%d tiles of %d pixels in each epoch", len(self.train_set), self.tile)
+        if not self.val_set.num_objects:
+            outcome = "AP will be 0, and best.ckpt the latest validated network"
+            log.warning("%s has no boxes: %s", self.val_set.source, outcome)
 
     def setup(self, stage: str) -> None:
         """Read the annotations that a stage needs, so that errors show early."""

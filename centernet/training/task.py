@@ -25,7 +25,6 @@ from centernet.losses import DEFAULT_BOX_CELLS
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
-from centernet.sizes import format_size
 from centernet.training.callbacks import EMA, FrozenBackbone
 from centernet.training.checks import validate_batch, validate_input_size
 from centernet.training.guards import FiniteLoss, UnreadableImages
@@ -197,21 +196,7 @@ class DetectionTask(LightningModule):
 
     def on_fit_start(self) -> None:
         """Log the sizes of data and input."""
-        data = self.data
-        log.info(
-            "%d images with %d boxes for training, %d for validation, %d classes (%s), input %s",
-            data.train_set.num_images,
-            data.train_set.num_objects,
-            len(data.val_set),
-            len(self.class_names),
-            truncate_list(self.class_names),
-            format_size(data.input_size),
-        )
-        if data.tile:
-            log.info("%d tiles of %d pixels in each epoch", len(data.train_set), data.tile)
-        if not data.val_set.num_objects:
-            outcome = "AP will be 0, and best.ckpt the latest validated network"
-            log.warning("%s has no boxes: %s", data.val_set.source, outcome)
+        self.data.log_sizes()
         if self.start:
             log.info("%s", self.start)
 

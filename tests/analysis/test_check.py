@@ -27,7 +27,7 @@ from centernet.evaluation.oracle import analyze
 from centernet.models.pretrained import load_weights
 from centernet.sizes import format_size
 from centernet.targets import encode_targets
-from centernet.training.auto_config import input_size_of_data
+from centernet.training.auto_config import InputChoice, input_for_data
 from centernet.training.datamodule import DetectionData
 
 
@@ -292,9 +292,10 @@ def test_what_the_reader_leaves_out_counts(tmp_path):
 def report_of(**more):
     """One split: a large object, one in the same cell, one apart."""
     arrays, assignment = laid_out(split_of([[10, 10, 20, 20], [15, 15, 10, 10], [40, 40, 2, 8]]))
-    empty = {"dataset": "", "compared": "", "why_recommended": "as it is"}
+    empty = {"dataset": "", "compared": ""}
     given = {
-        "input_size": (64, 64), "recommended_size": (64, 64), "splits": [arrays],
+        "input_size": (64, 64), "splits": [arrays],
+        "recommended": InputChoice((64, 64), None, "as it is"),
         "assignments": [assignment], "ceilings": [measure_ceiling(arrays, assignment)],
         "resolutions": [], "findings": arrays.findings,
     }  # fmt: skip
@@ -343,7 +344,9 @@ def test_text_has_the_remedy_and_the_end_of_long_names():
 
 def test_the_text_names_the_recommended_size_and_its_reason():
     results = [ResolutionResult(size, 1, 1, 0, 0) for size in ((32, 64), (64, 64), (96, 64))]
-    text = format_text(report_of(resolutions=results, recommended_size=(96, 64)))
+    text = format_text(
+        report_of(resolutions=results, recommended=InputChoice((96, 64), None, "as it is"))
+    )
     assert "recommended image size 64x96 (data.image_size auto): as it is" in text
     rows = [line.split() for line in text.splitlines() if re.match(r"[ *]\d+x\d+ ", line)]
     assert [(row[0], row[-1]) for row in rows] == [
@@ -358,10 +361,11 @@ def test_check_recommends_the_size_that_training_chooses(shapes, size):
     data = DetectionData(
         str(shapes), "train", "annotations/instances_train.json", image_size="auto"
     )
-    chosen, reason = input_size_of_data(*data.source.find("train"))
-    assert report.recommended_size == data.input_size == chosen
+    chosen, tile, reason = report.recommended
+    assert report.recommended == input_for_data(*data.source.find("train"), "auto")
+    assert data.input_size == chosen and tile is None
     assert report.input_size == (size or chosen)
-    assert report.why_recommended == reason and format_size(chosen) in advice.recommendation(report)
+    assert format_size(chosen) in advice.recommendation(report)
     assert reason in " ".join(format_text(report).split()) and chosen in {
         result.input_size for result in report.resolutions
     }

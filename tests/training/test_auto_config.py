@@ -1,6 +1,6 @@
 import pytest
 
-from centernet.training.auto_config import epochs_for, input_size_for, top_k_for
+from centernet.training.auto_config import choose_input, epochs_for, input_size_for, top_k_for
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,22 @@ def test_images_of_unknown_size_and_crowds_are_not_asked():
 def test_fewer_images_are_seen_more_often(images, batch_size, epochs, reason):
     found, why = epochs_for(images, batch_size)
     assert found == epochs and reason in why
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "tile", "expected"),
+    [
+        # Boxes of 1.6 % need 24 / 0.016 = 1500 pixels, more than the longest whole image.
+        (32, (1500, 2000), "auto", ((1152, 1504), 512)),
+        (32, (1500, 2000), None, ((480, 640), None)),
+        (32, (1500, 2000), 640, ((1152, 1504), 640)),
+        # Boxes of 3.4 % need 706 pixels: tiles would not pay.
+        (68, (1500, 2000), "auto", ((480, 640), None)),
+        (8, (4000, 8000), "auto", ((1024, 2048), 512)),  # the limit
+        (8, (600, 600), "auto", ((608, 608), None)),  # images have no more pixels
+    ],
+)
+def test_objects_that_are_small_in_large_images_need_tiles(box, size, tile, expected):
+    chosen = choose_input(dataset(("cat", box, box), size=size), tile)
+    assert chosen[:2] == expected
+    assert ("tile" in chosen.reason) == (chosen.tile is not None)

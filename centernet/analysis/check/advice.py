@@ -21,8 +21,9 @@ def verdict(report: CheckReport) -> str:
 
 def recommendation(report: CheckReport) -> str:
     """The image size that training with ``image_size: auto`` chooses, and the reason."""
-    size = format_size(report.recommended_size)
-    return f"recommended image size {size} (data.image_size auto): {report.why_recommended}"
+    chosen = report.recommended
+    options = "data.image_size auto" + (", data.tile auto" if chosen.tile else "")
+    return f"recommended image size {format_size(chosen.size)} ({options}): {chosen.reason}"
 
 
 def ceiling_limits(report: CheckReport) -> list[str]:

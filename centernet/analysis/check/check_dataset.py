@@ -23,7 +23,7 @@ from centernet.analysis.check.split_arrays import SplitArrays, read_splits, usab
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
-from centernet.training.auto_config import input_size_for, top_k_for
+from centernet.training.auto_config import InputChoice, choose_input, top_k_for
 
 # Input sizes to compare, relative to the given one, and how many images to compare them on.
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -44,7 +44,7 @@ def check_dataset(
     Args:
         dataset: folder or file that :func:`centernet.data.formats.read_dataset` reads.
         input_size: (height, width) of the network input in pixels; by default as in training, see
-            :func:`centernet.training.auto_config.input_size_for`.
+            :func:`centernet.training.auto_config.choose_input`.
         top_k: maximum number of detections per image; by default as in training, see
             :func:`centernet.training.auto_config.top_k_for`.
         sample: number of images per split on which the ceiling is measured; 0 for all.
@@ -60,8 +60,8 @@ def check_dataset(
     _check_images(splits, read_images=read_images, progress=progress)
     for arrays in splits:
         check_boxes(arrays)
-    recommended, reason = _training_input_size(splits[0])
-    input_size = input_size or recommended
+    recommended = _training_input(splits[0])
+    input_size = input_size or recommended.size
     top_k = top_k or _training_top_k(splits[0])
     assignments: list[CellAssignment] = []
     ceilings: list[Ceiling | None] = []
@@ -77,13 +77,12 @@ def check_dataset(
     return CheckReport(
         dataset=Path(dataset),
         input_size=input_size,
-        recommended_size=recommended,
-        why_recommended=reason,
+        recommended=recommended,
         splits=splits,
         assignments=assignments,
         ceilings=ceilings,
         compared=compared.split.name if compared else "",
-        resolutions=_compare_resolutions(compared, (input_size, recommended), top_k)
+        resolutions=_compare_resolutions(compared, (input_size, recommended.size), top_k)
         if compared
         else [],
         findings=all_findings(splits),
@@ -102,14 +101,10 @@ def _check_images(splits: Sequence[SplitArrays], *, read_images: bool, progress:
         check_sizes(arrays)
 
 
-def _training_input_size(arrays: SplitArrays) -> tuple[tuple[int, int], str]:
-    """The input size that training on a split would choose, and the reasons."""
+def _training_input(arrays: SplitArrays) -> InputChoice:
+    """The input that training on a split would choose."""
     known = np.flatnonzero(np.isfinite(arrays.training_sizes).all(1))
-    return input_size_for(
-        usable_annotations(arrays, known).coco,
-        stride=DetectionModel.stride,
-        multiple=DetectionModel.size_multiple,
-    )
+    return choose_input(usable_annotations(arrays, known).coco, "auto")
 
 
 def _training_top_k(arrays: SplitArrays) -> int:

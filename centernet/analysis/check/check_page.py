@@ -34,7 +34,7 @@ def render_check_page(report: CheckReport) -> str:
             {
                 "size": format_size(result.input_size),
                 "is_current": result.input_size == report.input_size,
-                "is_recommended": result.input_size == report.recommended_size,
+                "is_recommended": result.input_size == report.recommended.size,
                 "cost": math.prod(result.input_size) / math.prod(report.input_size),
                 "result": result,
             }

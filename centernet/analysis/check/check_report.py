@@ -14,6 +14,7 @@ from centernet.analysis.check.classes import objects_by_class
 from centernet.analysis.check.findings import ERROR, KINDS, SEVERITIES, Finding
 from centernet.analysis.check.split_arrays import SplitArrays
 from centernet.sizes import format_size
+from centernet.training.auto_config import InputChoice
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class CheckReport:
     Attributes:
         dataset: path of the dataset.
         input_size: (height, width) of the network input in pixels.
-        recommended_size: (height, width) that training chooses for this dataset.
-        why_recommended: the reason for it.
+        recommended: the input that training chooses for this dataset.
         splits: arrays of each split, train first.
         assignments: cells of each split's objects.
         ceilings: best possible AP of each split; None for a split without objects.
@@ -54,8 +54,7 @@ class CheckReport:
 
     dataset: Path
     input_size: tuple[int, int]
-    recommended_size: tuple[int, int]
-    why_recommended: str
+    recommended: InputChoice
     splits: list[SplitArrays]
     assignments: list[CellAssignment]
     ceilings: list[Ceiling | None]
@@ -119,8 +118,9 @@ def as_dict(report: CheckReport) -> dict[str, Any]:
     return {
         "dataset": str(report.dataset),
         "input_size": format_size(report.input_size),
-        "recommended_size": format_size(report.recommended_size),
-        "why_recommended": report.why_recommended,
+        "recommended_size": format_size(report.recommended.size),
+        "recommended_tile": report.recommended.tile,
+        "why_recommended": report.recommended.reason,
         "top_k": report.assignments[0].top_k,
         "works": report.is_trainable,
         "counts": {severity: report.count(severity) for severity in SEVERITIES},

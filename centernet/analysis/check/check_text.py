@@ -121,8 +121,8 @@ def _resolutions(report: CheckReport) -> list[str]:
             ]
         )
     mark = "* input size of this check"
-    if report.input_size != report.recommended_size:
-        mark += f"; {format_size(report.recommended_size)} is recommended"
+    if report.input_size != report.recommended.size:
+        mark += f"; {format_size(report.recommended.size)} is recommended"
     return [*align_columns(rows), mark]
 
 
