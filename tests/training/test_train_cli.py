@@ -155,6 +155,24 @@ def test_an_input_size_is_written_width_x_height_and_earlier_lists_are_read(trai
     assert "max_epochs is 2 now" in caplog.text and "image_size is" not in caplog.text
 
 
+def test_large_images_are_trained_on_in_tiles_and_validated_as_a_whole(train, tmp_path, caplog):
+    make_shapes(tmp_path / "large", train=4, val=2, size=128)
+    options = ("--data.image_size=192x160", "--data.tile=64", "--trainer.max_epochs=1")
+    with caplog.at_level(logging.INFO, "centernet"):
+        run = train("fit", *options, root=tmp_path / "large") / "runs" / "tiny"
+    assert "tiles of 64 pixels" in caplog.text and "192x160" in caplog.text
+    detector = Detector.load(run / "best.ckpt")
+    assert detector.engine.info.image_size == (160, 192)
+    assert detector.predict(tmp_path / "large/val/000000.png").heatmaps.logits.shape[1:] == (40, 48)
+
+
+@pytest.mark.parametrize("tile", ["40", "0", "big"])
+def test_a_wrong_tile_is_one_line(train, capsys, tile):
+    with pytest.raises((SystemExit, InputError)) as error:
+        train("fit", f"--data.tile={tile}")
+    assert "tile" in str(error.value) + capsys.readouterr().err
+
+
 def test_a_second_fit_takes_the_next_folder(train):
     for _ in range(2):
         runs = train("fit", "--trainer.max_epochs=1") / "runs"
