@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -190,6 +190,6 @@ def test_more_classes_than_room_are_added_up():
 
 def test_1500_objects_are_drawn_in_less_than_a_second():
     image, detections = np.zeros((960, 1280, 3), np.uint8), grid(1500, 12)
-    start = perf_counter()
+    start = process_time()
     draw(image, detections)
-    assert perf_counter() - start < 1
+    assert process_time() - start < 1
