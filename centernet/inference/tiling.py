@@ -6,6 +6,7 @@ one tile that sees all its pixels, and the peaks of all tiles together are those
 are no duplicates at the seams, and nothing has to be suppressed.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise, product
@@ -17,6 +18,8 @@ from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.inference.engines import Engine, EngineResult
+
+log = logging.getLogger(__name__)
 
 # Without an option, inputs of more pixels run in tiles of this side.
 AUTO_PIXELS, _AUTO_TILE = 2048 * 2048, 1536
@@ -91,6 +94,7 @@ class TiledEngine:
         """
         self.engine, self.name, self.info = engine, engine.name, engine.info
         self.device = engine.device
+        self._warned = False
         multiple = engine.info.size_multiple
         self._given, self._tile = tile is not None, round_down(tile or _AUTO_TILE, multiple)
         if self._given and not engine.info.has_cells:
@@ -120,6 +124,7 @@ class TiledEngine:
         height, width = images.shape[1:3]
         if not self._divides(height, width):
             return self.engine.run(images, heatmaps=heatmaps)
+        self._warn_if_inexact()
         results = [self._run_image(image, heatmaps) for image in images]
         joined = [result.heatmaps for result in results if result.heatmaps is not None]
         return EngineResult(
@@ -134,6 +139,20 @@ class TiledEngine:
             return max(height, width) > self._tile
         is_large = height * width > AUTO_PIXELS and self.info.has_cells
         return is_large and self.radius is not None and self.margin > self.radius
+
+    def _warn_if_inexact(self) -> None:
+        """Say once if detections near the borders of tiles may clearly differ from one pass."""
+        if self._warned or (self.radius is not None and 2 * self.margin > self.radius):
+            return
+        self._warned = True
+        needs = "all pixels" if self.radius is None else f"pixels at a distance of {self.radius}"
+        log.warning(
+            "tiles of %d show %d pixels around their cores, but the network's cells depend on %s: "
+            "detections may differ from those of one pass, larger tiles come closer",
+            self._tile,
+            self.margin,
+            needs,
+        )
 
     def _run_image(self, image: NDArray[np.uint8], heatmaps: bool) -> EngineResult:
         """The result for a batch of one image (H, W, 3)."""

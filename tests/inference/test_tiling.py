@@ -77,9 +77,10 @@ def test_tiles_find_what_one_pass_finds(plain, images):
     assert len(cells & {tuple(cell) for cell in tiled.detections[0]["cells"].tolist()}) > 90
 
 
-def test_tiles_smaller_than_the_receptive_field_find_something_else(plain, images):
+def test_tiles_smaller_than_the_receptive_field_find_something_else(plain, images, caplog):
     small = TiledEngine(plain, 128).run(images, heatmaps=True)
     assert np.abs(small.heatmaps - plain.run(images, heatmaps=True).heatmaps).max() > 0.1
+    assert caplog.text.count(f"{RADIUS}") == 1  # once
 
 
 def test_large_inputs_run_in_tiles_by_themselves(plain, images, monkeypatch):
