@@ -27,7 +27,7 @@ from centernet.training.auto_config import (
     input_for_data,
     top_k_for,
 )
-from centernet.training.checks import read_config, validate_names
+from centernet.training.checks import read_config, validate_folds, validate_names
 from centernet.training.loaders import ResumableLoader
 from centernet.training.sources import DataSource
 
@@ -61,7 +61,10 @@ class DetectionData(LightningDataModule):
             annotations.
         classes: classes to train on, by old or new name; by default all.
         rename: new class names by old ones; classes with the same new name are merged.
-        seed: seed of order and augmentation.
+        folds: cross-validation: divide all training and validation images into this number of
+            folds; fit trains one model for each, which is validated on that fold.
+        fold: train and validate the model of this fold only, 1 to folds.
+        seed: seed of order, augmentation and folds.
 
     Raises:
         InputError: a value is out of range.
@@ -82,6 +85,8 @@ class DetectionData(LightningDataModule):
         class_names: list[str] | None = None,
         classes: list[str] | None = None,
         rename: dict[str, str] | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -89,7 +94,16 @@ class DetectionData(LightningDataModule):
             "train": (train_images, train_annotations),
             "val": (val_images, val_annotations),
         }
-        self.source = DataSource(Path(root), paths, classes=classes, rename=rename)
+        validate_folds(folds, fold)
+        self.source = DataSource(
+            Path(root),
+            paths,
+            classes=classes,
+            rename=rename,
+            folds=folds,
+            fold=fold,
+            seed=seed,
+        )
         self.image_size, self._tile = image_size, tile
         if image_size != "auto":
             _ = self.input_size  # raises InputError

@@ -153,6 +153,15 @@ def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> Datase
     number[images] = np.arange(len(images))
     used = np.flatnonzero(arrays.usable & (number[arrays.image] >= 0))
     sizes = arrays.training_sizes[images].tolist()
+    columns = (
+        number[arrays.image[used]],
+        arrays.label[used] + 1,
+        arrays.boxes[used],
+        arrays.areas[used],
+        arrays.region[used].astype(int),
+    )
+    keys = ("image_id", "category_id", "bbox", "area", "iscrowd")
+    rows = zip(*(c.tolist() for c in columns), strict=True)
     coco = {
         "images": [
             {"id": i, "file_name": arrays.files[image], "height": height, "width": width}
@@ -160,15 +169,7 @@ def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> Datase
         ],
         "categories": [{"id": i, "name": name} for i, name in enumerate(arrays.names, 1)],
         "annotations": [
-            {
-                "id": i,
-                "image_id": int(number[arrays.image[a]]),
-                "category_id": int(arrays.label[a]) + 1,
-                "bbox": arrays.boxes[a].tolist(),
-                "area": float(arrays.areas[a]),
-                "iscrowd": int(arrays.region[a]),
-            }
-            for i, a in enumerate(used, 1)
+            {"id": i} | dict(zip(keys, row, strict=True)) for i, row in enumerate(rows, 1)
         ],
     }
     return DatasetSplit(arrays.split.name, arrays.split.images, coco, arrays.split.source)
