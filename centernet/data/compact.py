@@ -5,7 +5,6 @@ it. Reading a Python object writes its reference count, so that each process wou
 own copy of all lists and dicts; reading an array writes nothing.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -60,8 +59,6 @@ class CompactAnnotations:
             if a["iscrowd"]:
                 own = self._regions.setdefault(index_of[a["image_id"]], [])
                 own.append((label_of[a["category_id"]], a))
-        # Python frees memory in blocks. A copy lies in few of them, so that the others are freed.
-        self._regions = copy.deepcopy(self._regions)
 
     def __getitem__(self, index: int) -> ImageAnnotation:
         own = slice(self._starts[index], self._starts[index + 1])
