@@ -12,7 +12,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from centernet.errors import InputError
 from centernet.training.folds import FoldsRequested, cross_validate
 from centernet.training.lightning_cli import RUN_VARIABLE, Finished, TrainCLI, is_first_process
-from centernet.training.memory import keep_freed_memory
 from centernet.training.runs import release_all
 from centernet.training.stopping import Stopped, StopSignals
 
@@ -57,7 +56,6 @@ def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for message in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", f".*{message}.*")
-    keep_freed_memory()
     try:
         with StopSignals() as signals:
             TrainCLI(args, signals, after_fit)
