@@ -27,7 +27,7 @@ from centernet.training.auto_config import (
     input_for_data,
     top_k_for,
 )
-from centernet.training.checks import read_config, validate_folds, validate_names
+from centernet.training.checks import read_config, validate_names
 from centernet.training.loaders import ResumableLoader
 from centernet.training.sources import DataSource
 
@@ -54,16 +54,14 @@ class DetectionData(LightningDataModule):
             image_size, for objects that are small in large images; null for samples of image_size;
             auto, with image_size auto, where objects would be too small otherwise.
         batch_size: images per step over all processes together.
-        workers: processes that load images, for each training process; by default one per spare
-            CPU core, at most 8.
+        workers: processes that load images; by default one per spare CPU core, at most 8.
         augment: augmentation of the training images; null for none.
         class_names: class names in the order of their labels; by default those of the training
             annotations.
         classes: classes to train on, by old or new name; by default all.
         rename: new class names by old ones; classes with the same new name are merged.
-        folds: cross-validation: divide all training and validation images into this number of
-            folds; fit trains one model for each, which is validated on that fold.
-        fold: train and validate the model of this fold only, 1 to folds.
+        folds: number of folds of all training and validation images, for cross-validation.
+        fold: the fold that is held out, 1 to folds; by default fit trains a model for each.
         seed: seed of order, augmentation and folds.
 
     Raises:
@@ -94,15 +92,8 @@ class DetectionData(LightningDataModule):
             "train": (train_images, train_annotations),
             "val": (val_images, val_annotations),
         }
-        validate_folds(folds, fold)
         self.source = DataSource(
-            Path(root),
-            paths,
-            classes=classes,
-            rename=rename,
-            folds=folds,
-            fold=fold,
-            seed=seed,
+            Path(root), paths, classes=classes, rename=rename, folds=folds, fold=fold, seed=seed
         )
         self.image_size, self._tile = image_size, tile
         if image_size != "auto":

@@ -19,6 +19,7 @@ from centernet.data.formats.prepare import merge
 from centernet.data.formats.split_validation import split_folds, split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
+from centernet.training.checks import validate_folds
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class DataSource:
             fold: the fold that is "val", from 1; the others are "train".
             seed: seed of the folds.
         """
+        validate_folds(folds, fold)
         self.folds, self.fold, self._seed = folds, fold, seed
         self.root = root
         self.paths = {part: (root / images, root / file) for part, (images, file) in paths.items()}
