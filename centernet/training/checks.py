@@ -154,6 +154,17 @@ def _on_cpu(trainer: Any) -> bool:
     )
 
 
+def validate_folds(folds: int | None, fold: int | None) -> None:
+    """Raise InputError if the options of a fold are out of range or incomplete."""
+    if folds is None and fold is not None:
+        raise InputError(f"--data.fold {fold} needs --data.folds, the number of folds")
+    if folds is not None and folds < 2:
+        raise InputError(f"--data.folds must be at least 2, got {folds}")
+    if folds is not None and not (fold is not None and 1 <= fold <= folds):
+        given = "is missing" if fold is None else f"{fold} is out of range"
+        raise InputError(f"--data.fold {given}: give 1 to {folds}, one of --data.folds {folds}")
+
+
 def validate_precision(trainer: Any) -> None:
     """Raise InputError if the precision is not suitable for detection or for this CPU."""
     precision = str(trainer.precision)

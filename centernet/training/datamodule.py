@@ -54,14 +54,15 @@ class DetectionData(LightningDataModule):
             image_size, for objects that are small in large images; null for samples of image_size;
             auto, with image_size auto, where objects would be too small otherwise.
         batch_size: images per step over all processes together.
-        workers: processes that load images, for each training process; by default one per spare
-            CPU core, at most 8.
+        workers: processes that load images; by default one per spare CPU core, at most 8.
         augment: augmentation of the training images; null for none.
         class_names: class names in the order of their labels; by default those of the training
             annotations.
         classes: classes to train on, by old or new name; by default all.
         rename: new class names by old ones; classes with the same new name are merged.
-        seed: seed of order and augmentation.
+        folds: number of folds of all training and validation images, for cross-validation.
+        fold: the fold that is held out, 1 to folds; by default fit trains a model for each.
+        seed: seed of order, augmentation and folds.
 
     Raises:
         InputError: a value is out of range.
@@ -82,6 +83,8 @@ class DetectionData(LightningDataModule):
         class_names: list[str] | None = None,
         classes: list[str] | None = None,
         rename: dict[str, str] | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -89,7 +92,9 @@ class DetectionData(LightningDataModule):
             "train": (train_images, train_annotations),
             "val": (val_images, val_annotations),
         }
-        self.source = DataSource(Path(root), paths, classes=classes, rename=rename)
+        self.source = DataSource(
+            Path(root), paths, classes=classes, rename=rename, folds=folds, fold=fold, seed=seed
+        )
         self.image_size, self._tile = image_size, tile
         if image_size != "auto":
             _ = self.input_size  # raises InputError

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from centernet.errors import InputError
 from centernet.training.auto_config import epochs_for
 from centernet.training.callbacks import HeatmapPictures, StopOnSignal
+from centernet.training.memory import keep_freed_memory
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
 from centernet.training.options import changed_options
 from centernet.training.options_cli import OptionsCLI
@@ -131,6 +132,8 @@ class TrainCLI(OptionsCLI):
             )
 
     def _make_trainer(self, **kwargs: Any) -> Trainer:
+        # Not before annotations are read, which takes more memory than training.
+        keep_freed_memory()
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (ValueError, TypeError, ImportError) as error:

@@ -15,10 +15,12 @@ from centernet.models.pretrained import has_class_names, load_weights
 from centernet.sizes import format_size
 from centernet.training.checks import (
     validate_config_files,
+    validate_folds,
     validate_trainer_options,
     without_old_names,
 )
 from centernet.training.datamodule import DetectionData
+from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.runs import newest_run
 from centernet.training.task import DetectionTask
@@ -119,6 +121,7 @@ class OptionsCLI(LightningCLI):
         validate_trainer_options(self.options.trainer)
         if isinstance(size := self.options.data.image_size, tuple):
             self.options.data.image_size = format_size(size)  # as text in config.yaml
+        self._require_fold()
         checkpoint = self.options.ckpt_path
         if self.subcommand == "validate" and not checkpoint:
             raise InputError(
@@ -140,6 +143,14 @@ class OptionsCLI(LightningCLI):
                 self._set_architecture(load_weights(self.options.model.weights)[0].architecture)
             warn_of_unused(self.options.model, self._given_model_options())
             self.given = self._dump()
+
+    def _require_fold(self) -> None:
+        """Raise FoldsRequested if ``fit`` is asked for all folds."""
+        folds, fold = self.options.data.folds, self.options.data.fold
+        if self.subcommand == "fit" and folds and fold is None:
+            validate_folds(folds, 1)
+            root = Path(self.options.trainer.default_root_dir)
+            raise FoldsRequested(root, self.run_name(), folds, self.options.ckpt_path)
 
     def _validate_weights(self, path: str) -> None:
         network, size = load_weights(path)
@@ -186,9 +197,13 @@ class OptionsCLI(LightningCLI):
         return given_options("model", self._arguments, map(str, self.options.get("config") or []))
 
     def run_name(self) -> str:
-        """The name of a new run: the name of the last configuration file."""
+        """The name of a new run: that of the last configuration file, or of the fold."""
         files = self.options.get("config") or []
-        return Path(str(files[-1])).stem if files else "custom"
+        name = Path(str(files[-1])).stem if files else "custom"
+        if not (fold := self.options.data.fold):
+            return name
+        is_part = is_cross_validation(Path(self.options.trainer.default_root_dir))
+        return fold_name(fold) if is_part else f"{name}-{fold_name(fold)}"
 
 
 def _resumable(path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from centernet.data.annotations import DatasetSplit, normalize
+from centernet.data.annotations import DatasetSplit, check_coco, normalize
 from centernet.data.formats.coco import read_file
 from centernet.data.formats.detect import (
     choose_classes,
@@ -15,9 +15,11 @@ from centernet.data.formats.detect import (
     read_dataset,
 )
 from centernet.data.formats.image_sizes import repair_sizes
-from centernet.data.formats.split_validation import split_validation
+from centernet.data.formats.prepare import merge
+from centernet.data.formats.split_validation import split_folds, split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
+from centernet.training.checks import validate_folds
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ class DataSource:
         *,
         classes: Sequence[str] | None = None,
         rename: Mapping[str, str] | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
+        seed: int = 0,
     ) -> None:
         """Describe a source; nothing is read yet.
 
@@ -53,7 +58,12 @@ class DataSource:
             paths: image folder and annotation file of "train" and "val", relative to ``root``.
             classes: classes to keep, by old or new name; by default all.
             rename: new class names by old ones.
+            folds: divide all training and validation images into this number of folds.
+            fold: the fold that is "val", from 1; the others are "train".
+            seed: seed of the folds.
         """
+        validate_folds(folds, fold)
+        self.folds, self.fold, self._seed = folds, fold, seed
         self.root = root
         self.paths = {part: (root / images, root / file) for part, (images, file) in paths.items()}
         self._classes, self._rename = classes, dict(rename) if rename else None
@@ -71,7 +81,7 @@ class DataSource:
             self._found.add(part)
         if self._found == self.paths.keys():
             # Both parts are copies, and the dataset can take most of the memory.
-            for name in ("_in_root", "_detected"):
+            for name in ("_in_root", "_detected", "_folds"):
                 self.__dict__.pop(name, None)
         return self._splits[part].images, self._splits[part]
 
@@ -80,6 +90,57 @@ class DataSource:
         self._splits.pop(part, None)
 
     def _read(self, part: str) -> DatasetSplit:
+        if self.folds:
+            return self._part_of_folds(part)
+        return self._read_part(part)
+
+    def _part_of_folds(self, part: str) -> DatasetSplit:
+        """The held-out fold, or the other ones together."""
+        splits = self.fold_splits()
+        assert self.fold is not None
+        held_out = splits.pop(self.fold - 1)
+        if part == "val":
+            return held_out
+        content = held_out.coco | {
+            key: [entry for split in splits for entry in split.coco[key]]
+            for key in ("images", "annotations")
+        }
+        return replace(held_out, name="train", coco=content)
+
+    def fold_splits(self) -> list[DatasetSplit]:
+        """All folds of the training and validation images.
+
+        Raises:
+            InputError: as for :meth:`find`, or there are fewer images or groups than folds.
+        """
+        return list(self._folds)
+
+    @cached_property
+    def _folds(self) -> list[DatasetSplit]:
+        assert self.folds is not None
+        splits = [self._read_part("train")]
+        if self._has_validation:
+            splits.append(self._read_part("val"))
+        for split in splits:
+            check_coco(split.source, split.coco)
+        counts = ", ".join(f"{len(s.coco['images'])} of {s.name}" for s in splits)
+        folds = split_folds(
+            merge("train", splits) if len(splits) > 1 else splits[0], self.folds, seed=self._seed
+        )
+        sizes = [len(fold.coco["images"]) for fold in folds]
+        log.info("%d folds of %s images (%s)", self.folds, ", ".join(map(str, sizes)), counts)
+        return folds
+
+    @property
+    def _has_validation(self) -> bool:
+        """Whether there are validation images other than the training images."""
+        train, val = (self.paths[part][1] for part in ("train", "val"))
+        if train == val or val.is_file():
+            return train != val
+        names = {split_name(train.stem), split_name(val.stem)}
+        return len(names) == 2 and split_name(val.stem) in self._in_root
+
+    def _read_part(self, part: str) -> DatasetSplit:
         images, annotations = self.paths[part]
         if not annotations.is_file() or self._holds_out:
             return self._detected_split(part)
@@ -98,7 +159,7 @@ class DataSource:
     @cached_property
     def _holds_out(self) -> bool:
         """Whether validation images are held out of the training images, because there are none."""
-        if self.paths["val"][1].is_file():
+        if self.folds or self.paths["val"][1].is_file():
             return False
         names = self._in_root.keys()
         wanted = split_name(self.paths["val"][1].stem)

@@ -2,14 +2,16 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from centernet.errors import InputError
+from centernet.training.folds import FoldsRequested, cross_validate
 from centernet.training.lightning_cli import RUN_VARIABLE, Finished, TrainCLI, is_first_process
-from centernet.training.memory import keep_freed_memory
 from centernet.training.runs import release_all
 from centernet.training.stopping import Stopped, StopSignals
 
@@ -30,7 +32,7 @@ _EXPECTED_WARNINGS = (
 def main(
     args: list[str] | None = None, *, after_fit: Callable[[TrainCLI], None] | None = None
 ) -> None:
-    """Run ``fit`` or ``validate``.
+    """Run ``fit`` or ``validate``; with ``--data.folds``, ``fit`` of every fold.
 
     Args:
         args: arguments of the command line, the subcommand first; by default those of the process.
@@ -39,13 +41,21 @@ def main(
     Raises:
         InputError: an option or a file is wrong.
     """
+    words = sys.argv[1:] if args is None else args
+    try:
+        _run(words, after_fit)
+    except FoldsRequested as request:
+        cross_validate(request, words[1:], partial(main, after_fit=after_fit))
+
+
+def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
+    """Run ``fit`` or ``validate`` once."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # It logs ten lines of retries without an internet connection.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for message in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", f".*{message}.*")
-    keep_freed_memory()
     try:
         with StopSignals() as signals:
             TrainCLI(args, signals, after_fit)

@@ -23,13 +23,14 @@ def validate_classes(task: DetectionTask, weights: str) -> None:
 
 
 def make_results_folder(run: Path, data: DetectionData) -> Path:
-    """Make ``RUN/validate-NAME``, where NAME is the annotation file or the split.
+    """Make ``RUN/validate-NAME``, where NAME is the annotation file, the split or the fold.
 
     Raises:
         InputError: the folder cannot be made.
     """
     annotations = data.source.paths["val"][1]
-    name = annotations.stem if annotations.is_file() else data.val_set.name
+    is_file = annotations.is_file() and not data.source.folds
+    name = annotations.stem if is_file else data.val_set.name
     folder = run / f"validate-{name}"
     try:
         folder.mkdir(exist_ok=True)

@@ -153,29 +153,28 @@ def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> Datase
     number[images] = np.arange(len(images))
     used = np.flatnonzero(arrays.usable & (number[arrays.image] >= 0))
     sizes = arrays.training_sizes[images].tolist()
+    columns = {
+        "id": np.arange(1, len(used) + 1),
+        "image_id": number[arrays.image[used]],
+        "category_id": arrays.label[used] + 1,
+        "bbox": arrays.boxes[used],
+        "area": arrays.areas[used],
+        "iscrowd": arrays.region[used].astype(int),
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     coco = {
         "images": [
             {"id": i, "file_name": arrays.files[image], "height": height, "width": width}
             for i, (image, (height, width)) in enumerate(zip(images, sizes, strict=True))
         ],
         "categories": [{"id": i, "name": name} for i, name in enumerate(arrays.names, 1)],
-        "annotations": [
-            {
-                "id": i,
-                "image_id": int(number[arrays.image[a]]),
-                "category_id": int(arrays.label[a]) + 1,
-                "bbox": arrays.boxes[a].tolist(),
-                "area": float(arrays.areas[a]),
-                "iscrowd": int(arrays.region[a]),
-            }
-            for i, a in enumerate(used, 1)
-        ],
+        "annotations": [dict(zip(columns, row, strict=True)) for row in rows],
     }
     return DatasetSplit(arrays.split.name, arrays.split.images, coco, arrays.split.source)
 
 
 def _add_classes_unknown_to_train(splits: Sequence[SplitArrays]) -> None:
-    known = {str(category["name"]) for category in _valid(splits[0].split, "categories")}
+    known = {str(c["name"]) for c in _valid(splits[0].split, "categories")}
     for arrays, category in ((a, c) for a in splits[1:] for c in _valid(a.split, "categories")):
         if str(category["name"]) not in known:
             name = short(category["name"])

@@ -1,4 +1,4 @@
-"""Split off validation images; images of one photograph stay together."""
+"""Split off validation images, or folds; images of one photograph stay together."""
 
 import hashlib
 import re
@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from centernet.data.annotations import DatasetSplit
+from centernet.data.entries import is_ignore_region
 from centernet.data.images import for_each_image, read_image
 from centernet.data.similar_images import (
     Fingerprint,
@@ -61,6 +65,66 @@ def split_validation(
     )
     others = [split for split in splits if split is not train]
     return [*parts, *others], [message, *messages]
+
+
+def split_folds(split: DatasetSplit, folds: int, *, seed: int = 0) -> list[DatasetSplit]:
+    """Divide a split into folds of about the same number of images, and of objects of each class.
+
+    Images of one group stay in one fold, as in :func:`split_validation`.
+
+    Args:
+        split: the images.
+        folds: number of folds.
+        seed: another seed gives other folds.
+
+    Returns:
+        The folds, ``fold-1``, ``fold-2``, ...
+
+    Raises:
+        InputError: there are fewer images or groups than folds.
+    """
+    images = split.coco["images"]
+    files = [image["file_name"] for image in images]
+    if len(files) < folds:
+        raise InputError(f"{split} has {len(files)} images, too few for {folds} folds")
+    groups, names, messages = _group(split.images, files, None)
+    if len(groups.every()) < folds:
+        raise InputError(
+            f"{split} has {len(groups.every())} groups of images, too few for {folds} folds "
+            f"({messages[0]}): add images of other scenes"
+        )
+    fold_of = _assign_folds(_in_hash_order(groups, names, seed), _shares(split), folds)
+    parts = []
+    for fold in range(folds):
+        held_out = {image["id"] for image, own in zip(images, fold_of, strict=True) if own == fold}
+        parts.append(_part(split, f"fold-{fold + 1}", held_out, True))
+    return parts
+
+
+def _shares(split: DatasetSplit) -> NDArray[np.float64]:
+    """The share (n, C + 1) of each image in the objects of each class, and in the images."""
+    images, categories = split.coco["images"], split.coco["categories"]
+    row = {image["id"]: i for i, image in enumerate(images)}
+    column = {category["id"]: i for i, category in enumerate(categories)}
+    counts = np.zeros((len(images), len(categories) + 1))
+    counts[:, -1] = 1
+    for annotation in split.coco["annotations"]:
+        if not is_ignore_region(annotation):
+            counts[row[annotation["image_id"]], column[annotation["category_id"]]] += 1
+    return counts / counts.sum(0).clip(1)
+
+
+def _assign_folds(groups: Sequence[list[int]], shares: NDArray, folds: int) -> NDArray[np.int64]:
+    """The fold of each image: groups with the largest shares come first, each to the emptiest."""
+    share = np.array([shares[group].sum(0) for group in groups])
+    filled = np.zeros((folds, shares.shape[1]))
+    fold_of = np.zeros(len(shares), np.int64)
+    for i in np.argsort(-share.sum(1).round(9), kind="stable").tolist():
+        # The growth of the sum of squares, which is smallest for equal folds.
+        fold = int(((2 * filled + share[i]) * share[i]).sum(1).round(12).argmin())
+        filled[fold] += share[i]
+        fold_of[groups[i]] = fold
+    return fold_of
 
 
 def _group(
@@ -138,11 +202,13 @@ def _equal(keys: Sequence[str | None]) -> Groups:
     return groups
 
 
-def _in_hash_order(groups: Groups, names: Sequence[str]) -> list[list[int]]:
-    """All groups, ordered by the hash of their alphabetically first name."""
+def _in_hash_order(groups: Groups, names: Sequence[str], seed: int = 0) -> list[list[int]]:
+    """All groups, ordered by the hash of their alphabetically first name and of the seed."""
+    prefix = f"{seed}/" if seed else ""
 
     def digest(group: list[int]) -> bytes:
-        return hashlib.sha256(min(names[image] for image in group).encode()).digest()
+        first = min(names[image] for image in group)
+        return hashlib.sha256((prefix + first).encode()).digest()
 
     return sorted(groups.every(), key=digest)
 
