@@ -180,7 +180,7 @@ class _Objects:
     """The n objects of the images whose size is known.
 
     Attributes:
-        typical_image: median (height, width) of the images.
+        typical_image: (height, width) of the median longer side and the median aspect ratio.
         class_names: names of the categories by index.
         image: (n,) index of the image.
         category: (n,) index of the category.
@@ -233,9 +233,11 @@ def _read_objects(coco: Mapping[str, Sequence[dict[str, Any]]]) -> _Objects | No
     class_index = {category["id"]: i for i, category in enumerate(coco["categories"])}
     used = [a for a in coco["annotations"] if not a["iscrowd"] and a["image_id"] in sizes]
     boxes = np.array([a["bbox"] for a in used], np.float64).reshape(-1, 4)
-    median_size = np.median(np.array(list(sizes.values())), axis=0)
+    known = np.array(list(sizes.values()))
+    longer, tallness = np.median(known.max(1)), np.median(known[:, 0] / known[:, 1])
+    typical = np.array([tallness, 1.0]) * longer / max(tallness, 1.0)
     return _Objects(
-        typical_image=(float(median_size[0]), float(median_size[1])),
+        typical_image=(float(typical[0]), float(typical[1])),
         class_names=[category["name"] for category in coco["categories"]],
         image=np.array([image_index[a["image_id"]] for a in used], np.int64),
         category=np.array([class_index[a["category_id"]] for a in used], np.int64),

@@ -150,3 +150,13 @@ def test_objects_that_are_small_in_large_images_need_tiles(box, size, tile, expe
     chosen = choose_input(dataset(("cat", box, box), size=size), tile)
     assert chosen[:2] == expected
     assert ("tile" in chosen.reason) == (chosen.tile is not None)
+
+
+def test_the_input_has_an_aspect_ratio_that_most_images_have():
+    """The median height and the median width are those of different images."""
+    coco = dataset(("cat", 500, 500))
+    sizes = [(430, 1764), (430, 1764), (1080, 1920), (1080, 1920), (547, 684)]
+    coco["images"] = [
+        {"id": i, "file_name": "", "height": h, "width": w} for i, (h, w) in enumerate(sizes, 1)
+    ]
+    assert choose_input(coco, None).size == (160, 256)
