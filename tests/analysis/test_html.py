@@ -36,6 +36,7 @@ def report(tmp_path):
         metrics=dict.fromkeys(("AP", "AP50", "AP75"), 0.5),
         per_class=[{"class": HOSTILE, "objects": 1, "AP": 0.5}],
         precision=np.ones((101, 1)),
+        limit_note="",
     )
     best = [BestThreshold(0.5, 0.5, 0.5)]
     run = tmp_path / "<script>alert(1)"

@@ -22,6 +22,7 @@ from centernet.data.entries import image_sides, is_file_name
 from centernet.data.formats.coco_repair import finite_numbers
 from centernet.data.images import image_size
 from centernet.errors import InputError
+from centernet.sizes import format_size
 
 _OTHER_SIZE = "are of another size than annotated"
 REMEDY = "`centernet convert SOURCE OUT --repair` repairs it"
@@ -46,7 +47,7 @@ class _Image:
     annotations: list[dict[str, Any]]
 
     def __str__(self) -> str:
-        sides = [f"{width:.0f}x{height:.0f}" for width, height in (self.annotated, self.own)]
+        sides = [format_size(size[::-1]) for size in (self.annotated, self.own)]
         return f"{self.entry['file_name']}, annotated as {sides[0]}, file is {sides[1]}"
 
 

@@ -32,9 +32,9 @@ _METADATA = (
     "image_size",
     "thresholds",
     "top_k",
-    "radius",
     "version",
 )
+_RADIUS = "radius"  # optional in the metadata
 # ONNX Runtime's name for each device, the fastest last.
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -47,7 +47,7 @@ def metadata_of(info: EngineInfo, version: str) -> dict[str, str]:
         version: version of this package.
     """
     values = vars(info) | {"version": version}
-    return {name: json.dumps(values[name], ensure_ascii=False) for name in _METADATA}
+    return {name: json.dumps(values[name], ensure_ascii=False) for name in (*_METADATA, _RADIUS)}
 
 
 def read_info(
@@ -70,6 +70,7 @@ def read_info(
     try:
         values = {name: json.loads(metadata[name]) for name in _METADATA}
         size, thresholds = values["image_size"], values["thresholds"]
+        radius = json.loads(metadata.get(_RADIUS, "null"))
         info = EngineInfo(
             class_names=tuple(map(str, values["class_names"])),
             thresholds=None if thresholds is None else tuple(map(_number_or_none, thresholds)),
@@ -79,7 +80,7 @@ def read_info(
             top_k=int(values["top_k"]),
             has_heatmaps=HEATMAP in outputs,
             has_cells=CELLS in outputs,
-            radius=None if values["radius"] is None else int(values["radius"]),
+            radius=None if radius is None else int(radius),
         )
     except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{weights}: the metadata are damaged ({error})") from None
