@@ -483,11 +483,11 @@ def test_validation_with_test_modes_equals_the_detector(train, shapes):
         "--model.test.flip=true",
         "--model.test.scales=[0.5,1]",
         "--model.test.top_k=7",
+        "--model.test.tile=128",
     )
     results = json.loads((run / "validate-instances_val" / "detections.json").read_text())
-    detector = Detector.load(
-        run / "best.ckpt", device="cpu", resolution="keep", flip=True, scales=(0.5, 1), top_k=7
-    )
+    options = {"resolution": "keep", "flip": True, "scales": (0.5, 1), "top_k": 7, "tile": 128}
+    detector = Detector.load(run / "best.ckpt", device="cpu", **options)
     coco = json.loads((shapes / "annotations" / "instances_val.json").read_text())
     shown = results[0]["image_id"]
     (name,) = [image["file_name"] for image in coco["images"] if image["id"] == shown]
