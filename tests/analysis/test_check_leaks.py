@@ -78,3 +78,15 @@ def test_within_a_split_only_upright_pictures_are_duplicates(tmp_path):
     assert {only[2], only[3].rpartition("/")[2].removeprefix("the same picture as ")} == {
         f"{name(1, 0)}.jpg", "again.jpg",
     }  # fmt: skip
+
+
+def test_nearly_identical_pictures_are_named_so(tmp_path):
+    brighter = np.clip(photograph(0).astype(int) + 2, 0, 255).astype(np.uint8)
+    train = {"a": photograph(0), "b": photograph(0), "c": brighter}
+    words = {
+        file: what for _, _, file, what in found(export(tmp_path, train, {"v": photograph(7)}))
+    }
+    assert words == {
+        "b.jpg": "the same picture as a.jpg",
+        "c.jpg": "almost the same picture as a.jpg",
+    }

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from centernet.analysis.check.files import ImageFile, image_paths
 from centernet.analysis.check.split_arrays import SplitArrays
-from centernet.data.similar_images import Groups, group_similar, original_name
+from centernet.data.similar_images import (
+    Fingerprint,
+    Groups,
+    group_similar,
+    original_name,
+)
 
 
 def check_duplicates(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFile]) -> None:
@@ -37,13 +42,19 @@ def check_duplicates(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFi
                     leaks.add(other)
                     what = description.format(first.split.name, first.files[first_image])
                     arrays.add("image-leak", what, image=image)
-    _check_equal_images(entries, upright)
+    _check_similar_images(entries, fingerprints, upright)
 
 
-def _check_equal_images(entries: Sequence[tuple[SplitArrays, int]], upright: Groups) -> None:
-    for group in upright.several():
-        (first, first_image), *others = (entries[i] for i in group)
-        origin = first.files[first_image]
-        for arrays, image in others:
-            if arrays is first and arrays.files[image] != origin:
-                arrays.add("image-duplicate", f"the same picture as {origin}", image=image)
+def _check_similar_images(
+    entries: Sequence[tuple[SplitArrays, int]],
+    fingerprints: Sequence[Fingerprint | None],
+    upright: Groups,
+) -> None:
+    for origin, *others in upright.several():
+        (first, first_image), known = entries[origin], fingerprints[origin]
+        name = first.files[first_image]
+        for other in others:
+            (arrays, image), own = entries[other], fingerprints[other]
+            if arrays is first and arrays.files[image] != name:
+                almost = "" if known and own and known.digest == own.digest else "almost "
+                arrays.add("image-duplicate", f"{almost}the same picture as {name}", image=image)

@@ -49,7 +49,9 @@ KINDS = {
     ),
     "image-twice": Kind(WARNING, "files listed twice", "Each counts twice: keep one entry."),
     "image-duplicate": Kind(
-        WARNING, "identical images", "Each counts twice, perhaps with different labels."
+        WARNING,
+        "identical or nearly identical images",
+        "Copies count twice, perhaps with different labels. Frames of one scene teach little new.",
     ),
     "image-leak": Kind(
         WARNING,
