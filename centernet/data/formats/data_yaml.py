@@ -195,37 +195,3 @@ def _resolve(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
     raise InputError(
         f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images"
     )
-
-
-def read_darknet(path: Path, notes: list[str]) -> Description:
-    """Read an ``obj.data`` of Darknet, as CVAT exports it.
-
-    Args:
-        path: path of the file: lines such as ``train = data/train.txt``.
-        notes: list to which guesses are appended.
-
-    Raises:
-        InputError: the file names no images or no classes.
-    """
-    pairs = [line.partition("=") for line in lines_of(path) if "=" in line]
-    values = {key.strip(): value.strip() for key, _, value in pairs}
-    entries = {split_name(key): values[key] for key in SPLIT_KEYS if values.get(key)}
-    if not entries or not values.get("names"):
-        raise InputError(f"{path} does not describe a dataset: it needs train and names")
-    names_file = _resolve_file(values["names"], path.parent)
-    if names_file is None:
-        raise InputError(f"{path} names {values['names']}, which is missing in {path.parent}")
-    names = [line.strip() for line in lines_of(names_file)]
-    return Description(
-        path,
-        base=path.parent,
-        entries=entries,
-        names={number: name for number, name in enumerate(names) if name},
-    )
-
-
-def _resolve_file(name: str, root: Path) -> Path | None:
-    """The file of a name that may begin with folders of another machine."""
-    parts = path_parts(name)
-    candidates = (root.joinpath(*parts[start:]) for start in range(len(parts)))
-    return next((file for file in candidates if file.is_file()), None)

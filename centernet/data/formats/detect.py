@@ -21,9 +21,10 @@ from centernet.data.formats import (
     yolo,
 )
 from centernet.data.formats.base import Format
+from centernet.data.formats.discover import Location, locate, unwrap
 from centernet.data.formats.repair import repair as repair_splits
-from centernet.data.formats.splits import USUAL_SPLITS, is_hidden
-from centernet.data.formats.unread import unread_dialect
+from centernet.data.formats.splits import USUAL_SPLITS
+from centernet.data.formats.unread import unread_content
 from centernet.errors import InputError
 
 _MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv_boxes, oidv4)
@@ -31,33 +32,39 @@ _MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 WRITERS = {name: format.write for name, format in FORMATS.items() if format.write}
 
-_MAX_WRAPPED = 3  # folders around a dataset
-# Names of folders inside a dataset, which are no dataset of their own.
-_PARTS = {"annotations", "images", "labels", "jpegimages", "train", "val", "valid", "test", "data"}
-
 
 def detect_format(source: str | Path) -> list[str]:
     """Names of the formats that match a file or folder; the first one is used.
+
+    The dataset may lie below the folder, see :func:`.locate`.
+
+    Raises:
+        InputError: the folder contains several datasets.
+    """
+    return list(_locate(Path(source)).formats)
+
+
+def _locate(source: Path) -> Location:
+    return locate(source, _formats_of, _exports_of)
+
+
+def _formats_of(source: Path) -> list[str]:
+    """Names of the formats that match a file or folder itself.
 
     The files of annotation tools often lie beside an export: in a folder, their formats are tried
     if no other one matches. For a file, they are tried first, because every JSON file may be
     COCO's.
     """
-    source = unwrap(Path(source))
     tools = (name for name, f in FORMATS.items() if f.is_tool and f.detect(source))
-    others = (name for name, f in FORMATS.items() if not f.is_tool and f.detect(source))
-    first, second = (tools, others) if source.is_file() else (others, tools)
+    first, second = (
+        (tools, _exports_of(source)) if source.is_file() else (_exports_of(source), tools)
+    )
     return list(first) or list(second)
 
 
-def unwrap(source: Path) -> Path:
-    """The folder of the dataset: an unzipped archive may be in a folder of its own."""
-    for _ in range(_MAX_WRAPPED):
-        inside = [p for p in source.iterdir() if not is_hidden(p)] if source.is_dir() else []
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _PARTS:
-            break
-        source = inside[0]
-    return source
+def _exports_of(source: Path) -> list[str]:
+    """The same without the formats of annotation tools."""
+    return [name for name, f in FORMATS.items() if not f.is_tool and f.detect(source)]
 
 
 def read_dataset(
@@ -87,7 +94,7 @@ def read_dataset(
     if not source.exists():
         raise InputError(f"dataset {source} does not exist")
     try:
-        splits = repair_splits(_read(unwrap(source), classes, rename, outlines), apply=repair)
+        splits = repair_splits(_read(source, classes, rename, outlines), apply=repair)
         if not outlines:
             drop_outlines(splits)
         return {split.name: split for split in splits}
@@ -97,32 +104,36 @@ def read_dataset(
 
 
 def _read(
-    source: Path,
+    given: Path,
     classes: Sequence[str] | None,
     rename: Mapping[str, str] | None,
     outlines: bool,
 ) -> list[DatasetSplit]:
     """Read a dataset in the first format that is detected."""
-    formats = detect_format(source)
-    if not formats and (dialect := unread_dialect(source)):
-        raise InputError(
-            f"{source} contains {dialect}, which are not read: export it as COCO, Pascal VOC or "
-            "YOLO (docs/data.md)"
-        )
+    source, formats, note = _locate(given)
     if not formats:
-        *others, last = (format.files for format in FORMATS.values())
-        raise InputError(
-            f"{source} is not a dataset of a known format: it should contain "
-            f"{', '.join(others)} or {last} (docs/data.md)"
-        )
+        raise InputError(why_unknown(given))
     detected = FORMATS[formats[0]]
     read = detected.read if outlines else detected.read_boxes or detected.read
     splits = read(source)
     if len(formats) > 1:
-        note = f"{source}: read as {formats[0]}, but it is also {formats[1]}"
+        also = f"{source}: read as {formats[0]}, but it is also {formats[1]}"
+        splits[0].notes.insert(0, also)
+    if note:
         splits[0].notes.insert(0, note)
     splits = choose_classes(splits, classes=classes, rename=rename)
     return sorted(splits, key=_order)
+
+
+def why_unknown(source: Path) -> str:
+    """Why a file or folder is not read: what it contains, or what it should contain."""
+    if content := unread_content(unwrap(source)):
+        return f"{source} contains {content} (docs/data.md)"
+    *others, last = (format.files for format in FORMATS.values())
+    return (
+        f"{source} is not a dataset of a known format, nor is a folder below it: it should contain "
+        f"{', '.join(others)} or {last} (docs/data.md)"
+    )
 
 
 def drop_outlines(splits: Iterable[DatasetSplit]) -> None:

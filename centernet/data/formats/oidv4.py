@@ -11,12 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from centernet.data.annotations import DatasetSplit
-from centernet.data.formats.annotation_files import annotation_files
+from centernet.data.formats.annotation_files import annotation_files, any_of
 from centernet.data.formats.base import Format
 from centernet.data.formats.collection import Collection
 from centernet.data.formats.outlines import box_of_corners, text_number
 from centernet.data.formats.split_collector import CollectedImage
 from centernet.data.formats.splits import lines_of
+from centernet.errors import InputError
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -45,6 +46,16 @@ def read(source: Path) -> list[DatasetSplit]:
     return collection.results()
 
 
+def _is_label_file(path: Path) -> bool:
+    """Whether the first line is a class name and four numbers; other tools write only numbers."""
+    try:
+        words = next((line.split() for line in lines_of(path) if line.strip()), [])
+    except InputError:
+        return False
+    values = [text_number(word) for word in words]
+    return len(words) >= 5 and values[0] is None and None not in values[-4:]
+
+
 def _label_files(source: Path) -> list[Path]:
     if not source.is_dir():
         return []
@@ -54,7 +65,7 @@ def _label_files(source: Path) -> list[Path]:
 FORMAT = Format(
     name="oidv4",
     files="label files of the OIDv4 ToolKit",
-    detect=lambda source: bool(_label_files(source)),
+    detect=lambda source: any_of(_label_files(source), _is_label_file),
     read=read,
     is_tool=True,
 )

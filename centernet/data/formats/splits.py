@@ -10,7 +10,10 @@ from centernet.errors import InputError
 from centernet.files import read_text
 
 USUAL_SPLITS = ("train", "val", "test")
-_SYNONYMS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+_SYNONYMS = {"valid": "val", "validation": "val", "validate": "val"} | {
+    "training": "train",
+    "testing": "test",
+}
 # Words and years in file names that name no split.
 _FILLERS = re.compile(
     r"instances|person_keypoints|annotations?|labels?|coco|default|data|result|(?:19|20)\d\d"

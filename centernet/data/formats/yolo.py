@@ -1,6 +1,6 @@
 """YOLO: a label file for each image, and a data.yaml that names the classes and splits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,15 @@ from centernet.data.formats.base import (
 )
 from centernet.data.formats.data_yaml import (
     SPLIT_KEYS,
-    Description,
     find_images,
     load_yaml,
-    read_darknet,
     read_description,
 )
-from centernet.data.formats.splits import first_folder, images_in, lines_of, split_name
+from centernet.data.formats.image_finder import image_files
 from centernet.data.formats.yolo_labels import note_orphans
+from centernet.data.formats.yolo_layout import find_layout, read_layout
 from centernet.data.formats.yolo_reader import LabelReader
 from centernet.errors import InputError
-
-_DARKNET = "obj.data"
-_CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "images/classes.txt")
 
 
 def find(source: Path) -> list[Path]:
@@ -47,10 +43,8 @@ def find(source: Path) -> list[Path]:
             continue
         if isinstance(content, dict) and "names" in content and content.keys() & set(SPLIT_KEYS):
             return [path]
-    if (source / _DARKNET).is_file():
-        return [source / _DARKNET]
-    has_labels = next((p for d in ("labels", "*/labels") for p in source.glob(f"{d}/**/*.txt")), 0)
-    return [source] if has_labels or _has_labels_beside_images(source) else []
+    layout = find_layout(source)
+    return [layout] if layout else []
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -61,13 +55,11 @@ def read(source: Path) -> list[DatasetSplit]:
     """
     (path,) = find(source)
     notes: list[str] = []
-    if path.is_dir():
-        description = _folders(path, notes)
-    else:
-        read_file = read_darknet if path.name == _DARKNET else read_description
-        description = read_file(path, notes)
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
+    description = (read_description if is_yaml else read_layout)(path, notes)
     splits: list[DatasetSplit] = []
     readers: list[LabelReader] = []
+    listed: set[Path] = set()
     for name in description.entries:
         reader = LabelReader(name, description, notes if not splits else [])
         try:
@@ -78,12 +70,15 @@ def read(source: Path) -> list[DatasetSplit]:
                 raise
             notes.append(f"{error}: left out 'test'")
             continue
+        listed.update(files)
         splits.append(reader.read(folder, files))
         readers.append(reader)
     if description.names is None:
         _number_classes(splits, path)
     _check_first_number(path, description.names, readers)
     note_orphans(path if path.is_dir() else path.parent, splits)
+    if not is_yaml:
+        _note_unlisted(description.base, listed, splits[0].notes)
     return splits
 
 
@@ -146,48 +141,27 @@ FORMAT = Format(
 )
 
 
-def _has_labels_beside_images(source: Path) -> bool:
-    """Whether a folder has a list of classes, and labels beside images, as labelImg writes them."""
-    if not source.is_dir() or not (source / _CLASS_LISTS[0]).is_file():
-        return False
-    stems = {path.stem for path in source.glob("*.txt")}
-    return any(path.stem in stems for path in images_in(source))
-
-
-def _folders(root: Path, notes: list[str]) -> Description:
-    """The splits and classes of a folder without a data.yaml."""
-    found = {
-        split_name(name): pattern.format(name)
-        for pattern in ("images/{}", "{}/images")
-        for name in SPLIT_KEYS
-        if (root / pattern.format(name)).is_dir()
-    }
-    if not found:
-        folder = first_folder(root, ("images",)) or root
-        found = {"train": str(folder.relative_to(root))}
-        notes.append(f"{root}: there are no split folders, so all images are read as 'train'")
-    return Description(root, root, found, _listed_names(root))
-
-
-def _listed_names(root: Path) -> dict[int, str] | None:
-    """Class names by number from a classes.txt or obj.names; None without such a file."""
-    lists = [root / name for name in _CLASS_LISTS if (root / name).is_file()]
-    if not lists:
-        return None
-    names = [line.strip() for line in lines_of(lists[0])]
-    while names and not names[-1]:
-        names.pop()
-    # An empty line counts, so that later classes keep their numbers.
-    return {number: name or str(number) for number, name in enumerate(names)}
-
-
 def _number_classes(splits: Sequence[DatasetSplit], path: Path) -> None:
     """Name the classes by their numbers."""
     used = {a["category_id"] for split in splits for a in split.coco["annotations"]}
     names = [{"id": i, "name": str(i - 1)} for i in range(1, max(used, default=0) + 1)]
-    splits[0].notes.append(f"{path}: no classes.txt or data.yaml names the classes")
+    splits[0].notes.append(
+        f"{path}: no file names the classes of the YOLO labels, so they are numbered: add a "
+        "classes.txt with a name on each line"
+    )
     for split in splits:
         split.coco["categories"] = names
+
+
+def _note_unlisted(root: Path, listed: Iterable[Path], notes: list[str]) -> None:
+    """Note the image files that no list and no folder of a split contains."""
+    known = {path.resolve() for path in listed}
+    others = [path for path in image_files(root) if path.resolve() not in known]
+    if others:
+        notes.append(
+            f"{root}: {len(others)} images are in no split, left out, such as "
+            f"{others[0].relative_to(root).as_posix()}"
+        )
 
 
 def _check_first_number(
