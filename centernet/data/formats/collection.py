@@ -9,7 +9,7 @@ from typing import Any
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import is_text
-from centernet.data.formats.image_finder import ImageFinder, image_files
+from centernet.data.formats.image_finder import ImageFinder, find_nearest, image_files
 from centernet.data.formats.split_collector import SplitCollector
 from centernet.data.formats.splits import USUAL_SPLITS, dataset_folder, split_name
 from centernet.errors import InputError
@@ -70,16 +70,8 @@ class Collection:
         Raises:
             InputError: several files match equally well.
         """
-        ancestors = _ancestors(path, self.root)
-        folders = self._folders_beside(path, ancestors, split)
-        try:
-            return self._finder(self.root, split).find(name, folders)
-        except InputError:
-            # The image that is nearest to the annotation file is meant.
-            for folder in ancestors[:-1]:
-                if found := _find_one(self._finder(folder, split), name):
-                    return found
-            raise
+        folders = self._folders_beside(path, _ancestors(path, self.root), split)
+        return find_nearest(self._finder(self.root, split), name, path.parent, folders)
 
     def _finder(self, folder: Path, split: str) -> ImageFinder:
         """The images of a split below a folder; of any split if none is named."""
@@ -155,11 +147,3 @@ def _usual_split(path: Path, root: Path) -> str:
         if len(found) == 1:
             return found.pop()
     return ""
-
-
-def _find_one(finder: ImageFinder, name: str) -> Path | None:
-    """The file of a name; None if none or several match."""
-    try:
-        return finder.find(name)
-    except InputError:
-        return None

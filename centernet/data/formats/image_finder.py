@@ -8,6 +8,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -39,6 +40,7 @@ class ImageFinder:
         self.root, self.split = root, split
         self.resolved = 0
         self.example: tuple[str, Path] | None = None
+        self._below: dict[Path, ImageFinder] = {}
 
     def find(self, name: str, folders: Iterable[Path] = ()) -> Path | None:
         """The file of a name; None if there is none.
@@ -61,6 +63,12 @@ class ImageFinder:
             self.resolved += 1
             self.example = self.example or (name, path)
         return path
+
+    def below(self, folder: Path) -> "ImageFinder":
+        """The finder of a folder inside the root."""
+        if folder not in self._below:
+            self._below[folder] = ImageFinder(folder, self.split)
+        return self._below[folder]
 
     def note(self, source: Path) -> list[str]:
         """One line about the names that were resolved, if any."""
@@ -103,6 +111,33 @@ class ImageFinder:
         for name, paths in self._by_name.items():
             found[_stem(name)] += paths
         return found
+
+
+def find_nearest(
+    finder: ImageFinder, name: str, folder: Path, folders: Iterable[Path] = ()
+) -> Path | None:
+    """The file of a name; of several that match equally well, the nearest to a folder.
+
+    Args:
+        finder: the images of the dataset.
+        name: name or path in the annotations.
+        folder: folder of the annotations, inside the dataset.
+        folders: folders that the name may be relative to.
+
+    Raises:
+        InputError: several files are equally near.
+    """
+    try:
+        return finder.find(name, folders)
+    except InputError:
+        ancestors = [folder, *folder.parents]
+        for inner in ancestors[: ancestors.index(finder.root)]:
+            with suppress(InputError):
+                if found := finder.below(inner).find(name):
+                    finder.resolved += 1
+                    finder.example = finder.example or (name, found)
+                    return found
+        raise
 
 
 def image_files(root: Path) -> Iterator[Path]:

@@ -17,10 +17,11 @@ from centernet.data.formats.base import (
     clip_to_image,
     counted,
 )
-from centernet.data.formats.image_finder import ImageFinder
+from centernet.data.formats.image_finder import ImageFinder, find_nearest
 from centernet.data.formats.prepare import merge
 from centernet.data.formats.remarks import Remarks
 from centernet.data.formats.safe_xml import load_xml, number_of, text_of
+from centernet.data.formats.same_images import join_entries
 from centernet.data.formats.splits import (
     USUAL_SPLITS,
     first_folder,
@@ -29,7 +30,13 @@ from centernet.data.formats.splits import (
 )
 from centernet.data.formats.voc_boxes import corners_of, repair_boxes
 from centernet.data.formats.voc_elements import IMAGE_FOLDER, image_element, object_element
-from centernet.data.formats.voc_layout import LISTS, find_folders, read_image_lists, xml_files
+from centernet.data.formats.voc_layout import (
+    LISTS,
+    find_folders,
+    find_others,
+    read_image_lists,
+    xml_files,
+)
 from centernet.data.images import image_size
 from centernet.errors import InputError
 from centernet.sizes import format_size
@@ -55,7 +62,10 @@ def read(
         InputError: there are several datasets, or the lists are unusable.
     """
     folders = find_folders(source)
+    others = find_others(source, folders)
     with_lists = [folder for folder in folders if (folder / LISTS).is_dir()]
+    if source not in folders and not with_lists:
+        folders, others = folders | others, {}
     if with_lists and len(folders) > 1:
         several = ", ".join(str(folder.relative_to(source)) for folder in folders)
         raise InputError(f"{source} contains several VOC datasets ({several}): give one of them")
@@ -74,7 +84,15 @@ def read(
     splits: dict[str, list[DatasetSplit]] = {}
     for part in parts:
         splits.setdefault(part.name, []).append(part.split(names))
-    return [own[0] if len(own) == 1 else merge(name, own) for name, own in splits.items()]
+    merged = [_merge(name, own) for name, own in splits.items()]
+    for folder in others.values():
+        count = sum(1 for _ in xml_files(folder))
+        merged[0].notes.append(f"{folder}: {count} XML files beside the dataset are not read")
+    return merged
+
+
+def _merge(name: str, splits: Sequence[DatasetSplit]) -> DatasetSplit:
+    return splits[0] if len(splits) == 1 else join_entries(merge(name, splits), "XML files")
 
 
 def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
@@ -128,17 +146,25 @@ FORMAT = Format(
 
 def _split_folders(folders: Mapping[Path, Path], source: Path) -> "list[_Part]":
     """One part for each folder; several folders can belong to one split."""
-    names = [split_name(folder.name) if folder != source else "" for folder in folders]
+    names = [_split_of(folder, source) for folder in folders]
     has_splits = not set(names).isdisjoint(USUAL_SPLITS)
     parts = []
     for (folder, xml_folder), name in zip(folders.items(), names, strict=True):
         ids = sorted(path.stem for path in xml_files(xml_folder))
-        note = f"{folder}: there are no splits, so all images are read as 'train'"
         # Beside train and val, extra or val_old is a split of its own.
-        split, notes = (name or folder.name, []) if has_splits else ("train", [note])
+        split = (name or folder.name) if has_splits else "train"
         finder = ImageFinder(source, split if has_splits else "")
-        parts.append(_Part(split, folder, xml_folder, ids, notes, finder, all_images=True))
+        parts.append(_Part(split, folder, xml_folder, ids, [], finder, all_images=True))
+    if not has_splits:
+        where = source if len(parts) > 1 else parts[0].root
+        parts[0].notes.append(f"{where}: there are no splits, so all images are read as 'train'")
     return parts
+
+
+def _split_of(folder: Path, source: Path) -> str:
+    """The usual split that the nearest of the folders names; else the name of the folder."""
+    names = [split_name(part) for part in reversed(folder.relative_to(source).parts)]
+    return next((name for name in names if name in USUAL_SPLITS), names[0] if names else "")
 
 
 @dataclass
@@ -213,7 +239,7 @@ class _Part:
         if file_of:
             return file, file_of.get(Path(file).stem) == file
         for name in (f"{self.name}/{stem}.jpg", named):
-            if found := self.finder.find(name):
+            if found := find_nearest(self.finder, name, self.xml_folder):
                 return found.relative_to(self.finder.root).as_posix(), True
         return file, False
 

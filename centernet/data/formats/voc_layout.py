@@ -1,7 +1,7 @@
 """Layout of Pascal VOC: folders of XML files, and lists in ImageSets/Main/SPLIT.txt."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ LISTS = Path("ImageSets", "Main")
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _SAMPLE = 20  # XML files of a folder that are searched for one of VOC
 _MAX_DEPTH = 3  # levels of folders to search, including the source
+_MAX_OTHERS = 500  # folders that are searched for more XML files, one level deeper
 # A line of a file such as aeroplane_train.txt: whether an image contains that class.
 _OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
 
@@ -28,6 +29,28 @@ def find_folders(source: Path) -> dict[Path, Path]:
             return found
         folders = [inside for folder in folders for inside in folders_in(folder)]
     return {}
+
+
+def find_others(source: Path, folders: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Find the VOC folders that lie deeper than, or beside, those of :func:`find_folders`."""
+    known, found = set(folders.values()), dict[Path, Path]()
+    level, visited = [source], 0
+    for _ in range(_MAX_DEPTH + 1):
+        visited += len(level)
+        for folder in level:
+            xml = None if folder in folders else _xml_folder(folder)
+            if xml and xml not in known:
+                found[folder] = xml
+                known.add(xml)
+        if visited > _MAX_OTHERS:
+            break
+        level = [
+            inside
+            for folder in level
+            for inside in folders_in(folder)
+            if not (is_hidden(inside) or inside.is_symlink())
+        ]
+    return found
 
 
 def _xml_folder(folder: Path) -> Path | None:
