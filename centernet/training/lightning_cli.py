@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from centernet.training.memory import keep_freed_memory
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
 from centernet.training.options import changed_options
 from centernet.training.options_cli import OptionsCLI
+from centernet.training.progress import ProgressLines
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 from centernet.training.runs import claim, new_run
 from centernet.training.stopping import StopSignals
@@ -105,6 +107,8 @@ class TrainCLI(OptionsCLI):
         if self.options.trainer.enable_progress_bar is not False:
             # The progress bar shows the loss, which waits for the device: not at every step.
             callbacks.append(RichProgressBar(refresh_rate=5))
+            # Which is not visible in a file or a pipe.
+            callbacks += [] if sys.stdout.isatty() else [ProgressLines()]
         return callbacks
 
     @property

@@ -16,6 +16,7 @@ from centernet.cli import main
 from centernet.data.annotations import read_coco
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
+from centernet.training.sources import DataSource
 
 SIZE = (320, 320)
 
@@ -383,19 +384,46 @@ def test_every_kind_that_costs_something_is_planted():
     assert grave <= planted and len(planted) >= 15
 
 
-@pytest.mark.parametrize("absent", ["train", "val"])
-def test_a_dataset_without_a_split_that_training_needs_cannot_be_trained_on(good, tmp_path, absent):
+def test_a_dataset_without_training_images_cannot_be_trained_on(good, tmp_path):
     annotations = good[0] / "annotations"
-    for old, new in (("val" if absent == "train" else "train", None), ("val", "test")):
-        shutil.copyfile(
-            annotations / f"instances_{old}.json", tmp_path / f"instances_{new or old}.json"
-        )
+    for name in ("val", "test"):
+        shutil.copyfile(annotations / "instances_val.json", tmp_path / f"instances_{name}.json")
     report = check_dataset(tmp_path, input_size=SIZE, read_images=False)
     (found,) = [finding for finding in report.findings if finding.kind == "split-absent"]
-    assert f"no split {absent!r}" in found.what and not report.is_trainable
+    assert "no split 'train'" in found.what and not report.is_trainable
     # A file alone is looked at for itself.
     report = check_dataset(annotations / "instances_train.json", input_size=SIZE, read_images=False)
     assert report.is_trainable
+
+
+@pytest.mark.parametrize("read_images", [True, False])
+def test_check_counts_the_validation_images_that_fit_holds_out(good, tmp_path, read_images):
+    root = shutil.copytree(good[0], tmp_path / "data")
+    (root / "annotations" / "instances_val.json").rename(root / "annotations" / "test.json")
+    report = check_dataset(root, input_size=SIZE, read_images=read_images)
+    assert report.is_trainable and not [f for f in report.findings if f.kind == "split-absent"]
+    (found,) = [finding for finding in report.findings if finding.kind == "split-held-out"]
+    source = DataSource(root, {"train": ("", "train.json"), "val": ("", "val.json")})
+    held_out, kept = (len(source.find(part)[1].coco["images"]) for part in ("val", "train"))
+    total = held_out + kept
+    assert f"fit holds out {'' if read_images else 'about '}{held_out} of {total}" in found.what
+
+
+def test_check_and_fit_stop_alike_if_nothing_can_be_held_out(good, tmp_path):
+    root = shutil.copytree(good[0], tmp_path / "data")
+    (root / "annotations" / "instances_val.json").unlink()
+    path = root / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content["images"] = content["images"][:1]
+    first = content["images"][0]["id"]
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] == first]
+    path.write_text(json.dumps(content))
+    report = check_dataset(root, input_size=SIZE)
+    (found,) = [finding for finding in report.findings if finding.kind == "split-absent"]
+    assert "too few" in found.what and not report.is_trainable
+    source = DataSource(root, {"train": ("", "train.json"), "val": ("", "val.json")})
+    with pytest.raises(InputError, match="too few"):
+        source.find("val")
 
 
 def test_a_good_dataset_has_no_error_and_no_warning_about_files(good):

@@ -57,7 +57,7 @@ def check_dataset(
     splits = read_splits(read_dataset(dataset, outlines=False).values())
     if not splits[0].names and not any(arrays.files for arrays in splits):
         raise InputError(f"{dataset} holds no images and no categories")
-    _check_images(splits, read_images=read_images, progress=progress)
+    files = _check_images(splits, read_images=read_images, progress=progress)
     for arrays in splits:
         check_boxes(arrays)
     recommended = _training_input(splits[0])
@@ -72,7 +72,7 @@ def check_dataset(
         ceilings.append(measure_ceiling(arrays, assignment, max_images=sample))
     # A single annotation file need not have all splits.
     is_file = Path(dataset).suffix.lower() in (".json", ".xml", ".csv")
-    check_splits(splits, needed=() if is_file else ("train", "val"))
+    check_splits(splits, files, is_complete=not is_file)
     compared = _compared_split(splits, ceilings)
     return CheckReport(
         dataset=Path(dataset),
@@ -89,8 +89,10 @@ def check_dataset(
     )
 
 
-def _check_images(splits: Sequence[SplitArrays], *, read_images: bool, progress: bool) -> None:
-    """Add the findings about image files, copies of images, and image sizes."""
+def _check_images(
+    splits: Sequence[SplitArrays], *, read_images: bool, progress: bool
+) -> dict[Path, ImageFile]:
+    """Add the findings about image files, copies of images, and image sizes; return the files."""
     files: dict[Path, ImageFile] = {}
     if read_images:
         files = read_image_files(splits, progress=progress)
@@ -99,6 +101,7 @@ def _check_images(splits: Sequence[SplitArrays], *, read_images: bool, progress:
     check_duplicates(splits, files)
     for arrays in splits:
         check_sizes(arrays)
+    return files
 
 
 def _training_input(arrays: SplitArrays) -> InputChoice:

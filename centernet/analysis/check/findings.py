@@ -160,9 +160,16 @@ KINDS = {
     "split-absent": Kind(
         ERROR,
         "missing splits that training needs",
-        "Training learns from train and keeps the checkpoint that is best on val: centernet "
-        "convert with --val-fraction 0.2 splits off validation images, --data.val_annotations "
-        "selects another split.",
+        "Training learns from train and keeps the checkpoint that is best on val, and no "
+        "validation images can be held out: add images of other scenes to train, or name a split "
+        "with --data.train_annotations or --data.val_annotations.",
+    ),
+    "split-held-out": Kind(
+        NOTE,
+        "no validation images",
+        "fit holds out a part of train, always the same images. --data.val_annotations test "
+        "selects another split instead; centernet convert --val-fraction 0.2 writes a dataset "
+        "with a validation split.",
     ),
     "class-absent": Kind(
         WARNING,

@@ -23,7 +23,11 @@ from centernet.errors import InputError
 
 
 def split_validation(
-    splits: Sequence[DatasetSplit], fraction: float, *, group_by: str | None = None
+    splits: Sequence[DatasetSplit],
+    fraction: float,
+    *,
+    group_by: str | None = None,
+    fingerprints: Mapping[Path, Fingerprint | None] | None = None,
 ) -> tuple[list[DatasetSplit], list[str]]:
     """Move part of the training images to a validation split, always the same images.
 
@@ -38,6 +42,8 @@ def split_validation(
         fraction: fraction of the training images to hold out, met as closely as groups allow.
         group_by: regular expression, searched in the file names (with their folders). Its first
             group is compared if it has one, else the complete match.
+        fingerprints: those of the image files, if they are known; by default the files are read.
+            Images without one are compared by name only.
 
     Returns:
         The splits, and messages: how many images are held out, and which are kept together.
@@ -50,7 +56,7 @@ def split_validation(
     files = [image["file_name"] for image in train.coco["images"]]
     if len(files) < 2:
         raise InputError(f"{len(files)} images are too few to hold {fraction:g} of them out")
-    groups, names, messages = _group(train.images, files, group_by)
+    groups, names, messages = _group(train.images, files, group_by, fingerprints)
     chosen = _choose(_in_hash_order(groups, names), fraction * len(files))
     if not chosen:
         raise InputError(
@@ -128,13 +134,17 @@ def _assign_folds(groups: Sequence[list[int]], shares: NDArray, folds: int) -> N
 
 
 def _group(
-    folder: Path, files: Sequence[str], group_by: str | None
+    folder: Path,
+    files: Sequence[str],
+    group_by: str | None,
+    fingerprints: Mapping[Path, Fingerprint | None] | None = None,
 ) -> tuple[Groups, list[str], list[str]]:
     """Groups of images that belong together, a name for each image, and messages."""
     matches = _matches(group_by, files)
     originals = [original_name(file) for file in files]
-    pictures = for_each_image(_read_fingerprint, [folder / file for file in files])
-    similar = group_similar([pictures[folder / file] for file in files], turned=True)
+    paths = [folder / file for file in files]
+    pictures = for_each_image(_read_fingerprint, paths) if fingerprints is None else fingerprints
+    similar = group_similar([pictures.get(path) for path in paths], turned=True)
     relations = {
         "file name before .rf.": _equal(originals),
         "picture": similar,
