@@ -13,6 +13,7 @@ from centernet.data.formats.detect import (
     detect_format,
     drop_outlines,
     read_dataset,
+    why_unknown,
 )
 from centernet.data.formats.image_sizes import repair_sizes
 from centernet.data.formats.prepare import merge
@@ -208,8 +209,8 @@ class DataSource:
             return self._detected[name]
         if not self._detected:
             raise InputError(
-                f"cannot read annotation file {annotations}: it does not exist, "
-                f"and {self.root} is not a dataset in another known format (docs/data.md)"
+                f"cannot read annotation file {annotations}: it does not exist, and "
+                + why_unknown(self.root)
             )
         names = ", ".join(self._detected)
         raise InputError(

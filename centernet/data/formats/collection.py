@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,13 @@ class Collection:
     """
 
     def __init__(
-        self, dialect: str, source: Path, files: Iterable[Path], *, by_folder: bool = False
+        self,
+        dialect: str,
+        source: Path,
+        files: Iterable[Path],
+        *,
+        by_folder: bool = False,
+        how_to_list: str = "without an object",
     ) -> None:
         """Name the splits by the names of annotation files and folders.
 
@@ -35,6 +41,7 @@ class Collection:
             source: the dataset.
             files: its annotation files.
             by_folder: whether only folders name splits, because each file is that of an image.
+            how_to_list: how the files list an image without objects, for a note.
         """
         self.root = dataset_folder(source)
         self._dialect, self._source = dialect, source
@@ -42,6 +49,7 @@ class Collection:
         self._finders: dict[tuple[Path, str], ImageFinder] = {}
         self._folders: dict[tuple[Path, tuple[str, ...]], list[Path]] = {}
         self._by_folder = by_folder
+        self._how_to_list = how_to_list
         places = {path: path.parent if by_folder else path for path in files}
         names = {path: _usual_split(place, self.root) for path, place in places.items()}
         self._is_guess = not any(names.values())
@@ -122,14 +130,32 @@ class Collection:
         folders = {image.file.parent for image in collector.images if image.file}
         return Path(os.path.commonpath(folders)) if folders else self.root
 
+    def _unlisted(self) -> list[Path]:
+        """The image files that no annotation names."""
+        listed = {image.file for c in self._collectors.values() for image in c.images}
+        return [path for path in image_files(self.root) if path not in listed]
+
+    def add_unlisted(self, is_empty: Callable[[Path], Path | None]) -> None:
+        """Add images that no annotation names, as images without objects.
+
+        Args:
+            is_empty: returns the annotation file that lists all objects of an image, so that an
+                image that it does not list has none; None if that is not certain.
+        """
+        for image in self._unlisted() if self._source.is_dir() else ():
+            if source := is_empty(image):
+                split = self.split(source)
+                split.remark("images that the file does not list, read as without objects", image)
+                split.image(image.relative_to(self.root).as_posix(), (None, None), source)
+
     def _without_annotations(self) -> Iterator[str]:
         """One line about the image files that no annotation names, if any."""
-        listed = {image.file for c in self._collectors.values() for image in c.images}
-        files = [path for path in image_files(self.root) if path not in listed]
+        files = self._unlisted()
         if files and self._source.is_dir():
             yield (
                 f"{self._source}: left out {len(files)} images without annotations; the first is "
-                f"{files[0].relative_to(self.root)}"
+                f"{files[0].relative_to(self.root)}; to train on those without objects as "
+                f"background, list them {self._how_to_list}"
             )
 
 

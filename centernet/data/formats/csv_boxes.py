@@ -33,6 +33,8 @@ from centernet.errors import InputError
 from centernet.files import open_regular
 
 _HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+_EMPTY_ROW = "as a row with empty cells after the file name"
+_ROBOFLOW_CSV, _ROBOFLOW_README = "_annotations.csv", "README.roboflow.txt"
 _ONE_CLASS = "object"  # if there is no column of classes
 _MAX_BYTES = 2**32  # the largest file of Open Images has 2.3 GB
 _DESCRIPTIONS = re.compile(r"class[-_]descriptions.*\.csv$")
@@ -50,14 +52,26 @@ def read(source: Path) -> list[DatasetSplit]:
     columns_of = {path: columns for path in found if (columns := find_columns(path))}
     is_open_images = any(columns.is_open_images for columns in columns_of.values())
     dialect = "Open Images CSV" if is_open_images else "CSV"
-    collection = Collection(dialect, source, columns_of)
+    collection = Collection(dialect, source, columns_of, how_to_list=_EMPTY_ROW)
     names = _descriptions(annotation_files(collection.root, ".csv")) if is_open_images else {}
     for path, columns in columns_of.items():
         reader = _Reader(path, columns, collection, names)
         rows = _read_rows(path, columns)
         for line, row in tqdm(rows, path.name, delay=1, disable=None, leave=False):
             reader.read(line, row)
+    collection.add_unlisted(_roboflow_file)
     return collection.results()
+
+
+def _roboflow_file(image: Path) -> Path | None:
+    """The CSV file of Roboflow beside an image; it lists no images without objects.
+
+    Other programs list only what has been annotated, so that an unlisted image is not certain to
+    have no objects.
+    """
+    file = image.parent / _ROBOFLOW_CSV
+    readme = (folder / _ROBOFLOW_README for folder in (image.parent, image.parent.parent))
+    return file if file.is_file() and any(path.is_file() for path in readme) else None
 
 
 class _Reader:

@@ -10,7 +10,7 @@ import yaml
 
 from centernet.data.entries import is_integer, short
 from centernet.data.formats.image_finder import ImageFinder, image_files, path_parts
-from centernet.data.formats.splits import USUAL_SPLITS, lines_of, split_name
+from centernet.data.formats.splits import USUAL_SPLITS, folders_in, is_hidden, lines_of, split_name
 from centernet.errors import InputError
 from centernet.files import read_bytes
 
@@ -192,6 +192,28 @@ def _resolve(entry: str, base: Path, path: Path, notes: list[str]) -> Path:
             if is_folder or (candidate.is_file() and candidate.suffix == ".txt"):
                 notes.append(f"{path}: {entry} is read as {'/'.join(parts[start:])}")
                 return candidate
+    if renamed := _other_spelling(entry, base, path.parent):
+        notes.append(f"{path}: {entry} is read as {renamed}")
+        return renamed
+    existing = ", ".join(folder.name for folder in folders_in(base) if not is_hidden(folder))
     raise InputError(
-        f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images"
+        f"{path} names {entry}, but {base / entry} is neither a folder nor a .txt list of images: "
+        f"correct the path; the folders in {base} are {existing or 'none'}"
     )
+
+
+def _other_spelling(entry: str, *bases: Path) -> Path | None:
+    """The only folder that spells the split of an entry otherwise, such as validate for valid."""
+    parts = path_parts(entry)
+    found = {
+        other
+        for number, part in enumerate(parts)
+        if split_name(part) in USUAL_SPLITS
+        for base in bases
+        for start in range(number + 1)
+        if (parent := base.joinpath(*parts[start:number])).is_dir()
+        for folder in folders_in(parent)
+        if split_name(folder.name) == split_name(part)
+        if (other := folder.joinpath(*parts[number + 1 :])).is_dir()
+    }
+    return found.pop() if len(found) == 1 else None

@@ -13,6 +13,7 @@ from centernet.data.formats import (
     csv_boxes,
     cvat_xml,
     datumaro,
+    keras_txt,
     label_studio,
     labelme,
     oidv4,
@@ -27,9 +28,10 @@ from centernet.data.formats.splits import USUAL_SPLITS
 from centernet.data.formats.unread import unread_content
 from centernet.errors import InputError
 
-_MODULES = (coco, voc, yolo, labelme, via, datumaro, label_studio, cvat_xml, csv_boxes, oidv4)
+_EXPORTS = (coco, voc, keras_txt, yolo)
+_TOOLS = (labelme, via, datumaro, label_studio, cvat_xml, csv_boxes, oidv4)
 # In the order of detection; a folder can be in several formats. A new format is added here.
-FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
+FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (*_EXPORTS, *_TOOLS)}
 WRITERS = {name: format.write for name, format in FORMATS.items() if format.write}
 
 
@@ -127,6 +129,8 @@ def _read(
 
 def why_unknown(source: Path) -> str:
     """Why a file or folder is not read: what it contains, or what it should contain."""
+    if not source.exists():
+        return f"{source} does not exist"
     if content := unread_content(unwrap(source)):
         return f"{source} contains {content} (docs/data.md)"
     *others, last = (format.files for format in FORMATS.values())
