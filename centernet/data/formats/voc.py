@@ -22,19 +22,15 @@ from centernet.data.formats.prepare import merge
 from centernet.data.formats.remarks import Remarks
 from centernet.data.formats.safe_xml import load_xml, number_of, text_of
 from centernet.data.formats.same_images import join_entries
-from centernet.data.formats.splits import (
-    USUAL_SPLITS,
-    first_folder,
-    images_in,
-    split_name,
-)
+from centernet.data.formats.splits import USUAL_SPLITS, first_folder, images_in
 from centernet.data.formats.voc_boxes import corners_of, repair_boxes
 from centernet.data.formats.voc_elements import IMAGE_FOLDER, image_element, object_element
 from centernet.data.formats.voc_layout import (
     LISTS,
     find_folders,
-    find_others,
+    find_together,
     read_image_lists,
+    split_of,
     xml_files,
 )
 from centernet.data.images import image_size
@@ -61,11 +57,8 @@ def read(
     Raises:
         InputError: there are several datasets, or the lists are unusable.
     """
-    folders = find_folders(source)
-    others = find_others(source, folders)
+    folders, unread = find_together(source)
     with_lists = [folder for folder in folders if (folder / LISTS).is_dir()]
-    if source not in folders and not with_lists:
-        folders, others = folders | others, {}
     if with_lists and len(folders) > 1:
         several = ", ".join(str(folder.relative_to(source)) for folder in folders)
         raise InputError(f"{source} contains several VOC datasets ({several}): give one of them")
@@ -79,20 +72,19 @@ def read(
         parts = _split_folders(folders, source)
     for part in parts:
         part.read()
+    for finder, part in {part.finder: part for part in parts}.items():
+        part.notes += finder.note(source if len(parts) > 1 else part.xml_folder)
     found = {o["name"] for part in parts for o in part.objects}
     names = [*(names or ()), *sorted(found.difference(names or ()))]
     splits: dict[str, list[DatasetSplit]] = {}
     for part in parts:
         splits.setdefault(part.name, []).append(part.split(names))
-    merged = [_merge(name, own) for name, own in splits.items()]
-    for folder in others.values():
-        count = sum(1 for _ in xml_files(folder))
-        merged[0].notes.append(f"{folder}: {count} XML files beside the dataset are not read")
+    merged = [
+        own[0] if len(own) == 1 else join_entries(merge(name, own), "XML files")
+        for name, own in splits.items()
+    ]
+    merged[0].notes.extend(unread)
     return merged
-
-
-def _merge(name: str, splits: Sequence[DatasetSplit]) -> DatasetSplit:
-    return splits[0] if len(splits) == 1 else join_entries(merge(name, splits), "XML files")
 
 
 def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
@@ -146,25 +138,21 @@ FORMAT = Format(
 
 def _split_folders(folders: Mapping[Path, Path], source: Path) -> "list[_Part]":
     """One part for each folder; several folders can belong to one split."""
-    names = [_split_of(folder, source) for folder in folders]
+    names = [split_of(folder, source) for folder in folders]
     has_splits = not set(names).isdisjoint(USUAL_SPLITS)
-    parts = []
+    parts: list[_Part] = []
+    finders: dict[str, ImageFinder] = {}
     for (folder, xml_folder), name in zip(folders.items(), names, strict=True):
         ids = sorted(path.stem for path in xml_files(xml_folder))
         # Beside train and val, extra or val_old is a split of its own.
         split = (name or folder.name) if has_splits else "train"
-        finder = ImageFinder(source, split if has_splits else "")
-        parts.append(_Part(split, folder, xml_folder, ids, [], finder, all_images=True))
+        if split not in finders:
+            finders[split] = ImageFinder(source, split if has_splits else "")
+        parts.append(_Part(split, folder, xml_folder, ids, [], finders[split], all_images=True))
     if not has_splits:
         where = source if len(parts) > 1 else parts[0].root
         parts[0].notes.append(f"{where}: there are no splits, so all images are read as 'train'")
     return parts
-
-
-def _split_of(folder: Path, source: Path) -> str:
-    """The usual split that the nearest of the folders names; else the name of the folder."""
-    names = [split_name(part) for part in reversed(folder.relative_to(source).parts)]
-    return next((name for name in names if name in USUAL_SPLITS), names[0] if names else "")
 
 
 @dataclass
@@ -216,7 +204,6 @@ class _Part:
             self.notes.append(
                 f"{self.folder}: {len(missing)} images are missing, such as {missing[0]}"
             )
-        self.notes += self.finder.note(self.xml_folder)
         sizes = {i["id"]: image_sides(i) for i in self.images}
         if repaired := repair_boxes(self.objects, sizes):
             self.notes.append(f"{self.xml_folder}: {repaired}")

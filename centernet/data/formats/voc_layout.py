@@ -6,14 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from centernet.data.formats.safe_xml import start_of
-from centernet.data.formats.splits import folders_in, is_hidden, lines_of, split_name
+from centernet.data.formats.splits import USUAL_SPLITS, folders_in, is_hidden, lines_of, split_name
 from centernet.errors import InputError
 
 LISTS = Path("ImageSets", "Main")
 _XML_FOLDERS = ("Annotations", "annotations", "xmls", "labels", ".")
 _SAMPLE = 20  # XML files of a folder that are searched for one of VOC
-_MAX_DEPTH = 3  # levels of folders to search, including the source
-_MAX_OTHERS = 500  # folders that are searched for more XML files, one level deeper
+_MAX_DEPTH = 4  # levels of folders to search, including the source
+_MAX_OTHERS = 500  # folders that are searched for more XML files
 # A line of a file such as aeroplane_train.txt: whether an image contains that class.
 _OF_ONE_CLASS = re.compile(r"\s(-1|0|1)$")
 
@@ -31,11 +31,31 @@ def find_folders(source: Path) -> dict[Path, Path]:
     return {}
 
 
-def find_others(source: Path, folders: Mapping[Path, Path]) -> dict[Path, Path]:
+def find_together(source: Path) -> tuple[dict[Path, Path], list[str]]:
+    """Find the VOC folders that are read together, and the folders of their XML files.
+
+    Folders beside each other are read together, also if they are not equally deep, unless one has
+    lists of images.
+
+    Returns:
+        The folders, as :func:`find_folders`, and a note for each other folder of XML files.
+    """
+    folders = find_folders(source)
+    others = _find_others(source, folders)
+    if source not in folders and not any((folder / LISTS).is_dir() for folder in folders):
+        return folders | others, []
+    counts = {folder: sum(1 for _ in xml_files(folder)) for folder in others.values()}
+    return folders, [
+        f"{folder}: {count} XML files beside the dataset are not read"
+        for folder, count in counts.items()
+    ]
+
+
+def _find_others(source: Path, folders: Mapping[Path, Path]) -> dict[Path, Path]:
     """Find the VOC folders that lie deeper than, or beside, those of :func:`find_folders`."""
     known, found = set(folders.values()), dict[Path, Path]()
     level, visited = [source], 0
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(_MAX_DEPTH):
         visited += len(level)
         for folder in level:
             xml = None if folder in folders else _xml_folder(folder)
@@ -64,6 +84,15 @@ def _xml_folder(folder: Path) -> Path | None:
         except OSError:
             continue  # such as lost+found
     return None
+
+
+def split_of(folder: Path, source: Path) -> str:
+    """The usual split that the nearest folder below the source names; else the folder's own name.
+
+    Empty for the source itself.
+    """
+    names = [split_name(part) for part in reversed(folder.relative_to(source).parts)]
+    return next((name for name in names if name in USUAL_SPLITS), names[0] if names else "")
 
 
 def xml_files(folder: Path) -> Iterator[Path]:

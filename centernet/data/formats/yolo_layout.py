@@ -12,7 +12,14 @@ from pathlib import Path
 
 from centernet.data.formats.data_yaml import SPLIT_KEYS, Description
 from centernet.data.formats.image_finder import image_files, path_parts
-from centernet.data.formats.splits import first_folder, images_in, is_hidden, lines_of, split_name
+from centernet.data.formats.splits import (
+    USUAL_SPLITS,
+    first_folder,
+    images_in,
+    is_hidden,
+    lines_of,
+    split_name,
+)
 from centernet.data.formats.text_rows import is_yolo, numbers_of
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
@@ -36,10 +43,21 @@ def find_layout(source: Path) -> Path | None:
         values = _values(path)
         if all(_resolve_file(values.get(key, ""), source) for key in ("train", "names")):
             return path
-    if any(next(source.glob(f"{folder}/**/*.txt"), None) for folder in ("labels", "*/labels")):
+    if next(source.glob("labels/**/*.txt"), None) or _has_parts(source):
         return source
     folders = (source, source / "images", *(source / name for name in _SPLIT_FOLDERS))
     return source if any(map(_has_labels_beside_images, folders)) else None
+
+
+def _has_parts(source: Path) -> bool:
+    """Whether folders in a folder have labels: its splits, or several parts of one dataset.
+
+    A single folder of another name, or one with a data.yaml, is a dataset of its own.
+    """
+    parts = {path.relative_to(source).parts[0] for path in source.glob("*/labels/**/*.txt")}
+    others = [source / part for part in parts if split_name(part) not in USUAL_SPLITS]
+    own = [part for part in others if next(part.glob("*.y*ml"), None)]
+    return len(others) < len(parts) or (len(others) > 1 and not own)
 
 
 def _has_labels_beside_images(folder: Path) -> bool:
