@@ -69,7 +69,9 @@ def _check_absent(splits: Sequence[SplitArrays], files: Mapping[Path, ImageFile]
         return
     # Without pictures, copies of a photograph are not kept together.
     count = f"{'' if files else 'about '}{len(parts[1].coco['images'])} of {len(images)}"
-    train.add("split-held-out", f"no split 'val', {only}: fit holds out {count} training images")
+    test = "; --data.val_annotations test uses test instead" if "test" in arrays_of else ""
+    what = f"no split 'val', {only}: fit holds out {count} training images{test}"
+    train.add("split-held-out", what)
 
 
 def _check_classes(arrays: SplitArrays) -> None:

@@ -167,9 +167,8 @@ KINDS = {
     "split-held-out": Kind(
         NOTE,
         "no validation images",
-        "fit holds out a part of train, always the same images. --data.val_annotations test "
-        "selects another split instead; centernet convert --val-fraction 0.2 writes a dataset "
-        "with a validation split.",
+        "fit holds out a part of train, always the same images. centernet convert --val-fraction "
+        "0.2 writes a dataset with a validation split.",
     ),
     "class-absent": Kind(
         WARNING,

@@ -15,6 +15,7 @@ from centernet.data.formats.image_finder import image_files, path_parts
 from centernet.data.formats.splits import (
     USUAL_SPLITS,
     first_folder,
+    folders_in,
     images_in,
     is_hidden,
     lines_of,
@@ -54,8 +55,12 @@ def _has_parts(source: Path) -> bool:
 
     A single folder of another name, or one with a data.yaml, is a dataset of its own.
     """
-    parts = {path.relative_to(source).parts[0] for path in source.glob("*/labels/**/*.txt")}
-    others = [source / part for part in parts if split_name(part) not in USUAL_SPLITS]
+    parts = [
+        folder
+        for folder in folders_in(source)
+        if not is_hidden(folder) and next(folder.glob("labels/**/*.txt"), None)
+    ]
+    others = [part for part in parts if split_name(part.name) not in USUAL_SPLITS]
     own = [part for part in others if next(part.glob("*.y*ml"), None)]
     return len(others) < len(parts) or (len(others) > 1 and not own)
 
@@ -67,8 +72,9 @@ def _has_labels_beside_images(folder: Path) -> bool:
     """
     if not folder.is_dir():
         return False
-    images = {path.stem for path in images_in(folder)}
-    labels = [path for path in sorted(folder.glob("*.txt")) if path.stem in images]
+    texts = sorted(folder.glob("*.txt"))
+    images = {path.stem for path in images_in(folder)} if texts else set()
+    labels = [path for path in texts if path.stem in images]
     if labels and (folder / _CLASS_LISTS[0]).is_file():
         return True
     rows = [found for path in labels[:_SAMPLE] if (found := numbers_of(path)) != []]
