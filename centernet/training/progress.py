@@ -17,8 +17,9 @@ class ProgressLines(Callback):
     """Logs the epoch, the mean loss since the last line, and the time left."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start measuring."""
-        self._start = self._last = monotonic()
+        """Start measuring; the first batch waits for loaders and compilation and is not timed."""
+        self._last = monotonic()
+        self._start: float | None = None
         self._batches = self._counted = 0
         self._loss: Any = 0.0
 
@@ -26,10 +27,13 @@ class ProgressLines(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log a line if one is due. The loss is read then only, because that waits for a GPU."""
-        self._batches += 1
         self._counted += 1
         self._loss = self._loss + outputs["loss"].detach()
         now = monotonic()
+        if self._start is None:
+            self._start = now
+            return
+        self._batches += 1
         elapsed = now - self._start
         if now - self._last < min(_LONGEST, max(_SHORTEST, _FRACTION * elapsed)):
             return
