@@ -3,6 +3,7 @@
 import torch
 
 from centernet.models.base import DetectionModel
+from centernet.models.layers import deform_convs_sampled
 
 _PROBE_LENGTH = 2048  # pixels; radii up to almost half of it are found
 
@@ -29,7 +30,9 @@ def receptive_radius(network: DetectionModel, device: str | torch.device = "cpu"
     for column in (middle - 1, middle):
         images = torch.zeros(1, 3, 2 * multiple, _PROBE_LENGTH, device=device)
         images[..., column] = torch.nan
-        outputs = torch.cat(list(network(images).values()), 1)
+        # torchvision's deformable convolution reads memory at an offset of NaN.
+        with deform_convs_sampled(network, True):
+            outputs = torch.cat(list(network(images).values()), 1)
         cells = outputs.isnan().any(1).any(1)[0].nonzero().flatten()
         first, end = int(cells[0]) * network.stride, int(cells[-1] + 1) * network.stride
         if first == 0 or end == _PROBE_LENGTH:

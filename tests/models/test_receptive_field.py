@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from centernet.models.layers import DeformConv
 from centernet.models.receptive_field import receptive_radius
 from centernet.models.registry import make_network
 
@@ -35,3 +36,14 @@ def test_only_pixels_within_the_radius_change_a_cell():
         change = (model(images)["heatmap"] - model(seen)["heatmap"]).abs().amax((0, 1, 2))
     changed = change.nonzero().max().item() * model.stride
     assert radius + 64 < changed < 2 * radius  # far away the change is too small for float32
+
+
+def test_offsets_of_nan_are_not_used_by_torchvision():
+    """Its deformable convolution, the one on a GPU, would read outside of the map and crash."""
+    model = network(backbone="test_resnet", neck_channels=(8, 8, 8), deformable=True)
+    radius = receptive_radius(model)
+    layers = [layer for layer in model.modules() if isinstance(layer, DeformConv)]
+    for layer in layers:
+        layer.sampled = False
+    assert receptive_radius(model) == radius
+    assert len(layers) == 3 and not any(layer.sampled for layer in layers)
