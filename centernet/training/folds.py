@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from statistics import mean, stdev
 from time import monotonic
 from typing import Any
 
+import torch.distributed
 from rich.console import Console
 from rich.table import Table
 
@@ -127,19 +129,27 @@ def _train(
         ["fit", *common, f"--ckpt_path={checkpoint}"],
         ["validate", *common, f"--ckpt_path={best}"],
     ):
-        with _command_line(words):
+        with _own_process(words):
             run(words)
 
 
 @contextmanager
-def _command_line(words: Sequence[str]) -> Iterator[None]:
-    """Replace the arguments of this process, which those of further GPUs repeat."""
-    earlier = sys.argv[1:]
+def _own_process(words: Sequence[str]) -> Iterator[None]:
+    """Let a run start processes for further GPUs, as if this process had been started for it.
+
+    They repeat the arguments of this process. A run leaves environment variables and a process
+    group, with which the next one would wait for processes instead of starting them.
+    """
+    arguments, variables = sys.argv[1:], dict(os.environ)
     sys.argv[1:] = words
     try:
         yield
     finally:
-        sys.argv[1:] = earlier
+        sys.argv[1:] = arguments
+        os.environ.clear()
+        os.environ.update(variables)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def _metrics_file(folder: Path, fold: int) -> Path:

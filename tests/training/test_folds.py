@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
+import sys
 from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
+import torch.distributed
 from fakes import tiny_config
 from sample_datasets import coco_content, photograph, write_coco
 
@@ -167,3 +170,22 @@ def test_a_signal_stops_all_folds(run, monkeypatch, tmp_path):
     assert (tmp_path / "runs" / "tiny" / "folds.json").exists()
     with pytest.raises(InputError, match=r"--ckpt_path some\.ckpt"):
         run("--ckpt_path=some.ckpt")
+
+
+def test_each_run_can_start_processes_for_further_gpus(tmp_path, monkeypatch):
+    """As the trainer of several processes does: the next run must not find what it leaves."""
+    monkeypatch.setattr(sys, "argv", ["centernet", "fit", "--data.folds=2"])
+    started = []
+
+    def run(words):
+        started.append(sys.argv[1:])
+        assert "LOCAL_RANK" not in os.environ and not torch.distributed.is_initialized()
+        os.environ["LOCAL_RANK"] = "0"
+        place = f"file://{tmp_path / str(len(started))}"
+        torch.distributed.init_process_group("gloo", place, rank=0, world_size=1)
+
+    folds._train(tmp_path / "fold-1", 1, ["--data.folds=2"], run)
+    assert [words[0] for words in started] == ["fit", "validate"]
+    assert all("--data.fold=1" in words for words in started)
+    assert sys.argv[1:] == ["fit", "--data.folds=2"] and "LOCAL_RANK" not in os.environ
+    assert not torch.distributed.is_initialized()
