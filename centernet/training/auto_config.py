@@ -87,10 +87,19 @@ def choose_input(
         return InputChoice(size, None, reason)
     large, why = input_size_for(coco, max_side=_MAX_TILED_SIDE)
     if tile == "auto":
-        if max(large) < _WORTH_TILES * _MAX_SIDE:
-            return InputChoice(size, None, reason)
-        tile = _TILE
+        tile = tile_for(large)
+    if tile is None:
+        return InputChoice(size, None, reason)
     return InputChoice(large, int(tile), f"{why}; training takes tiles of {tile} pixels")
+
+
+def tile_for(size: Sequence[int]) -> int | None:
+    """The side of the tiles that go with an automatic input size; None for whole images.
+
+    Args:
+        size: (height, width) in pixels.
+    """
+    return _TILE if max(size) >= _WORTH_TILES * _MAX_SIDE else None
 
 
 def input_size_for(

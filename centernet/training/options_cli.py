@@ -13,6 +13,7 @@ from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_class_names, load_weights
 from centernet.sizes import format_size
+from centernet.training.auto_config import tile_for
 from centernet.training.checks import (
     validate_config_files,
     validate_folds,
@@ -189,9 +190,12 @@ class OptionsCLI(LightningCLI):
         set_architecture(self.options.model, architecture, self._given_model_options())
 
     def _set_image_size(self, size: Sequence[int] | None) -> None:
-        """Replace ``auto`` by the input size of weights."""
-        if self.options.data.image_size == "auto" and size:
-            self.options.data.image_size = format_size(size)
+        """Replace ``auto`` by the input size of weights, and by the tile that goes with it."""
+        data = self.options.data
+        if data.image_size == "auto" and size:
+            data.image_size = format_size(size)
+            if data.tile == "auto":
+                data.tile = tile_for(size)
 
     def _given_model_options(self) -> set[str]:
         return given_options("model", self._arguments, map(str, self.options.get("config") or []))

@@ -1,6 +1,12 @@
 import pytest
 
-from centernet.training.auto_config import choose_input, epochs_for, input_size_for, top_k_for
+from centernet.training.auto_config import (
+    choose_input,
+    epochs_for,
+    input_size_for,
+    tile_for,
+    top_k_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +156,7 @@ def test_objects_that_are_small_in_large_images_need_tiles(box, size, tile, expe
     chosen = choose_input(dataset(("cat", box, box), size=size), tile)
     assert chosen[:2] == expected
     assert ("tile" in chosen.reason) == (chosen.tile is not None)
+    assert tile != "auto" or tile_for(chosen.size) == chosen.tile
 
 
 def test_the_input_has_an_aspect_ratio_that_most_images_have():

@@ -17,6 +17,7 @@ from centernet.cli import fit, validate
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
+from centernet.training import auto_config
 from centernet.training.run_folder import RunFolder
 from centernet.training.stopping import Stopped
 from centernet.training.train_cli import main
@@ -164,6 +165,18 @@ def test_large_images_are_trained_on_in_tiles_and_validated_as_a_whole(train, tm
     detector = Detector.load(run / "best.ckpt")
     assert detector.engine.info.image_size == (160, 192)
     assert detector.predict(tmp_path / "large/val/000000.png").heatmaps.logits.shape[1:] == (40, 48)
+
+
+def test_a_resumed_run_keeps_its_automatic_tiles(train, tmp_path, monkeypatch, caplog):
+    for name in ("_MIN_SIDE", "_MAX_SIDE", "_TILE"):
+        monkeypatch.setattr(auto_config, name, 64)
+    make_shapes(tmp_path / "large", train=4, val=2, size=192)
+    auto = ("--data.image_size=auto", "--data.tile=auto")
+    with caplog.at_level(logging.INFO, "centernet"):
+        for more in ("--trainer.max_epochs=1",), ("--trainer.max_epochs=2", "--ckpt_path=last"):
+            caplog.clear()
+            train("fit", *auto, *more, root=tmp_path / "large")
+            assert "tiles of 64 pixels in each epoch" in caplog.text
 
 
 @pytest.mark.parametrize("tile", ["40", "0", "big"])
