@@ -137,7 +137,7 @@ class HeatmapPictures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the images of the batch that are among the first ones."""
-        if not self._left:
+        if not self._left or outputs is None:  # None: the input was so large that it ran in tiles
             return
         task = cast("DetectionTask", pl_module)
         images, targets = batch[0][: self._left], batch[1][: self._left]

@@ -185,9 +185,11 @@ def _has_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported()
 
 
-def validate_input_size(network: DetectionModel, size: tuple[int, int]) -> None:
-    """Raise InputError if the network does not accept an input size (height, width)."""
-    parse_size(size, multiple=network.size_multiple, name="data.image_size for this network")
+def validate_input_size(
+    network: DetectionModel, size: tuple[int, int], option: str = "data.image_size"
+) -> None:
+    """Raise InputError, for ``option``, if the network does not accept a (height, width)."""
+    parse_size(size, multiple=network.size_multiple, name=f"{option} for this network")
     backbone = network.get_submodule("backbone")
     validate_backbone_size(backbone, network.architecture["backbone"], size)
 

@@ -135,9 +135,12 @@ class DetectionData(LightningDataModule):
             return self._chosen_input.tile if self.image_size == "auto" else None
         if self._tile is None:
             return None
-        return parse_size(
+        height, width = parse_size(
             self._tile, multiple=DetectionModel.size_multiple, name="data.tile", words=("auto",)
-        )[0]
+        )
+        if height != width:
+            raise InputError(f"data.tile must be one number, as 512, got {self._tile!r}")
+        return height
 
     @cached_property
     def top_k(self) -> int:

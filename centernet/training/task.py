@@ -168,6 +168,8 @@ class DetectionTask(LightningModule):
         if stage == "fit":
             images = max(1, self.data.batch_size // self.trainer.world_size)
             samples = self.data.train_set
+            if self.data.tile:
+                validate_input_size(self.model, samples.sample_size, "data.tile")
             validate_batch(self.model, samples.sample_size, min(images, len(samples)))
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
@@ -214,14 +216,16 @@ class DetectionTask(LightningModule):
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.data.val_annotations)
-        is_large = math.prod(self.data.input_size) > AUTO_PIXELS
-        if is_large or (self.trainer.state.fn == "validate" and not self.test_options.plain):
+        options = self.test_options
+        if self.trainer.state.fn != "validate":
+            options = InferenceConfig(top_k=options.top_k)
+        if math.prod(self.data.input_size) > AUTO_PIXELS or not options.plain:
             self._detector = Detector.from_network(
                 self.model,
                 self.class_names,
                 device=self.device,
                 image_size=self.data.input_size,
-                **asdict(self.test_options),
+                **asdict(options),
             )
 
     def validation_step(

@@ -167,6 +167,17 @@ def test_large_images_are_trained_on_in_tiles_and_validated_as_a_whole(train, tm
     assert detector.predict(tmp_path / "large/val/000000.png").heatmaps.logits.shape[1:] == (40, 48)
 
 
+def test_fit_validates_very_large_inputs_as_others(train, monkeypatch):
+    scores = []
+    for pixels in (10**6, 1):
+        monkeypatch.setattr("centernet.training.task.AUTO_PIXELS", pixels)
+        # The option test is of validate only.
+        options = ("--trainer.max_epochs=2", "--model.box_head=sides", "--model.test.flip=true")
+        train("fit", *options, f"--trainer.default_root_dir={pixels}")
+        scores.append([float(row["AR_100"]) for row in rows_of(Path(f"{pixels}/tiny"))])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6) and max(scores[0]) > 0
+
+
 def test_a_resumed_run_keeps_its_automatic_tiles(train, tmp_path, monkeypatch, caplog):
     for name in ("_MIN_SIDE", "_MAX_SIDE", "_TILE"):
         monkeypatch.setattr(auto_config, name, 64)
@@ -179,7 +190,7 @@ def test_a_resumed_run_keeps_its_automatic_tiles(train, tmp_path, monkeypatch, c
             assert "tiles of 64 pixels in each epoch" in caplog.text
 
 
-@pytest.mark.parametrize("tile", ["40", "0", "big"])
+@pytest.mark.parametrize("tile", ["40", "0", "big", "96x64"])
 def test_a_wrong_tile_is_one_line(train, capsys, tile):
     with pytest.raises((SystemExit, InputError)) as error:
         train("fit", f"--data.tile={tile}")
@@ -609,6 +620,11 @@ def test_a_checkpoint_of_other_tensors_cannot_be_resumed(train, tmp_path):
         (["--trainer.max_epochs=-1"], "max_epochs -1"),
         (["--model.test.scales=[]"], "scales"),
         (["--model.test.nms=2"], "nms"),
+        pytest.param(
+            ["--model.backbone=hourglass104", "--data.image_size=128", "--data.tile=96"],
+            "data.tile.*multiples of 128",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ["--model.backbone=hourglass104", "--data.image_size=96"],
             "multiples of 128",
