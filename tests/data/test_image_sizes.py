@@ -100,3 +100,14 @@ def test_training_reads_the_sizes_of_the_files(tmp_path, caplog):
         _, split = DataSource(tmp_path, paths).find("train")
     assert sizes_of(split) == {(WIDTH, HEIGHT)}
     assert "6 images have width and height exchanged" in caplog.text
+
+
+def test_placeholders_of_sizes_are_no_evidence_of_scaling(tmp_path):
+    """One box exceeds its image by some pixels; all are far from the end of 1000 x 1000."""
+    content = coco()
+    for image in content["images"]:
+        image["width"] = image["height"] = 1000
+    content["annotations"][0]["bbox"] = wide = [100, 20, WIDTH - 95, 30]
+    write_coco_dataset(tmp_path, content)
+    split = read_dataset(tmp_path, repair=True)["train"]
+    assert "unknown" in " ".join(split.notes) and boxes_of(split) == [wide, *BOXES[1:]]

@@ -267,3 +267,18 @@ def test_numbers_that_are_not_finite_are_kept_for_check_to_find(tmp_path):
     text(tmp_path / "classes.txt", "cat")
     found = [a["bbox"] for a in read_dataset(tmp_path)["train"].coco["annotations"]]
     assert len(found) == 2 and not np.isfinite(found).all(1).any()
+
+
+@pytest.mark.parametrize("line", ["1,.25,.25,.5,.2", "1, .25, .25, .5, .2", "1;0,25;0,25;0,5;0,2"])
+def test_commas_and_semicolons_separate_numbers(yolo, line):
+    text(yolo / "labels" / "train" / "a.txt", f"{line}\n")
+    split = read_dataset(yolo)["train"]
+    assert boxes(split) == [BOX] and "1 lines with commas" in " ".join(split.notes)
+
+
+def test_pixels_that_fit_as_corners_and_as_width_and_height_are_not_guessed(yolo):
+    lines = [f"0 {i} 2 40 30\n" for i in range(1, 7)]
+    text(yolo / "labels" / "train" / "a.txt", "".join(lines))
+    split = read_dataset(yolo)["train"]
+    assert "6 labels are in pixels" in " ".join(split.notes)
+    assert boxes(split)[0] == [60 - 1200, 80 - 600, 2400, 1200]  # as fractions

@@ -132,8 +132,8 @@ def _scaled(images: Sequence[_Image], *, apply: bool) -> str:
     fits_own, fits_annotated = _fits(images, annotated=False), _fits(images, annotated=True)
     if fits_own and not fits_annotated:
         return _use_own(images, _OTHER_SIZE)
-    is_enlarged = (factors > 1).all() and _fill_annotated(images)
-    if fits_annotated and (is_enlarged or not fits_own):
+    is_enlarged = (factors > 1).all()
+    if fits_annotated and (is_enlarged or not fits_own) and _fill_annotated(images):
         for image, factor in zip(images, factors, strict=True) if apply else ():
             _move(image, partial(np.multiply, factor))
         low, high = f"{factors.min():.3g}", f"{factors.max():.3g}"

@@ -41,7 +41,7 @@ def read_pixels(
         name: np.hstack(choice) for name, choice in choices.items() if _is_inside(*choice, size)
     }
     what = f"{len(chosen)} labels are in pixels, not fractions of the image"
-    if not fitting or {"center, width and height", "two corners"} <= fitting.keys():
+    if not fitting or (len(fitting) > 1 and "two corners" in fitting):
         return f"{what}: divide them by the image's width and height"
     name, found = next(iter(fitting.items()))
     for annotation, box in zip(chosen, found.tolist(), strict=True):

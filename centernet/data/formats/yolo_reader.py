@@ -100,9 +100,11 @@ class LabelReader:
     def _words(self, line: str, where: str) -> list[str]:
         """The words of a line, with the number of a class in the place of its name."""
         words = line.split()
-        if len(words) == 1 and line.count(",") + line.count(";") >= 4:
-            self._remarks.add("lines with commas, read as blanks", where)
-            words = line.replace(",", " ").replace(";", " ").split()
+        is_separated = all(word[-1] in ",;" for word in words[:-1])
+        if is_separated and line.count(",") + line.count(";") >= 4:
+            self._remarks.add("lines with commas or semicolons, read as blanks", where)
+            # Beside semicolons, commas are those of decimals.
+            words = line.replace(",", "." if ";" in line else " ").replace(";", " ").split()
         # A name may have blanks; as another program writes names, there are boxes only.
         name = " ".join(words[:-4])
         if name in self._number_of and not _is_number(name):
