@@ -33,7 +33,7 @@ class InferenceConfig:
         tile: side in pixels of the tiles that large images run in: at their own size, unless
             ``resolution`` or the training gives a larger size; in bounded memory, and with the
             detections of one run over the image, without duplicates at seams; ``auto`` for tiles
-            where the input has more than 4 megapixels
+            where the input has more than 4 megapixels and their result is the same
         precision: ``float32``, or ``float16`` or ``bfloat16`` for half precision on a GPU: faster,
             detections change slightly
 
