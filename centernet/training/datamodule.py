@@ -5,7 +5,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from centernet.training.loaders import ResumableLoader
 from centernet.training.sources import DataSource
 
 log = logging.getLogger(__name__)
+
+_parse_size = partial(parse_size, multiple=DetectionModel.size_multiple, words=("auto",))
 
 
 class DetectionData(LightningDataModule):
@@ -113,12 +115,7 @@ class DetectionData(LightningDataModule):
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the network input in pixels."""
         if self.image_size != "auto":
-            return parse_size(
-                self.image_size,
-                multiple=DetectionModel.size_multiple,
-                name="data.image_size",
-                words=("auto",),
-            )
+            return _parse_size(self.image_size, name="data.image_size")
         return self._chosen_input.size
 
     @cached_property
@@ -135,9 +132,7 @@ class DetectionData(LightningDataModule):
             return self._chosen_input.tile if self.image_size == "auto" else None
         if self._tile is None:
             return None
-        height, width = parse_size(
-            self._tile, multiple=DetectionModel.size_multiple, name="data.tile", words=("auto",)
-        )
+        height, width = _parse_size(self._tile, name="data.tile")
         if height != width:
             raise InputError(f"data.tile must be one number, as 512, got {self._tile!r}")
         return height
