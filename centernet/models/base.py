@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,16 @@ from centernet.decode import DEFAULT_TOP_K
 from centernet.sizes import format_size
 from centernet.targets import DEFAULT_STRIDE
 
-# Of ImageNet, RGB in [0, 1]: what timm's pretrained backbones expect.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation of RGB images in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+# Of ImageNet: what most of timm's pretrained backbones expect.
+IMAGENET_NORMALIZATION = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class DetectionModel(nn.Module, ABC):
@@ -45,8 +53,12 @@ class DetectionModel(nn.Module, ABC):
         self.class_names = tuple(map(str, range(num_classes)))
         self.thresholds: tuple[float | None, ...] | None = None
         self.top_k = DEFAULT_TOP_K
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+        self.set_normalization(IMAGENET_NORMALIZATION)
+
+    def set_normalization(self, normalization: Normalization) -> None:
+        """Set ``mean`` and ``std``, which checkpoints and exported models contain."""
+        self.register_buffer("mean", torch.tensor(normalization.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(normalization.std).view(3, 1, 1))
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:

@@ -55,7 +55,8 @@ class CenterNet(DetectionModel):
             head_norm: use batch norm in that layer; the paper does not.
             box_head: how a box is predicted: ``size`` (and offset, the paper's) or ``sides``
                 (distances to the four sides, as in "FCOS").
-            pretrained: load timm's ImageNet weights, downloaded once; ``auto``: if possible.
+            pretrained: load ImageNet weights, and their mean and std; ``auto``: if there are any;
+                see :func:`.make_backbone`.
             heads: names of further heads registered in :mod:`centernet.heads`.
 
         Raises:
@@ -75,7 +76,8 @@ class CenterNet(DetectionModel):
             "box_head": box_head,
         } | ({"heads": further} if further else {})
         chosen = select_heads(box_head, further)
-        self.backbone = make_backbone(backbone, pretrained)
+        self.backbone, normalization = make_backbone(backbone, pretrained)
+        self.set_normalization(normalization)
         self.neck, width = _make_neck(self.backbone, neck, neck_channels, deformable)
         stacks = 1
         if isinstance(self.backbone, Hourglass):

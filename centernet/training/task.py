@@ -55,8 +55,9 @@ class DetectionTask(LightningModule):
         box_head: size (and offset of the center, as in the paper, with L1 loss at the center cell)
             or sides (distances to the four sides, with generalized IoU loss).
         heads: names of further heads, registered in centernet.heads.
-        pretrained: initialize the backbone with ImageNet weights of timm, downloaded on first use;
-            auto continues without them if the download fails.
+        pretrained: initialize the backbone with ImageNet weights: of an installed package (extra
+            pretrained), else of timm, downloaded on first use; auto continues without them if there
+            are none or the download fails.
         weights: checkpoint to fine-tune, of fit or of the original release. It determines the
             network; if the classes differ, the classification layer is re-initialized.
         freeze_backbone_epochs: number of first epochs in which only neck and heads are trained.

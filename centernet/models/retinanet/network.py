@@ -51,8 +51,8 @@ class RetinaNet(DetectionModel):
             num_classes: number of classes.
             backbone: a timm model with features at strides 8, 16 and 32 that accepts images of any
                 size, for example ``resnet18`` to ``resnet152``.
-            pretrained: initialize the backbone with timm's ImageNet weights, which are downloaded
-                on first use; ``auto``: only if they can be downloaded.
+            pretrained: load ImageNet weights, and their mean and std; ``auto``: if there are any;
+                see :func:`.make_backbone`.
 
         Raises:
             InputError: the backbone is unknown or lacks these features.
@@ -65,7 +65,8 @@ class RetinaNet(DetectionModel):
         }
         channels = {}
         if backbone != HOURGLASS:
-            self.backbone = make_backbone(backbone, pretrained)
+            self.backbone, normalization = make_backbone(backbone, pretrained)
+            self.set_normalization(normalization)
             channels = channels_by_stride(self.backbone)
         if not {8, 16, 32} <= channels.keys():
             raise InputError(
