@@ -199,7 +199,7 @@ def _data_of_config(
     data = data_of_config(options.config, **changes)
     if data.image_size == "auto" and trained_size:
         data = data_of_config(options.config, **changes | {"image_size": trained_size})
-    return data.val_set, data.batch_size
+    return data.val_set, data.val_batch_size()
 
 
 def _image_size(options: argparse.Namespace, network: "DetectionModel") -> tuple[int, int]:

@@ -256,29 +256,29 @@ def _read_objects(coco: Mapping[str, Sequence[dict[str, Any]]]) -> _Objects | No
     )
 
 
-def epochs_for(images: int, batch_size: int) -> tuple[int, str]:
+def epochs_for(samples: int, batch_size: int) -> tuple[int, str]:
     """The number of epochs for a training set.
 
-    850 / sqrt(n) for n images, so that four times the images take twice the time; at least 1000
+    850 / sqrt(n) for n samples, so that four times the samples take twice the time; at least 1000
     steps, because small datasets would finish during the warm-up; and at least 12 epochs.
 
     Args:
-        images: number of training images.
-        batch_size: images per optimizer step.
+        samples: number of training images, or of tiles.
+        batch_size: samples per optimizer step.
 
     Returns:
         The number of epochs, and the reason.
     """
-    steps = max(1, images // batch_size)
-    by_images = 850 / math.sqrt(images)
+    steps = max(1, samples // batch_size)
+    by_number = 850 / math.sqrt(samples)
     reasons = {
-        f"about {by_images:.0f} epochs for {images} images": by_images,
+        f"about {by_number:.0f} epochs for {samples} samples": by_number,
         f"fewer would be less than {_MIN_STEPS} steps": _MIN_STEPS / steps,
         f"at least {_MIN_EPOCHS}": float(_MIN_EPOCHS),
     }
     reason = max(reasons, key=reasons.__getitem__)
     epochs = math.ceil(reasons[reason] - 0.01)
-    return epochs, f"{reason}; {epochs * steps} steps of {min(images, batch_size)} images"
+    return epochs, f"{reason}; {epochs * steps} steps of {min(samples, batch_size)} samples"
 
 
 def top_k_for(densest: int) -> int:

@@ -98,10 +98,8 @@ class DetectionData(LightningDataModule):
             Path(root), paths, classes=classes, rename=rename, folds=folds, fold=fold, seed=seed
         )
         self.image_size, self._tile = image_size, tile
-        if image_size != "auto":
-            _ = self.input_size  # raises InputError
-        if tile != "auto":
-            _ = self.tile
+        # Wrong values raise InputError here.
+        _ = image_size != "auto" and self.input_size, tile != "auto" and self.tile
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers or 0), ("seed", seed)):
@@ -154,8 +152,10 @@ class DetectionData(LightningDataModule):
     @cached_property
     def train_set(self) -> DetectionDataset:
         """The training images, read on first use."""
-        options = {"augment": self.augment, "tile": self.tile}
-        dataset = self._dataset("train", self._class_names, **options)
+        if self.tile and self.tile > max(self.input_size):
+            size = format_size(self.input_size)
+            raise InputError(f"data.tile {self.tile} is larger than the input, {size}: use null")
+        dataset = self._dataset("train", self._class_names, augment=self.augment, tile=self.tile)
         self.source.release("train")
         if not dataset.num_objects:
             raise InputError(f"{dataset.source} has no boxes: there is nothing to learn from")
@@ -214,33 +214,34 @@ class DetectionData(LightningDataModule):
 
     def val_dataloader(self) -> ResumableLoader:
         """Batches of the validation images, each image once, in order."""
-        batch_size = self.batch_size
-        if self.tile:  # images are larger than the samples in training
-            fewer = batch_size * self.tile**2 // math.prod(self.input_size)
-            processes = self._trainer.world_size
-            batch_size = min(batch_size, processes * max(1, fewer // processes))
+        batch_size = self.val_batch_size(self._trainer.world_size)
         return self._loader(self.val_set, batch_size, shuffle=False)
+
+    def val_batch_size(self, processes: int = 1) -> int:
+        """Images per batch in validation: fewer if they are larger than the tiles in training."""
+        if not self.tile:
+            return self.batch_size
+        fewer = self.batch_size * self.tile**2 // math.prod(self.input_size)
+        return min(self.batch_size, processes * max(1, fewer // processes))
 
     def _loader(
         self, dataset: DetectionDataset, batch_size: int, *, shuffle: bool
     ) -> ResumableLoader:
-        trainer = self._trainer
-        if batch_size % trainer.world_size:
-            raise InputError(
-                f"batch_size {batch_size} cannot be split over {trainer.world_size} processes"
-            )
+        trainer, processes = self._trainer, self._trainer.world_size
+        if batch_size % processes:
+            raise InputError(f"batch_size {batch_size} cannot be split over {processes} processes")
         sampler = EpochSampler(
             len(dataset),
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self.seed,
             rank=trainer.global_rank,
-            world_size=trainer.world_size,
+            world_size=processes,
         )
         return ResumableLoader(
             dataset,
             sampler,
-            batch_size=batch_size // trainer.world_size,
+            batch_size=batch_size // processes,
             workers=self.workers,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )

@@ -1,6 +1,7 @@
 """The options of ``fit`` and ``validate``, and those that a checkpoint determines."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -150,6 +151,11 @@ class OptionsCLI(LightningCLI):
         folds, fold = self.options.data.folds, self.options.data.fold
         if self.subcommand == "fit" and folds and fold is None:
             validate_folds(folds, 1)
+            if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # torchrun, SLURM
+                raise InputError(
+                    f"--data.folds {folds} starts the processes of each run by itself: start it "
+                    "without torchrun, or give --data.fold to train one fold"
+                )
             root = Path(self.options.trainer.default_root_dir)
             raise FoldsRequested(root, self.run_name(), folds, self.options.ckpt_path)
 

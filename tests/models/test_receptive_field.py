@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from centernet.models.layers import DeformConv
 from centernet.models.receptive_field import receptive_radius
 from centernet.models.registry import make_network
 
@@ -38,12 +37,7 @@ def test_only_pixels_within_the_radius_change_a_cell():
     assert radius + 64 < changed < 2 * radius  # far away the change is too small for float32
 
 
-def test_offsets_of_nan_are_not_used_by_torchvision():
-    """Its deformable convolution, the one on a GPU, would read outside of the map and crash."""
+def test_deformable_layers_have_no_radius_and_are_not_probed():
+    """Torchvision's deformable convolution would read outside of the map at an offset of NaN."""
     model = network(backbone="test_resnet", neck_channels=(8, 8, 8), deformable=True)
-    radius = receptive_radius(model)
-    layers = [layer for layer in model.modules() if isinstance(layer, DeformConv)]
-    for layer in layers:
-        layer.sampled = False
-    assert receptive_radius(model) == radius
-    assert len(layers) == 3 and not any(layer.sampled for layer in layers)
+    assert receptive_radius(model) is None
