@@ -297,5 +297,5 @@ def test_names_of_many_false_positives_are_thinned_and_the_list_is_limited(brows
     assert 5 < few < 120
     opened.script("zoomBy(4), null")
     opened.settle()
-    assert len(opened.all("#marks text")) != few
+    assert few < len(opened.all("#marks text")) <= 256  # there is more room
     assert opened.errors() == []

@@ -10,7 +10,7 @@ const tip = document.getElementById("tip");
 
 const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
 const MANY_MARKS = 200; // more marks are smaller, with thinner lines
-const LETTER = 7, LINE = 18, MAX_COVERED = 0.15; // size of names in pixels; part of the stage
+const LETTER = 7, LINE = 18, MAX_COVERED = 0.15; // size of names in pixels; part of the image
 const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
 let maps = null; // of the current image: {prediction, target} by label, and cells
 
@@ -157,7 +157,7 @@ function cross(x, y) {
 function nameBoxes(image) {
   for (const text of marks.querySelectorAll("text")) text.remove();
   const placed = [];
-  let room = MAX_COVERED * stage.clientWidth * stage.clientHeight;
+  let room = MAX_COVERED * image.width * image.height * view.scale ** 2;
   for (const box of marks.named ?? []) {
     const x = Math.max(0, Math.min(box.box[0], box.box[2]));
     const y = Math.max(0, Math.min(box.box[1], box.box[3]));
