@@ -48,7 +48,7 @@ def below_a_repository(root: Path) -> None:
 @report(
     "NarimT/Computer-Vision-Project e48c891",
     "several datasets two folders below",
-    r"2 datasets: give one of .*sets/coco_v1, .*sets/yolo_v1",
+    r"several datasets: give one, such as .*sets/coco_v1, .*sets/yolo_v1",
     None,
 )
 def several_below(root: Path) -> None:

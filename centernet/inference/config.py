@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from centernet.errors import InputError
 from centernet.sizes import parse_size
 
+# Detections per image with ``tile``: large images have more objects than those in training.
+_TILED_TOP_K = 10_000
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
@@ -26,14 +28,14 @@ class InferenceConfig:
         scales: run the image at each of these scales and merge the detections, as 0.75 1 1.25:
             more accurate, slower
         top_k: maximum number of detections per image; ``auto`` for the number stored with the
-            weights
+            weights, or 10000 with ``tile``
         nms: ``soft`` for Gaussian soft-NMS, or the IoU above which the lower-scoring of two boxes
             of a class is removed, 0 for no suppression; by default ``soft`` for several scales and
             none for one
-        tile: side in pixels of the tiles that large images run in: at their own size, unless
-            ``resolution`` or the training gives a larger size; in bounded memory, and with the
-            detections of one run over the image, without duplicates at seams; ``auto`` for tiles
-            where the input has more than 4 megapixels and their result is the same
+        tile: run images at their own size in tiles of this many pixels, such as 1024, at least 128;
+            for small objects in large images. The result is that of one pass over the image, in
+            bounded memory; slower than shrinking the image. With ``resolution``, images have that
+            size. ``auto`` uses tiles only where the network input has more than 4 megapixels
         precision: ``float32``, or ``float16`` or ``bfloat16`` for half precision on a GPU: faster,
             detections change slightly
 
@@ -99,7 +101,9 @@ class InferenceConfig:
 
     def max_detections(self, stored: int) -> int:
         """Maximum number of detections per image; ``stored`` is the number in the weights."""
-        return stored if self.top_k == "auto" else int(self.top_k)
+        if self.top_k != "auto":
+            return int(self.top_k)
+        return max(stored, _TILED_TOP_K) if isinstance(self.tile, int) else stored
 
 
 def option_help(name: str) -> str:

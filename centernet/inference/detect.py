@@ -80,7 +80,7 @@ def detect(
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
     printed = video is None and (opened.total or 0) <= _MAX_PRINTED
-    summary = RunSummary(top_k=detector.top_k, printed=printed)
+    summary = RunSummary(detector.top_k, _shrinking_size(detector), printed=printed)
     stem, fps = opened.stem, video.fps if video else None
     context = OutputContext(folder, stem, fps, detector.engine.info, thresholds, summary, labels)
     outputs = make_outputs(context, extras)
@@ -213,10 +213,16 @@ class Run:
             )
 
 
+def _shrinking_size(detector: Detector) -> tuple[int, int] | None:
+    """The size that pictures are scaled to fit; None if they keep theirs or run in tiles."""
+    fit = detector.config.input_fit(detector.engine.info.image_size)
+    return fit if isinstance(fit, tuple) and detector.config.tile == "auto" else None
+
+
 def _default_batch_size(detector: Detector, extras: Sequence[str], video: Video | None) -> int:
     # Live pictures must not wait for each other, and large inputs might not fit in memory together.
-    any_size = detector.config.input_fit(detector.engine.info.image_size) is None
-    one_by_one = any_size or "show" in extras or (video is not None and video.live)
+    keeps_size = detector.config.input_fit(detector.engine.info.image_size) is None
+    one_by_one = keeps_size or "show" in extras or (video is not None and video.live)
     return 1 if one_by_one else _BATCH_SIZE
 
 

@@ -8,6 +8,10 @@ from tqdm import tqdm
 from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import Prediction
+from centernet.sizes import format_size
+
+# From this factor on, the summary says that pictures are shrunk.
+_MUCH_SHRUNK = 4
 
 
 class RunSummary(Output):
@@ -21,13 +25,18 @@ class RunSummary(Output):
         seconds: total time by step.
     """
 
-    def __init__(self, *, top_k: int, printed: bool = False) -> None:
+    def __init__(
+        self, top_k: int, input_size: tuple[int, int] | None = None, *, printed: bool = False
+    ) -> None:
         """Start from zero.
 
         Args:
             top_k: maximum number of detections per image.
+            input_size: (height, width) in pixels that pictures are scaled to fit; None if they keep
+                their size, or run in tiles.
             printed: print a line for each picture.
         """
+        self._input_size, self._shrunk = input_size, 1.0
         self.pictures = self.failed = self.truncated = 0
         self._top_k = top_k
         self.found: Counter[str] = Counter()
@@ -39,6 +48,9 @@ class RunSummary(Output):
         names = Counter(one.class_name for one in prediction.objects)
         self.pictures += 1
         self.truncated += prediction.truncated
+        if self._input_size:
+            sides = zip(prediction.image.shape[:2], self._input_size, strict=True)
+            self._shrunk = max(self._shrunk, *(side / fit for side, fit in sides))
         self.found += names
         self.seconds.update(prediction.seconds)
         if self._printed:
@@ -57,6 +69,11 @@ class RunSummary(Output):
                 1,
                 f"detections may be missing in {_pictures_of(self.truncated)}, the limit is "
                 f"{self._top_k} per picture: raise it with --top-k {2 * self._top_k}",
+            )
+        if self._input_size and self._shrunk >= _MUCH_SHRUNK:
+            lines.append(
+                f"pictures are shrunk up to {self._shrunk:.0f} times for the network input, "
+                f"{format_size(self._input_size)}: if small objects are missing, try --tile 1024"
             )
         return "\n".join(lines)
 

@@ -272,7 +272,7 @@ def epochs_for(samples: int, batch_size: int) -> tuple[int, str]:
     steps = max(1, samples // batch_size)
     by_number = 850 / math.sqrt(samples)
     reasons = {
-        f"about {by_number:.0f} epochs for {samples} samples": by_number,
+        f"850 / sqrt({samples} samples)": by_number,
         f"fewer would be less than {_MIN_STEPS} steps": _MIN_STEPS / steps,
         f"at least {_MIN_EPOCHS}": float(_MIN_EPOCHS),
     }

@@ -119,7 +119,7 @@ class DetectionData(LightningDataModule):
     @cached_property
     def _chosen_input(self) -> InputChoice:
         """The input size, and the tile if it is auto, chosen from the training images."""
-        chosen = input_for_data(*self.source.find("train"), self._tile)
+        chosen = input_for_data(*self.source.find_for_choices(), self._tile)
         log.info("image size %s: %s", format_size(chosen.size), chosen.reason)
         return chosen
 

@@ -108,6 +108,13 @@ class DataSource:
         }
         return replace(held_out, name="train", coco=content)
 
+    def find_for_choices(self) -> tuple[Path, DatasetSplit]:
+        """The images that automatic options go by: the training images, of all folds if any."""
+        if self.folds is None or self.fold is None:
+            return self.find("train")
+        split = merge("train", self.fold_splits())
+        return split.images, split
+
     def fold_splits(self) -> list[DatasetSplit]:
         """All folds of the training and validation images.
 

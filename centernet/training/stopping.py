@@ -1,9 +1,12 @@
 """Stop a run with SIGINT (Ctrl-C) or SIGTERM: a message and the usual exit status."""
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+_STOPPING = b"\nstopping after this step, then saving last.ckpt; Ctrl-C again stops at once\n"
 
 
 class Stopped(SystemExit):
@@ -58,6 +61,8 @@ class StopSignals:
         self.requested = self.requested or number
         if not self.deferred or (is_second and number == signal.SIGINT):
             raise Stopped(number)
+        if not is_second:
+            os.write(2, _STOPPING)  # print is not allowed in a signal handler
 
 
 def ignore_stop_signals(worker: int = 0) -> None:

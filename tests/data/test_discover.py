@@ -42,10 +42,10 @@ def test_the_search_is_bounded(tmp_path, monkeypatch):
 def test_a_folder_of_datasets_is_not_read_as_the_first_of_them(tmp_path):
     write_yolo_dataset(tmp_path / "first")
     write_yolo_dataset(tmp_path / "second")
-    with pytest.raises(InputError, match=r"2 datasets: give one of .*first, .*second"):
+    with pytest.raises(InputError, match=r"several datasets: .*first, .*second"):
         read_dataset(tmp_path)
     write_voc_dataset(tmp_path / "third")
-    with pytest.raises(InputError, match=r"3 datasets: give one of .*third"):
+    with pytest.raises(InputError, match=r"several datasets: .*third"):
         read_dataset(tmp_path)
     assert len(read_dataset(tmp_path / "third")["train"].coco["images"]) == 6
 

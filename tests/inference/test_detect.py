@@ -17,7 +17,9 @@ from centernet.inference import detect, pictures
 from centernet.inference import outputs as outputs_module
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
+from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import upscale_for_drawing
+from centernet.inference.run_summary import RunSummary
 from centernet.inference.writers import VideoFile
 
 SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
@@ -659,3 +661,16 @@ def test_real_clips(run, test_data_root, tmp_path, monkeypatch, clip):
     assert status == 1 and len(frames) == 3  # truncated
     assert fps == pytest.approx(video.fps, rel=1e-3)
     assert frames[0].mean() > 10  # not black
+
+
+def test_pictures_much_larger_than_the_input_are_reported_with_the_remedy():
+    summary = RunSummary(top_k=100, input_size=(128, 128))
+    detector = spot_detector()
+    summary.write(
+        detector.predict(picture(size=(300, 500))), ResultName("a.png", Path("a.png"), Path("a"))
+    )
+    assert "--tile" not in summary.text()
+    summary.write(
+        detector.predict(picture(size=(300, 640))), ResultName("b.png", Path("b.png"), Path("b"))
+    )
+    assert re.search(r"up to 5 times .* 128x128: .*--tile", summary.text())

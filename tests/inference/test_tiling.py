@@ -144,3 +144,8 @@ def test_a_network_without_peaks_has_no_tiles():
     network = make_network({"detector": "retinanet", "num_classes": 2, "backbone": "test_resnet"})
     with pytest.raises(InputError, match="tile"):
         Detector.from_network(network, ("cat", "dog"), tile=640)
+
+
+def test_tiles_find_more_objects_than_a_training_image_has():
+    assert spot_detector(tile=128).top_k == 10_000
+    assert spot_detector(tile=128, top_k=7).top_k == 7 and spot_detector().top_k == 100

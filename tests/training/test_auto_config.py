@@ -129,8 +129,8 @@ def test_images_of_unknown_size_and_crowds_are_not_asked():
     [
         (5, 8, 1000, "1000 steps of 5"),
         (40, 8, 200, "less than 1000 steps; 1000 steps of 8"),
-        (205, 8, 60, "59 epochs for 205 samples; 1500 steps of 8"),
-        (820, 8, 30, "about 30 epochs"),
+        (205, 8, 60, "850 / sqrt(205 samples); 1500 steps of 8"),
+        (820, 8, 30, "850 / sqrt(820 samples)"),
         (118_000, 16, 12, "at least 12"),
     ],
 )

@@ -55,9 +55,10 @@ KINDS = {
     ),
     "image-leak": Kind(
         WARNING,
-        "images of one photograph in two splits",
+        "images that look like one photograph, in two splits",
         "Training has seen the validation image, so the measured AP is too high. Keep all copies "
-        "of a photograph in one split, including mirrored, rotated and augmented copies.",
+        "of a photograph in one split, including mirrored, rotated and augmented copies. Pictures "
+        "that only share their background, as under a microscope, are no copies.",
     ),
     "image-outlier": Kind(
         NOTE,

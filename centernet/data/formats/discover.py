@@ -61,7 +61,7 @@ def locate(source: Path, detect: Detect, detect_export: Detect) -> Location:
         return Location(inner, formats)
     if len(found) > 1:
         raise InputError(
-            f"{source} contains {len(found)} datasets: give one of "
+            f"{source} contains several datasets: give one, such as "
             f"{truncate_list([str(folder) for folder in found], _SHOWN)}"
         )
     where = f"in {source}" if is_complete else f"in the first {_MAX_FOLDERS} folders of {source}"

@@ -119,7 +119,7 @@ class ExportedEngine(ABC):
             )
         if config.precision != "float32":
             raise InputError(f"precision {config.precision} needs a checkpoint (.ckpt)")
-        top_k = config.max_detections(info.top_k)
+        top_k = info.top_k if config.top_k == "auto" else config.max_detections(info.top_k)
         if top_k > info.top_k:
             raise InputError(
                 f"top_k must be at most {info.top_k}, the number in the exported model, got "
