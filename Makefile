@@ -14,7 +14,7 @@ help: ## list the targets
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
 
-test: .venv/dev.done ## check style and run the quick tests, 90 seconds on two cores
+test: .venv/dev.done ## check style and run the quick tests, two minutes on two cores
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(PYTEST)

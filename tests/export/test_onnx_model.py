@@ -218,6 +218,7 @@ def test_wrong_files(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["w.ckpt"]
 
 
+@pytest.mark.guard
 def test_an_exported_model_runs_in_tiles(tmp_path):
     engine = small_engine(neck="fpn", box_head="sides")
     export = replace(engine.info, radius=engine.radius)
