@@ -24,7 +24,7 @@ from centernet.files import atomic_write
 from centernet.inference.engines.base import EngineInfo
 from centernet.inference.engines.exported import CELLS, DETECTIONS, HEATMAP, INPUT, metadata_of
 from centernet.models.base import DetectionModel
-from centernet.models.layers import deform_convs_sampled
+from centernet.models.layers import DeformConv
 
 # Largest side of an input, in multiples of ``size_multiple``; the exporter wants some bound.
 _MAX_MULTIPLES = 4096
@@ -141,9 +141,11 @@ def _exportable(network: nn.Module, sampled: bool) -> Iterator[None]:
     exporter needs many minutes for the general formula.
     """
     with ExitStack() as restore:
-        restore.enter_context(deform_convs_sampled(network, sampled))
         for layer in network.modules():
-            if isinstance(layer, Conv2dSame):
+            if isinstance(layer, DeformConv):
+                restore.callback(setattr, layer, "sampled", layer.sampled)
+                layer.sampled = sampled
+            elif isinstance(layer, Conv2dSame):
                 convolution = partial(_conv_with_constant_padding, layer)
                 layer.forward = convolution  # type: ignore[method-assign]  # of this instance
                 restore.callback(delattr, layer, "forward")

@@ -2,8 +2,6 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -49,20 +47,6 @@ class DeformConv(nn.Module):
         if sampled:
             return _deform_by_sampling(x, offset, mask, self.weight, self.bias)
         return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
-
-
-@contextmanager
-def deform_convs_sampled(network: nn.Module, sampled: bool) -> Iterator[None]:
-    """Set :attr:`DeformConv.sampled` of all layers of a network in a context."""
-    layers = [layer for layer in network.modules() if isinstance(layer, DeformConv)]
-    before = [layer.sampled for layer in layers]
-    for layer in layers:
-        layer.sampled = sampled
-    try:
-        yield
-    finally:
-        for layer, value in zip(layers, before, strict=True):
-            layer.sampled = value
 
 
 def _deform_by_sampling(
