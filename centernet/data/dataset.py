@@ -174,7 +174,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         index = self._image_of(sample)
         if self.augment:
             rng = np.random.default_rng([self.seed, epoch, sample])
-            # The image may be smaller than its file says, see _shrink.
+            # The image may be smaller than in its file, see _shrink.
             shrunk = np.array([image.shape[1] / size[1], image.shape[0] / size[0]])
             boxes = self._annotations[index].boxes * np.tile(shrunk, 2)
             tile = Tile(self._tile, boxes) if self._tile else None
@@ -198,20 +198,26 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         while True:
             path = self.folder / self._files[self._image_of(sample)]
             try:
-                size = image_size(path)
-                return sample, read_image(path, shrink=self._shrink(size)), size, unreadable
+                image, size = self._read_file(path)
+                return sample, image, size, unreadable
             except InputError as error:
                 unreadable.append((str(path), str(error)))
                 if not self.augment or len(unreadable) == _MAX_UNREADABLE:
                     raise
                 sample = int(substitutes.integers(len(self)))
 
-    def _shrink(self, size: tuple[int, int]) -> int:
-        """The factor by which a training image can be reduced when it is read."""
-        if not self.augment:
-            return 1
+    def _read_file(self, path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """An image, and its size; a training image may be smaller than that, see _shrink."""
+        if self.augment:
+            size = image_size(path)
+            return read_image(path, shrink=self._shrink(size, self.augment)), size
+        image = read_image(path)
+        return image, (image.shape[0], image.shape[1])
+
+    def _shrink(self, size: tuple[int, int], augment: Augment) -> int:
+        """Divide the sides of a training image by this number when it is read."""
         scale = min(fit / length for fit, length in zip(self.input_size, size, strict=True))
-        largest = scale / self.augment.scale[0]  # sample pixels per image pixel
+        largest = scale / augment.scale[0]  # sample pixels per image pixel
         return next((factor for factor in (8, 4, 2) if factor * largest <= 1), 1)
 
     def _target(
