@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch.distributed
 from fakes import tiny_config
-from sample_datasets import coco_content, photograph, write_coco
+from sample_datasets import coco_content, photograph, text, write_coco
 
 from centernet.cli import fit
 from centernet.data.annotations import DatasetSplit
@@ -82,6 +82,20 @@ def test_copies_of_a_photograph_are_in_one_fold(tmp_path):
 def test_options_of_folds_are_checked(options, message):
     with pytest.raises(InputError, match=message):
         DetectionData(**options)
+
+
+def test_all_folds_have_the_image_size_that_suits_all_images(tmp_path):
+    files, sides = ["a.png", "b.png", "c.png"], [24, 48, 96]
+    boxes = [{"image_id": i, "bbox": [9, 9, side, side]} for i, side in enumerate(sides, 1)]
+    content = coco_content(files, boxes)
+    content["images"] = [image | {"width": 640, "height": 480} for image in content["images"]]
+    text(tmp_path / "annotations/instances_train.json", json.dumps(content))
+    for i, file in enumerate(files):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "train" / file), cv2.resize(photograph(i), (640, 480)))
+    for fold in (1, 2, 3):
+        data = DetectionData(str(tmp_path), folds=3, fold=fold, image_size="auto")
+        assert data.input_size == (256, 320)  # six cells for the box of 48 pixels
 
 
 def write_splits(root, **images):
