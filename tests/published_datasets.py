@@ -93,7 +93,7 @@ def yolo_without_names(root: Path) -> None:
 
 @report(
     "InsulatorData/InsulatorDataSet 1f6349f",
-    "two VOC datasets, of which one has an XML file for each class",
+    "two VOC datasets, one with an XML file for each class",
     "3 images have several XML files, which are read together; 1 identical boxes are left out",
 )
 def two_voc_datasets(root: Path) -> None:

@@ -116,6 +116,12 @@ def yolo_lines(number: int, line: str = "{} {:.6f} {:.6f} {:.6f} {:.6f}") -> str
     )
 
 
+def add_label(root: Path, line: str) -> None:
+    """Append a line to the label file of the first image of :func:`write_yolo_dataset`."""
+    with (root / "labels" / "train" / "p0.txt").open("a") as file:
+        file.write(line)
+
+
 def write_yolo_dataset(root: Path, line: str = "{} {:.6f} {:.6f} {:.6f} {:.6f}") -> None:
     draw_all(root / "images" / "train")
     for number in range(6):
@@ -179,8 +185,7 @@ def yolo_with_decimals(root: Path) -> None:
 @report("HumanSignal/label-studio 5014", "YOLO labels slightly above 1", "", 19)
 def yolo_above_one(root: Path) -> None:
     write_yolo_dataset(root)
-    path = root / "labels" / "train" / "p0.txt"
-    path.write_text(path.read_text() + "0 0.3040172 0.5002812 0.6080344 1.0004374\n")
+    add_label(root, "0 0.3040172 0.5002812 0.6080344 1.0004374\n")
 
 
 @report("voxel51/fiftyone 2827", "a link as folder of images", "")
@@ -193,8 +198,7 @@ def linked_images(root: Path) -> None:
 @report("cvat-ai/cvat 7008", "a class number without a name", "whose class number has no name", 18)
 def yolo_unknown_class(root: Path) -> None:
     write_yolo_dataset(root)
-    path = root / "labels" / "train" / "p0.txt"
-    path.write_text(path.read_text() + "2 0.3 0.5 0.6 0.4\n")
+    add_label(root, "2 0.3 0.5 0.6 0.4\n")
 
 
 @report("facebookresearch/detectron2 1861", "width and height exchanged in COCO", "exchanged")

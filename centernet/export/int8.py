@@ -170,7 +170,7 @@ def _accuracy(detector: Detector, dataset: DetectionDataset, name: str) -> dict[
                 }
                 collected.add(image_id, arrays, dataset.category_ids)
             progress.update(len(found))
-    assert dataset.annotations is not None  # only a training dataset has none
+    assert dataset.annotations is not None  # a training dataset has no annotations
     top_k = detector.top_k
     metrics = average_precision(dataset.annotations, collected.results, top_k=int(top_k))
     return {name: metrics[name] for name in ("AP", "AP50")}
