@@ -9,7 +9,7 @@ import os
 import pytest
 import torch
 from hypothesis import HealthCheck, event, given, settings
-from mutations import SPLITS, damages, write_annotations, write_images
+from mutations import SPLITS, Mutation, damages, write_annotations, write_images
 
 from centernet.analysis.check.check_dataset import check_dataset
 from centernet.analysis.check.check_page import render_check_page
@@ -18,6 +18,7 @@ from centernet.analysis.check.check_text import format_text
 from centernet.data.annotations import DatasetSplit
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats import read_dataset
+from centernet.data.formats.coco import read_file
 from centernet.errors import InputError
 
 SIZE = (32, 32)
@@ -69,9 +70,17 @@ def test_what_check_calls_sound_can_be_read(root, damage):
     splits = read_dataset(root)
     assert [*splits] == [*SPLITS]
     for split in splits.values():
-        for image, target in [*samples(split, split), *samples(split, split.source)]:
+        # As fit reads a dataset, and a file that its options name.
+        named = read_file(split.source, images=split.images, root=root)
+        for image, target in [*samples(split, split), *samples(split, named)]:
             assert image.dtype == torch.uint8 and image.shape == (3, *SIZE)
             assert torch.isfinite(target["boxes"]).all()
             assert len(target["boxes"]) == len(target["labels"])
             for _, mask in target["ignore"]:
                 assert mask.shape == (8, 8) and mask.dtype == torch.bool
+
+
+def test_a_split_without_usable_images_is_checked(root):
+    write_annotations(root, [Mutation("train", "images", 0, "part", "id", [])])
+    report = checked(root)
+    assert report is not None and not report.is_trainable

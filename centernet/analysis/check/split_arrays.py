@@ -149,7 +149,7 @@ def usable_annotations(arrays: SplitArrays, images: NDArray[np.int64]) -> Datase
         arrays: the split.
         images: indices of the images. The position in this array is the image's new id.
     """
-    number = np.full(len(arrays.files), -1)
+    number = np.full(len(arrays.files) + 1, -1)  # the last one is for annotations without an image
     number[images] = np.arange(len(images))
     used = np.flatnonzero(arrays.usable & (number[arrays.image] >= 0))
     sizes = arrays.training_sizes[images].tolist()
