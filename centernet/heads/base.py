@@ -82,9 +82,8 @@ class Head(ABC):
         """The number of channels c in a network for ``num_classes`` classes."""
         return num_classes if self.channels is None else self.channels
 
-    def init(self, layers: nn.Sequential) -> nn.Sequential:
+    def init(self, layers: nn.Sequential) -> None:  # noqa: B027 - optional
         """Initialize the layers, which end in a 1x1 convolution; may append an activation."""
-        return layers
 
     @abstractmethod
     def encode(self, targets: Targets) -> Tensor:

@@ -26,9 +26,9 @@ class Heatmap(Head):
     loss_options = frozenset({"heatmap_loss", "heatmap_loss_options"})
     is_dense = True
 
-    def init(self, layers: nn.Sequential) -> nn.Sequential:
+    def init(self, layers: nn.Sequential) -> None:
         """Start with probability 0.1 in all cells, so that the many negatives do not dominate."""
-        return _with_bias(layers, _INITIAL_LOGIT)
+        _set_bias(layers, _INITIAL_LOGIT)
 
     def encode(self, targets: Targets) -> Tensor:
         """The target heatmap."""
@@ -110,9 +110,10 @@ class Sides(Head):
     loss_weight = 2.0
     loss_options = frozenset({"box_cells"})
 
-    def init(self, layers: nn.Sequential) -> nn.Sequential:
+    def init(self, layers: nn.Sequential) -> None:
         """Start with boxes of 4 x 4 cells; an exponential makes all distances positive."""
-        return _with_bias(layers, math.log(_INITIAL_DISTANCE)).append(Exp())
+        _set_bias(layers, math.log(_INITIAL_DISTANCE))
+        layers.append(Exp())
 
     def encode(self, targets: Targets) -> Tensor:
         """The distances from the middles of the centers' cells."""
@@ -146,9 +147,8 @@ class Exp(nn.Module):
         return x.clamp(max=_MAX_LOG_DISTANCE).exp()
 
 
-def _with_bias(layers: nn.Sequential, value: float) -> nn.Sequential:
+def _set_bias(layers: nn.Sequential, value: float) -> None:
     """Set the bias of the last convolution to a value."""
     bias = layers[-1].bias
     assert isinstance(bias, nn.Parameter)
     nn.init.constant_(bias, value)
-    return layers

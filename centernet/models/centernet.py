@@ -1,6 +1,6 @@
 """CenterNet: backbone, neck, and heads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from centernet.decode import DEFAULT_TOP_K, decode, decode_batch
 from centernet.errors import InputError
-from centernet.heads import DEFAULT_BOX_HEAD, HEADS, Head, Heatmap, select_heads
+from centernet.heads import DEFAULT_BOX_HEAD, HEADS, Heatmap, select_heads
 from centernet.models.backbones import channels_by_stride, make_backbone
 from centernet.models.base import DetectionModel
+from centernet.models.head_layers import CoarseHeads, HeadLayers, make_head_layers
 from centernet.models.hourglass import Hourglass
-from centernet.models.necks import NECKS
+from centernet.models.necks import NECKS, FPNNeck
 from centernet.targets import Targets, encode_targets
 
 
@@ -36,6 +37,7 @@ class CenterNet(DetectionModel):
         deformable: bool = False,
         head_channels: int = 64,
         head_norm: bool = False,
+        pyramid_heads: bool = False,
         box_head: str = DEFAULT_BOX_HEAD,
         pretrained: bool | Literal["auto"] = False,
         heads: Iterable[str] | None = None,
@@ -53,17 +55,18 @@ class CenterNet(DetectionModel):
                 ``dla_34``; slow on a CPU.
             head_channels: width of the hidden layer of each head.
             head_norm: use batch norm in that layer; the paper does not.
+            pyramid_heads: heads read all maps of an ``fpn``, see :class:`.CoarseHeads`.
             box_head: how a box is predicted: ``size`` (and offset, the paper's) or ``sides``
                 (distances to the four sides, as in "FCOS").
-            pretrained: load ImageNet weights, and their mean and std; ``auto``: if there are any;
-                see :func:`.make_backbone`.
+            pretrained: load ImageNet weights, see :func:`.make_backbone`.
             heads: names of further heads registered in :mod:`centernet.heads`.
 
         Raises:
-            InputError: an argument is out of range, or the backbone lacks features the neck needs.
+            InputError: an argument is out of range or does not suit the neck, or the backbone
+                lacks features the neck needs.
         """
         super().__init__(num_classes)
-        _check_widths(neck, neck_channels, head_channels)
+        _check_options(neck, neck_channels, head_channels, pyramid_heads)
         further = list(heads or ())
         self.architecture = {
             "num_classes": num_classes,
@@ -73,19 +76,23 @@ class CenterNet(DetectionModel):
             "deformable": deformable,
             "head_channels": head_channels,
             "head_norm": head_norm,
+            "pyramid_heads": pyramid_heads,
             "box_head": box_head,
         } | ({"heads": further} if further else {})
         chosen = select_heads(box_head, further)
         self.backbone, normalization = make_backbone(backbone, pretrained)
         self.set_normalization(normalization)
         self.neck, width = _make_neck(self.backbone, neck, neck_channels, deformable)
-        stacks = 1
-        if isinstance(self.backbone, Hourglass):
-            self.size_multiple, stacks = self.backbone.size_multiple, len(self.backbone.stacks)
-        make_heads = partial(_make_heads, chosen, width, head_channels, num_classes, head_norm)
-        self.heads = make_heads()
-        # The heads of all stacks except the last; only the loss uses their outputs.
-        self.earlier_heads = nn.ModuleList(make_heads() for _ in range(stacks - 1))
+        make_heads = partial(make_head_layers, chosen, width, head_channels, num_classes, head_norm)
+        self.heads, self.earlier_heads = make_heads(), self._earlier_heads(make_heads)
+        self.coarse_heads = CoarseHeads(chosen, width, num_classes) if pyramid_heads else None
+
+    def _earlier_heads(self, make_heads: Callable[[], nn.Module]) -> nn.ModuleList:
+        """The heads of all stacks except the last; only the loss uses their outputs."""
+        if not isinstance(self.backbone, Hourglass):
+            return nn.ModuleList()
+        self.size_multiple = self.backbone.size_multiple
+        return nn.ModuleList(make_heads() for _ in self.backbone.stacks[1:])
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Predict the output maps, with h = H / 4 and w = W / 4.
@@ -103,23 +110,30 @@ class CenterNet(DetectionModel):
         Raises:
             ValueError: H or W is not a multiple of ``size_multiple``.
         """
-        x = self.features(images)[-1]
-        return {name: head(x) for name, head in self.heads.items()}
+        return self._predict(self.heads, self.features(images)[-1])
 
     def forward_stacks(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Predict the maps of every stack of the network, for the loss; the prediction last."""
         heads_by_stack = [*self.earlier_heads.children(), self.heads]
         return [
-            {name: head(x) for name, head in heads.named_children()}
-            for x, heads in zip(self.features(images), heads_by_stack, strict=True)
+            self._predict(heads, maps)
+            for maps, heads in zip(self.features(images), heads_by_stack, strict=True)
         ]
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """The features (B, channels, h, w) that the heads read; an hourglass has one per stack."""
+    def _predict(self, heads: nn.Module, maps: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The outputs of the heads of a stack on its maps, the finest first."""
+        finest, *coarser = maps
+        coarse = self.coarse_heads(coarser, finest.shape[-2:]) if self.coarse_heads else {}
+        return {name: head(finest, coarse.get(name)) for name, head in heads.named_children()}
+
+    def features(self, images: Tensor) -> list[list[Tensor]]:
+        """The maps (B, channels, h, w) that the heads of each stack read, the finest first."""
         maps: list[Tensor] = self.backbone(self.normalize(images))
         if self.neck is None:
-            return maps  # of an hourglass, each at stride 4
-        return [self.neck(maps)]  # from several strides to stride 4
+            return [[finest] for finest in maps]  # one per stack of an hourglass
+        if self.coarse_heads is not None and isinstance(self.neck, FPNNeck):
+            return [self.neck.pyramid(maps)]
+        return [[self.neck(maps)]]
 
     def encode(
         self,
@@ -157,18 +171,24 @@ class CenterNet(DetectionModel):
         return decode_batch(outputs, stride=self.stride, top_k=top_k)
 
     def classifier_parameter_names(self) -> list[str]:
-        """The parameters of the last convolution of every head with one channel per class."""
+        """The parameters of the last convolutions of every head with one channel per class."""
         names = []
         for path, module in self.named_modules():
             head = HEADS.get(path.rpartition(".")[2])
-            if isinstance(module, nn.Sequential) and head and head.channels is None:
-                convolutions = [i for i, layer in enumerate(module) if isinstance(layer, nn.Conv2d)]
-                names += [f"{path}.{convolutions[-1]}.{part}" for part in ("weight", "bias")]
+            if head is None or head.channels is not None:
+                continue
+            if isinstance(module, HeadLayers):
+                last = module.last_convolution
+                names += [f"{path}.{last}.weight", f"{path}.{last}.bias"]
+            else:  # of CoarseHeads
+                names += [f"{path}.{name}" for name, _ in module.named_parameters()]
         return names
 
 
-def _check_widths(neck: str, neck_channels: Sequence[int], head_channels: int) -> None:
-    """Raise InputError for an unknown neck or invalid widths."""
+def _check_options(
+    neck: str, neck_channels: Sequence[int], head_channels: int, pyramid_heads: bool
+) -> None:
+    """Raise InputError for an unknown neck, invalid widths, or pyramid_heads without a pyramid."""
     if neck not in NECKS:
         raise InputError(f"unknown neck {neck!r}: choose {' or '.join(NECKS)}")
     if len(neck_channels) != 3:
@@ -180,6 +200,8 @@ def _check_widths(neck: str, neck_channels: Sequence[int], head_channels: int) -
             f"widths must be at least 1, got neck_channels {list(neck_channels)} and "
             f"head_channels {head_channels}"
         )
+    if pyramid_heads and neck != "fpn":
+        raise InputError(f"pyramid_heads needs the neck fpn, got {neck}")
 
 
 def _make_neck(
@@ -190,19 +212,3 @@ def _make_neck(
         return None, backbone.out_channels
     neck = NECKS[name](channels_by_stride(backbone), widths, deformable=deformable)
     return neck, neck.out_channels
-
-
-def _make_heads(
-    heads: Mapping[str, Head], in_channels: int, hidden: int, num_classes: int, norm: bool
-) -> nn.ModuleDict:
-    """The layers of each head: 3x3 convolution, optional batch norm, ReLU, 1x1 convolution."""
-    modules = nn.ModuleDict()
-    for name, head in heads.items():
-        layers = nn.Sequential(
-            nn.Conv2d(in_channels, hidden, 3, padding=1, bias=not norm),
-            *([nn.BatchNorm2d(hidden)] if norm else []),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, head.num_channels(num_classes), 1),
-        )
-        modules[name] = head.init(layers)
-    return modules

@@ -38,7 +38,7 @@ def check_description(description: Mapping[str, Any]) -> None:
         *((key, model[key], isinstance(model[key], str), "text")
           for key in ("detector", "backbone", "neck", "box_head") if key in model),
         *((key, model[key], isinstance(model[key], bool), "True or False")
-          for key in ("deformable", "head_norm") if key in model),
+          for key in ("deformable", "head_norm", "pyramid_heads") if key in model),
         ("head_channels", width := model.get("head_channels", 1), _is_count(width, _MAX_WIDTH),
          f"an integer from 1 to {_MAX_WIDTH}"),
         ("neck_channels", widths := model.get("neck_channels", [1, 1, 1]), _are_widths(widths),

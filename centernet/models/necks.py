@@ -64,7 +64,7 @@ def _doubling(in_channels: int, width: int, deformable: bool) -> nn.Sequential:
 
 
 class FPNNeck(nn.Module):
-    """A light feature pyramid whose output is its finest map.
+    """A light feature pyramid; its output is the finest map.
 
     "Feature Pyramid Networks" (Lin et al., 2017). Unlike :class:`DeconvNeck` it uses the backbone's
     fine features, so it learns small objects and precise positions in fewer steps.
@@ -92,16 +92,23 @@ class FPNNeck(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Add the features from the coarsest to the finest."""
+        """The finest map of :meth:`pyramid`."""
+        return self.pyramid(features)[0]
+
+    def pyramid(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """The maps of strides 4, 8, 16 and 32, all with ``out_channels`` channels.
+
+        Features are added from the coarsest to the finest.
+        """
         *finer, coarsest = [
             lateral(feature)
             for feature, lateral in zip(features[-len(self.lateral) :], self.lateral, strict=True)
         ]
         *smooth, smooth_coarsest = self.smooth
-        x = smooth_coarsest(coarsest)
+        maps = [smooth_coarsest(coarsest)]
         for side, refine in zip(reversed(finer), reversed(smooth), strict=True):
-            x = refine(side + F.interpolate(x, size=side.shape[-2:]))
-        return x
+            maps.append(refine(side + F.interpolate(maps[-1], size=side.shape[-2:])))
+        return maps[::-1]
 
 
 class DLANeck(nn.Module):

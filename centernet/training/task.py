@@ -52,6 +52,8 @@ class DetectionTask(LightningModule):
         deformable: deformable convolutions in the neck; slow on a CPU.
         head_channels: hidden width of each head.
         head_norm: batch normalization in the hidden layer of the heads; the paper has none.
+        pyramid_heads: the heads read all maps of an fpn neck, not only the finest; large objects
+            are learned in fewer steps.
         box_head: size (and offset of the center, as in the paper, with L1 loss at the center cell)
             or sides (distances to the four sides, with generalized IoU loss).
         heads: names of further heads, registered in centernet.heads.
@@ -97,6 +99,7 @@ class DetectionTask(LightningModule):
         deformable: bool = False,
         head_channels: int = 64,
         head_norm: bool = False,
+        pyramid_heads: bool = False,
         box_head: str = DEFAULT_BOX_HEAD,
         heads: list[str] | None = None,
         pretrained: bool | Literal["auto"] = False,
@@ -124,6 +127,7 @@ class DetectionTask(LightningModule):
             "deformable": deformable,
             "head_channels": head_channels,
             "head_norm": head_norm,
+            "pyramid_heads": pyramid_heads,
             "box_head": box_head,
             "heads": heads,
             "pretrained": pretrained,

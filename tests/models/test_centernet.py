@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from centernet import CenterNet
 from centernet.errors import InputError
@@ -63,14 +64,33 @@ def test_sides_in_place_of_size_and_offset():
     assert torch.allclose(network(torch.rand(1, 3, 32, 32))["sides"], torch.tensor(2.0))
 
 
-@pytest.mark.parametrize("head_norm", [False, True])
-def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(head_norm):
-    two, three = (CenterNet(n, box_head="sides", head_norm=head_norm).state_dict() for n in (2, 3))
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [({}, 2), ({"head_norm": True}, 2), ({"neck": "fpn", "pyramid_heads": True}, 5)],
+)
+def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(options, count):
+    networks = [CenterNet(n, box_head="sides", **options) for n in (2, 3)]
+    two, three = (network.state_dict() for network in networks)
     differ = [name for name in two if two[name].shape != three[name].shape]
-    assert (
-        CenterNet(2, head_norm=head_norm).classifier_parameter_names() == differ
-        and len(differ) == 2
-    )
+    assert set(networks[0].classifier_parameter_names()) == set(differ)
+    assert len(differ) == count
+
+
+def test_pyramid_heads_add_coarser_maps_before_the_activation():
+    network = CenterNet(2, "resnet10t", neck="fpn", box_head="sides", pyramid_heads=True).eval()
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        whole = network(images)
+        ((finest, *coarser),) = network.features(images)
+        assert [m.shape[-2:] for m in coarser] == [(8, 12), (4, 6), (2, 3)]
+        for name, inverse in {"heatmap": torch.nn.Identity(), "sides": torch.log}.items():
+            added = sum(
+                F.interpolate(conv(m), size=(16, 24), mode="bilinear")
+                for conv, m in zip(network.coarse_heads[name], coarser, strict=True)
+            )
+            alone = network.heads[name](finest)
+            assert torch.allclose(inverse(whole[name]), inverse(alone) + added, atol=1e-5)
+            assert added.std() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -81,6 +101,7 @@ def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(head_norm
         ({"neck_channels": (64,)}, r"\[64\]"),
         ({"box_head": "corners"}, "'corners': choose size or sides"),
         ({"head_channels": 0}, "head_channels 0"),
+        ({"pyramid_heads": True}, "pyramid_heads needs the neck fpn, got deconv"),
         ({"backbone": "swin_tiny_patch4_window7_224"}, "channels last"),
     ],
 )

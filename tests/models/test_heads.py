@@ -192,7 +192,8 @@ def test_registered_heads_are_found_by_name(monkeypatch):
 
 def test_the_exponential_of_sides_is_limited():
     """To what float16 can hold, and so that no gradient is infinite."""
-    layers = Sides().init(torch.nn.Sequential(torch.nn.Conv2d(1, 4, 1)))
+    layers = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 1))
+    Sides().init(layers)
     layers[0].weight.data.fill_(1)
     x = torch.full((1, 1, 1, 1), 100.0, requires_grad=True)
     distances = layers(x)
