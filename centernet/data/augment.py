@@ -28,6 +28,9 @@ _PCA_VECTORS = np.array(
     ]
 )
 
+# Fraction of the image's sides by which crops that stay inside the image may leave it.
+_BEYOND = 0.05
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -41,6 +44,10 @@ class Augment:
             the first number to below the second is drawn. Factors below 1 zoom in, factors above 1
             leave black borders.
         shift: whether the center of the crop is drawn at random.
+        inside: crops that are smaller than the image stay inside it, larger ones contain it, but
+            for 5 % of its sides. By default their center is anywhere but close to the border, as in
+            the release, which cuts many large objects.
+        min_visible: objects are ignored if a smaller part of their area is in the sample.
         brightness: colors are multiplied by 1 +- this.
         contrast: distances from the mean gray are multiplied by 1 +- this.
         saturation: distances from each pixel's gray are multiplied by 1 +- this.
@@ -51,6 +58,8 @@ class Augment:
     vertical_flip: float = 0.0
     scale: tuple[float, float] = (0.6, 1.4)
     shift: bool = True
+    inside: bool = False
+    min_visible: float = 0.0
     brightness: float = 0.4
     contrast: float = 0.4
     saturation: float = 0.4
@@ -62,7 +71,7 @@ class Augment:
             raise InputError(
                 f"augment.scale must be two ascending positive numbers, got {self.scale}"
             )
-        for name in ("flip", "vertical_flip"):
+        for name in ("flip", "vertical_flip", "min_visible"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"augment.{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("brightness", "contrast", "saturation", "lighting"):
@@ -118,7 +127,7 @@ class Augment:
         if tile:
             center = tile.draw_center(rng, (height, width), matrix[0, 0])
         else:
-            center = self._draw_center(rng, (height, width))
+            center = self._draw_center(rng, (height, width), np.array(sample_size) / matrix[0, 0])
         for axis in range(2):
             matrix[axis, 2] = sample_size[1 - axis] / 2 - matrix[axis, axis] * center[axis]
         return geometry.flip(
@@ -129,12 +138,18 @@ class Augment:
         )
 
     def _draw_center(
-        self, rng: np.random.Generator, image_size: tuple[int, int]
+        self, rng: np.random.Generator, image_size: tuple[int, int], crop: NDArray[np.float64]
     ) -> tuple[float, float]:
-        """The center of a crop, x and y in image pixels."""
+        """The center, x and y in image pixels, of a crop (height, width)."""
         height, width = image_size
         if not self.shift:
             return width / 2, height / 2
+        if self.inside:
+            size = np.array(image_size)
+            # Where the crop's borders are on those of the image.
+            ends = np.sort([crop / 2, size - crop / 2], axis=0)
+            y, x = rng.uniform(ends[0] - _BEYOND * size, ends[1] + _BEYOND * size).tolist()
+            return x, y
         borders = [(_border(length), length) for length in (width, height)]
         x, y = (int(rng.integers(b, max(length - b, b + 1))) for b, length in borders)
         return x, y

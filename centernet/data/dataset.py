@@ -21,7 +21,7 @@ from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnota
 from centernet.data.entries import image_sides
 from centernet.data.images import image_size, read_image
 from centernet.data.preprocess import make_view
-from centernet.data.regions import region_to_cells
+from centernet.data.regions import Box, region_to_cells
 from centernet.data.tiles import Tile, tiles_of_image
 from centernet.errors import InputError
 from centernet.targets import DEFAULT_STRIDE
@@ -227,14 +227,20 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         annotation = self._annotations[index]
         boxes = geometry.transform_boxes(annotation.boxes, matrix)
         height, width = self.sample_size
-        boxes, visible = geometry.clip_boxes(boxes, (height, width))
+        clipped, visible = geometry.clip_boxes(boxes, (height, width))
         cells = (height // self.stride, width // self.stride)
+        regions = [(label, region["region"]) for label, region in annotation.regions]
+        if self.augment and self.augment.min_visible:
+            cut = visible & (_areas(clipped) < self.augment.min_visible * _areas(boxes))
+            visible &= ~cut
+            rest = zip(annotation.labels[cut].tolist(), annotation.boxes[cut], strict=True)
+            regions += [(label, Box([*box[:2], *(box[2:] - box[:2])])) for label, box in rest]
         masks = [
-            (label, region_to_cells(region["region"], image_size, matrix, cells, self.stride))
-            for label, region in annotation.regions
+            (label, region_to_cells(region, image_size, matrix, cells, self.stride))
+            for label, region in regions
         ]
         return {
-            "boxes": torch.from_numpy(boxes[visible]),
+            "boxes": torch.from_numpy(clipped[visible]),
             "labels": torch.from_numpy(annotation.labels[visible]),
             "ignore": [(label, torch.from_numpy(mask)) for label, mask in masks if mask.any()],
             "image_id": json.loads(self._ids[index]),
@@ -252,6 +258,10 @@ def collate(
     # Both are channels last in memory, which saves a transposition.
     images = torch.stack([pixels.permute(1, 2, 0) for pixels in inputs]).permute(0, 3, 1, 2)
     return images, list(targets)
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def _check_files(folder: Path, names: Sequence[str]) -> None:

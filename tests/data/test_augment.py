@@ -157,3 +157,21 @@ def test_a_sample_is_a_warp_and_a_color_matrix():
     expected = np.clip(warped @ color[:, :3].T + color[:, 3], 0, 255)
     np.testing.assert_array_equal(matrix, applied)
     assert np.abs(pixels - expected).max() <= 1  # OpenCV's fixed-point arithmetic
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.4])
+def test_inside_shows_as_much_of_the_image_as_the_scale_allows(scale):
+    """But for 5 % of its sides: smaller crops stay in the image, larger ones contain it."""
+    augment = Augment(**OFF | {"shift": True, "inside": True, "scale": (scale, scale)})
+    sample = np.array([[[0, 0, 96, 64]]], np.float32)
+    found = [
+        geometry.transform_boxes(sample[0], geometry.invert(matrix))[0]
+        for matrix in matrices(augment, (200, 300), (64, 96), draws=2000)
+    ]
+    corners = np.stack(found) / np.tile([300, 200], 2)  # the crop as fractions of the image
+    inner, outer = (0.0, 1 - scale) if scale < 1 else (1 - scale, 0.0)
+    for axis in range(2):
+        first = corners[:, axis]
+        assert first.min() == pytest.approx(inner - 0.05, abs=0.01)
+        assert first.max() == pytest.approx(outer + 0.05, abs=0.01)
+    np.testing.assert_allclose(corners[:, 2:] - corners[:, :2], scale, rtol=1e-5)

@@ -121,6 +121,21 @@ def test_boxes_are_clipped_to_the_input_and_invisible_ones_left_out(dataset):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("min_visible", "kept"), [(0.0, 2), (0.24, 2), (0.26, 1)])
+def test_objects_that_are_hardly_visible_are_ignored(dataset, min_visible, kept):
+    """A sample of an image twice as large, around its middle, sees a quarter of the first box."""
+    boxes = [{"bbox": [22, 22, 20, 20]}, {"bbox": [50, 50, 20, 20]}]
+    crop = NONE.__dict__ | {"scale": (0.5, 0.5), "min_visible": min_visible}
+    data = dataset(boxes, sizes=[(128, 128)], input_size=(64, 64), augment=Augment(**crop))
+    _, target = data[0]
+    expected = [[0, 0, 10, 10], [18, 18, 38, 38]][2 - kept :]
+    np.testing.assert_allclose(target["boxes"], expected)
+    ignored = np.zeros((16, 16), bool)
+    ignored[:2, :2] = True  # the cells with their middle in the visible part
+    masks = [mask.numpy() for label, mask in target["ignore"] if label == 0]
+    assert len(masks) == 2 - kept and all((mask == ignored).all() for mask in masks)
+
+
 def test_augmented_boxes_lie_in_the_input_and_keep_their_labels(dataset):
     boxes = np.float32([[5, 5, 25, 25], [250, 260, 290, 290]])  # cat and dog in opposite corners
     cat, dog = ([x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes.tolist())
