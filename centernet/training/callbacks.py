@@ -2,6 +2,7 @@
 
 import logging
 import os
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import cv2
@@ -12,7 +13,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from centernet.errors import InputError
 from centernet.inference.heatmaps import blend, blend_difference
@@ -62,23 +63,52 @@ class EMA(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         """Average with ``decay`` per step."""
-        super().__init__(multi_avg_fn=self._average)
+        super().__init__()
         self.decay = decay
-        self._steps = 0
+        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Update after every optimizer step."""
-        if step_idx is not None:
-            self._steps = step_idx
         return step_idx is not None
 
-    def _average(self, averaged: Any, current: Any, _: Any) -> None:
-        decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
-        # torch's own averaging calls these two functions; torch has no public equivalent.
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - decay)
-        else:
-            torch._foreach_copy_(averaged, current)
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Collect the tensors again: a parameter or buffer may have been replaced."""
+        self._pairs = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update the averages after an optimizer step.
+
+        Lightning's method collects the tensors of all modules at every step, which takes longer
+        than averaging them: 3 ms for a ResNet-10-T.
+        """
+        # Private: attributes of WeightAveraging, which saves and restores them.
+        averaged, steps = self._average_model, trainer.global_step
+        assert averaged is not None
+        if steps <= self._latest_update_step:
+            return
+        self._latest_update_step = steps
+        self._pairs = self._pairs or _by_type(averaged.module, pl_module)
+        decay = min(self.decay, steps / (9 + steps)) if averaged.n_averaged else 0.0
+        for old, new in self._pairs:
+            # torch's own averaging calls these two functions; torch has no public equivalent.
+            if decay and old[0].is_floating_point():
+                torch._foreach_lerp_(old, new, 1 - decay)
+            else:
+                torch._foreach_copy_(old, new)
+        averaged.n_averaged += 1
+
+
+def _by_type(averaged: nn.Module, current: nn.Module) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """The tensors of two equal modules, those of one type together."""
+    groups: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    tensors = (chain(module.parameters(), module.buffers()) for module in (averaged, current))
+    for old, new in zip(*tensors, strict=True):
+        pair = groups.setdefault(old.dtype, ([], []))
+        pair[0].append(old.detach())
+        pair[1].append(new.detach())
+    return list(groups.values())
 
 
 class FrozenBackbone(Callback):
