@@ -190,7 +190,7 @@ def _data_of_config(
     options: argparse.Namespace, network: "DetectionModel", trained_size: tuple[int, int] | None
 ) -> tuple["DetectionDataset", int]:
     """The validation images of a configuration, as validate uses them, and its batch size."""
-    from centernet.training.datamodule import data_of_config
+    from centernet.training.config_data import data_of_config
 
     changes = {name: getattr(options, f"data.{name}") for name in _CONFIG_OPTIONS}
     changes["class_names"] = _class_names(network)

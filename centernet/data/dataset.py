@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from centernet.data.annotations import DatasetSplit, category_labels, names_by_l
 from centernet.data.augment import Augment
 from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
 from centernet.data.entries import image_sides
+from centernet.data.image_cache import ImageCache
 from centernet.data.images import image_size, read_image
-from centernet.data.preprocess import make_view
+from centernet.data.preprocess import make_view, view_matrix
 from centernet.data.regions import Box, region_to_cells
 from centernet.data.tiles import Tile, tiles_of_image
 from centernet.errors import InputError
@@ -97,11 +99,27 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         self._files = CompactTexts(image["file_name"] for image in coco["images"])
         _check_files(self.folder, self._files)
         self._annotations = CompactAnnotations(coco, label_of)
+        self._cache: ImageCache | None = None
         self._tile = tile if augment else None
         # The end of the samples of each image.
         self._ends = np.arange(1, len(self._files) + 1)
         if self._tile:
             self._ends = np.cumsum(self._count_tiles(coco["images"], self._tile))
+
+    def keep_images(self, capacity: int, *, shared: bool) -> None:
+        """Decode each image once and keep it, as far as the memory suffices.
+
+        Samples are the same. Of a training image its pixels are kept, scaled down if it is large;
+        of another image its network input.
+
+        Args:
+            capacity: bytes of memory; 0 keeps none.
+            shared: whether processes that are forked later load samples.
+        """
+        self._cache = None
+        if capacity:
+            with suppress(OSError):  # the system does not provide so much memory
+                self._cache = ImageCache(self.num_images, capacity, shared=shared)
 
     def _count_tiles(self, images: Sequence[dict[str, Any]], side: int) -> list[int]:
         counts = []
@@ -181,8 +199,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             pixels, matrix = self.augment(image, rng, self.input_size, tile)
             matrix[[0, 1], [0, 1]] *= shrunk
         else:
-            view = make_view(image, self.input_size, multiple=1)
-            pixels, matrix = view.pixels, view.matrix
+            pixels, matrix = image.copy(), view_matrix(size, self.input_size, multiple=1)
         target = self._target(index, size, matrix)
         return torch.from_numpy(pixels).permute(2, 0, 1), target | {"unreadable": unreadable}
 
@@ -193,26 +210,38 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
 
         The substitute is chosen by (seed, epoch, sample).
         """
-        substitutes = np.random.default_rng([self.seed, epoch, sample, 1])
+        substitutes: np.random.Generator | None = None
         unreadable: list[tuple[str, str]] = []
         while True:
-            path = self.folder / self._files[self._image_of(sample)]
+            index = self._image_of(sample)
             try:
-                image, size = self._read_file(path)
+                image, size = self._read_image(index)
                 return sample, image, size, unreadable
             except InputError as error:
-                unreadable.append((str(path), str(error)))
+                unreadable.append((str(self.folder / self._files[index]), str(error)))
                 if not self.augment or len(unreadable) == _MAX_UNREADABLE:
                     raise
+                substitutes = substitutes or np.random.default_rng([self.seed, epoch, sample, 1])
                 sample = int(substitutes.integers(len(self)))
 
-    def _read_file(self, path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """An image, and its size; a training image may be smaller than that, see _shrink."""
+    def _read_image(self, index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """An image and the size in its file, from the cache if it is there.
+
+        A training image may be smaller, see _shrink; other images are network inputs.
+        """
+        if self._cache and (kept := self._cache.get(index)):
+            return kept
+        path = self.folder / self._files[index]
         if self.augment:
             size = image_size(path)
-            return read_image(path, shrink=self._shrink(size, self.augment)), size
-        image = read_image(path)
-        return image, (image.shape[0], image.shape[1])
+            image = read_image(path, shrink=self._shrink(size, self.augment))
+        else:
+            image = read_image(path)
+            size = (image.shape[0], image.shape[1])
+            image = make_view(image, self.input_size, multiple=1).pixels
+        if self._cache:
+            self._cache.add(index, image, size)
+        return image, size
 
     def _shrink(self, size: tuple[int, int], augment: Augment) -> int:
         """Divide the sides of a training image by this number when it is read."""

@@ -52,6 +52,14 @@ def make_view(
     return InputView(pixels, matrix)
 
 
+def view_matrix(
+    image_size: tuple[int, int], fit: tuple[int, int], multiple: int
+) -> geometry.Matrix:
+    """The matrix of :func:`make_view` for an image of this (height, width)."""
+    matrix, input_size = fit_input(image_size, fit, multiple)
+    return geometry.rounded(matrix, image_size, input_size)
+
+
 def fit_input(
     image_size: tuple[int, int],
     fit: tuple[int, int] | int,

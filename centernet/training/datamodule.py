@@ -1,13 +1,12 @@
 """Training and validation data in a LightningDataModule."""
 
-import inspect
 import logging
 import math
 import os
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
@@ -27,8 +26,7 @@ from centernet.training.auto_config import (
     input_for_data,
     top_k_for,
 )
-from centernet.training.checks import read_config, validate_names
-from centernet.training.loaders import ResumableLoader
+from centernet.training.loaders import ResumableLoader, keep_images
 from centernet.training.sources import DataSource
 
 log = logging.getLogger(__name__)
@@ -57,6 +55,8 @@ class DetectionData(LightningDataModule):
             auto, with image_size auto, where objects would be too small otherwise.
         batch_size: images per step over all processes together.
         workers: processes that load images; by default one per spare CPU core, at most 8.
+        cache: memory in MB for decoded images, which are then read and decoded only once; auto
+            for a quarter of the free memory, at most 1024; 0 for none.
         augment: augmentation of the training images; null for none.
         class_names: class names in the order of their labels; by default those of the training
             annotations.
@@ -81,6 +81,7 @@ class DetectionData(LightningDataModule):
         tile: int | str | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
         workers: int | None = None,
+        cache: int | Literal["auto"] = "auto",
         augment: Augment | None = Augment(),  # noqa: B008 - frozen
         class_names: list[str] | None = None,
         classes: list[str] | None = None,
@@ -102,12 +103,12 @@ class DetectionData(LightningDataModule):
         _ = image_size != "auto" and self.input_size, tile != "auto" and self.tile
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        for name, value in (("workers", workers or 0), ("seed", seed)):
-            if value < 0:
+        for name, value in (("workers", workers), ("cache", cache), ("seed", seed)):
+            if isinstance(value, int) and value < 0:
                 raise InputError(f"{name} must not be negative, got {value}")
         self.batch_size, self.augment, self.seed = batch_size, augment or NONE, seed
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
-        self._class_names = class_names
+        self._class_names, self._cache = class_names, cache
 
     @cached_property
     def input_size(self) -> tuple[int, int]:
@@ -210,6 +211,9 @@ class DetectionData(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Batches of the training images, shuffled and augmented."""
+        keep_images(
+            self.train_set, self.val_set, self._cache, self.workers, self._trainer.world_size
+        )
         return self._loader(self.train_set, self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> ResumableLoader:
@@ -257,43 +261,3 @@ class DetectionData(LightningDataModule):
         """Copy the images; boxes are copied when targets are encoded."""
         images, targets = batch
         return images.to(device, non_blocking=True), targets
-
-
-def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
-    """The data of a configuration, of ``configs/`` or of a run, without augmentation and workers.
-
-    Args:
-        config: YAML file.
-        **changes: arguments of :class:`DetectionData` that replace those of the configuration; None
-            keeps the configuration's value.
-
-    Raises:
-        InputError: the configuration cannot be read or used.
-    """
-    options = read_config(config).get("data")
-    if not isinstance(options, dict):
-        raise InputError(f"configuration {config} has no section data")
-    validate_names({f"data.{name}" for name, value in options.items() if value is not None}, config)
-    known = options.keys() & inspect.signature(DetectionData).parameters
-    given = {name: options[name] for name in known} | {
-        name: value for name, value in changes.items() if value is not None
-    }
-    return DetectionData(**given | {"augment": None, "workers": 0})
-
-
-def validation_set(
-    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
-) -> DetectionDataset:
-    """The validation images of a configuration; its input size is arbitrary.
-
-    Args:
-        config: YAML file of ``configs/`` or of a run.
-        class_names: class names of the detector, by label.
-        root: folder of the dataset, if not the configuration's.
-
-    Raises:
-        InputError: the configuration or its data cannot be read or used.
-    """
-    # A fixed size, because auto would read the training images.
-    known = {"class_names": list(class_names), "image_size": DEFAULT_IMAGE_SIZE}
-    return data_of_config(config, root=root, **known).val_set

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from centernet.errors import InputError
 from centernet.files import atomic_write
-from centernet.training.datamodule import data_of_config
+from centernet.training.config_data import data_of_config
 from centernet.training.runs import new_run
 
 log = logging.getLogger(__name__)

@@ -1,14 +1,19 @@
 """Data loaders of a training run."""
 
+import logging
+import multiprocessing
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader
 
 from centernet.data.dataset import DetectionDataset, collate
 from centernet.data.sampler import EpochSampler
+from centernet.training.memory import memory_for_images
 from centernet.training.stopping import ignore_stop_signals
+
+log = logging.getLogger(__name__)
 
 
 class ResumableLoader(DataLoader):
@@ -57,3 +62,29 @@ class ResumableLoader(DataLoader):
     def start(self, epoch: int, batches: int) -> None:
         """Continue within an epoch, after a number of batches of this process."""
         self._order.start(epoch, batches * self._images)
+
+
+def keep_images(
+    train_set: DetectionDataset,
+    val_set: DetectionDataset,
+    cache: int | Literal["auto"],
+    workers: int,
+    processes: int,
+) -> None:
+    """Keep the decoded images of a training run in memory, as far as they fit.
+
+    Args:
+        train_set: the training images.
+        val_set: the validation images.
+        cache: memory in MB, over all processes; ``auto`` for a part of the free memory.
+        workers: number of worker processes per process, which share the memory.
+        processes: number of processes of the run.
+    """
+    capacity = (memory_for_images() if cache == "auto" else cache * 2**20) // processes
+    # Other processes than forked ones cannot share the memory.
+    if workers and multiprocessing.get_start_method() != "fork":
+        capacity = 0
+    if capacity:
+        log.info("decoded images stay in memory, up to %d MB", capacity // 2**20)
+    train_set.keep_images(capacity - capacity // 4, shared=workers > 0)
+    val_set.keep_images(capacity // 4, shared=workers > 0)

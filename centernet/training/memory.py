@@ -1,10 +1,14 @@
-"""Memory settings of the C library."""
+"""Memory: settings of the C library, and how much of it the decoded images may take."""
 
 import ctypes
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 # Parameters of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+# Decoded images: at most so many bytes, and this fraction of the free memory.
+_MOST_FOR_IMAGES, _FRACTION_FOR_IMAGES = 2**30, 0.25
 
 
 def keep_freed_memory() -> bool:
@@ -28,3 +32,34 @@ def keep_freed_memory() -> bool:
     except AttributeError:
         return False
     return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def memory_for_images() -> int:
+    """Bytes that a training run may use for decoded images."""
+    free = free_memory()
+    share = _MOST_FOR_IMAGES if free is None else int(_FRACTION_FOR_IMAGES * free)
+    return min(_MOST_FOR_IMAGES, share)
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that new data can use, within the limit of a container; None if unknown.
+
+    Args:
+        root: folder with the files ``proc/meminfo`` and ``sys/fs/cgroup`` of Linux.
+    """
+    free = []
+    with suppress(OSError, KeyError, ValueError):
+        free.append(1024 * _numbers(root / "proc/meminfo")["MemAvailable:"])
+    # A container's limit counts cached files, too, which the system drops when it needs memory.
+    group = root / "sys/fs/cgroup"
+    with suppress(OSError, KeyError, ValueError):
+        used = _numbers(group / "memory.stat")
+        limit = int((group / "memory.max").read_text())
+        free.append(limit - used["anon"] - used["shmem"])
+    return max(0, min(free)) if free else None
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """The numbers of a file with a name and a number in each line."""
+    lines = map(str.split, file.read_text().splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}

@@ -10,7 +10,8 @@ from sample_datasets import coco_content, text, write_coco, write_voc
 from centernet.data.formats import convert_dataset
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
-from centernet.training.datamodule import DetectionData, data_of_config
+from centernet.training.config_data import data_of_config
+from centernet.training.datamodule import DetectionData
 from centernet.training.train_cli import main
 
 BOX = {"bbox": [1, 2, 30, 20]}

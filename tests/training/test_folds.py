@@ -18,7 +18,8 @@ from centernet.data.annotations import DatasetSplit
 from centernet.data.formats.split_validation import split_folds
 from centernet.errors import InputError
 from centernet.training import folds
-from centernet.training.datamodule import DetectionData, data_of_config
+from centernet.training.config_data import data_of_config
+from centernet.training.datamodule import DetectionData
 from centernet.training.run_folder import RunFolder
 from centernet.training.stopping import Stopped
 

@@ -5,10 +5,12 @@ import inspect
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer import call
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+from torch.optim.swa_utils import AveragedModel
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,13 @@ def test_torch_averages_lists_of_tensors_and_knows_the_cpu():
     torch._foreach_copy_(averaged, [torch.tensor([7.0])])
     assert averaged[0].item() == 7
     assert isinstance(torch.cpu._is_avx512_bf16_supported(), bool)
+
+
+def test_weight_averaging_has_the_attributes_of_ema():
+    """EMA.on_train_batch_end replaces this method and counts like it."""
+    callback = WeightAveraging()
+    assert callback._average_model is None and callback._latest_update_step == 0
+    source = inspect.getsource(WeightAveraging.on_train_batch_end)
+    assert "self._average_model.update_parameters(" in source
+    assert "self._latest_update_step = trainer.global_step" in source
+    assert AveragedModel(torch.nn.Identity()).n_averaged == 0

@@ -140,7 +140,7 @@ def _dataset(
     if root and not config:
         raise InputError("--data.root requires --config")
     if config:
-        from centernet.training.datamodule import validation_set
+        from centernet.training.config_data import validation_set
 
         return validation_set(config, class_names, root=root)
     if images and annotations:

@@ -81,7 +81,7 @@ def write_report(
 def _validation_images(
     run: Path, class_names: tuple[str, ...], root: str | Path | None
 ) -> DetectionDataset:
-    from centernet.training.datamodule import validation_set
+    from centernet.training.config_data import validation_set
 
     return validation_set(run / "config.yaml", class_names, root=root)
 
