@@ -1,32 +1,56 @@
-"""Running sums of the means of an epoch, for checkpoints within the epoch.
+"""Means over a training epoch, whose running sums are part of checkpoints within the epoch.
 
-Lightning has no public access to what it has logged so far, so this module reads private attributes
-of its result collection. Tests of resuming within an epoch fail when they change.
+A callback takes part if it has ``epoch_sums``, a vector of sums over the steps of the epoch.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 
-def collect_sums(trainer: Trainer) -> dict[str, Tensor]:
-    """The current sums of everything that is averaged over the training epoch.
+class LossMeans(Callback):
+    """Logs the mean of each loss term over the images of an epoch.
 
-    All processes must call this. The sums are those of the logged values, and the ``epoch_sums`` of
-    every callback that has them.
+    Lightning can do that, too, but takes 2 ms for it at every step.
+
+    Attributes:
+        epoch_sums: float32 sums of the terms, each multiplied by the number of images, and the
+            number of images.
+    """
+
+    def __init__(self) -> None:
+        """Start without a step."""
+        self.epoch_sums = torch.zeros(0)
+        self._names: tuple[str, ...] = ()
+
+    def add(self, terms: Mapping[str, Tensor], images: int) -> None:
+        """Add the loss terms of a batch; the sum of all terms is named ``loss``."""
+        self._names = tuple(terms)
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        step = torch.cat([values, values.new_ones(1)]) * images
+        known = len(self.epoch_sums) == len(step)
+        self.epoch_sums = self.epoch_sums.to(step.device) + step if known else step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the means over the images of all processes."""
+        *sums, images = trainer.strategy.reduce(self.epoch_sums, reduce_op="sum")
+        names = [name if name == "loss" else f"loss/{name}" for name in self._names]
+        pl_module.log_dict({name: s / images for name, s in zip(names, sums, strict=True)})
+        self.epoch_sums = torch.zeros(0)
+
+
+def collect_sums(trainer: Trainer) -> dict[str, Tensor]:
+    """The current ``epoch_sums`` of every callback that has them.
+
+    All processes must call this.
 
     Returns:
-        Float32 tensors (processes, n) by name. For a logged value n is 2: its sum and its count.
+        Float32 tensors (processes, n) by the name of the callback.
     """
-    own = {
-        name: torch.stack([metric.value, metric.cumulated_batch_size.to(metric.value.dtype)])
-        for name, metric in _means(trainer).items()
-        if not metric.has_reset
-    }
-    own |= {name: callback.epoch_sums for name, callback in _callbacks(trainer).items()}
-    return {name: gather(trainer, value) for name, value in own.items()}
+    return {name: gather(trainer, c.epoch_sums) for name, c in _callbacks(trainer).items()}
 
 
 def gather(trainer: Trainer, value: Tensor) -> Tensor:
@@ -35,33 +59,11 @@ def gather(trainer: Trainer, value: Tensor) -> Tensor:
     return strategy.all_gather(value.to(strategy.root_device)).reshape(-1, len(value)).cpu()
 
 
-def restore_callback_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
-    """Restore the sums of the callbacks; call before the first step."""
+def restore_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
+    """Restore the sums; call before the first step."""
     for name, callback in _callbacks(trainer).items():
         if name in sums:
             callback.epoch_sums = _of_process(trainer, sums[name])
-
-
-def add_logged_sums(trainer: Trainer, sums: dict[str, Tensor]) -> None:
-    """Add the sums to those of the first step, which logged the first values.
-
-    Addition commutes, so the result equals that of an uninterrupted epoch to the last bit.
-    """
-    for name, metric in _means(trainer).items():
-        if name in sums:
-            value, count = _of_process(trainer, sums[name]).to(metric.value.device)
-            metric.value = metric.value + value
-            metric.cumulated_batch_size = metric.cumulated_batch_size + count.long()
-            metric._computed = None
-
-
-def _means(trainer: Trainer) -> dict[str, Any]:
-    results = trainer.fit_loop.epoch_loop._results
-    return {
-        name: metric
-        for name, metric in results.items()
-        if metric.is_tensor and metric.meta.on_epoch and metric.meta.is_mean_reduction
-    }
 
 
 def _callbacks(trainer: Trainer) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from centernet.training.memory import keep_freed_memory
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
 from centernet.training.options import changed_options
 from centernet.training.options_cli import OptionsCLI
-from centernet.training.progress import ProgressLines
+from centernet.training.progress import PROGRESS_STEPS, ProgressLines
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 from centernet.training.runs import claim, new_run
 from centernet.training.stopping import StopSignals
@@ -105,8 +105,7 @@ class TrainCLI(OptionsCLI):
         run = RunFolder(folder, self.given, new=new, minutes=minutes, signals=self._signals)
         callbacks = [run, HeatmapPictures()]
         if self.options.trainer.enable_progress_bar is not False:
-            # The progress bar shows the loss, which waits for the device: not at every step.
-            callbacks.append(RichProgressBar(refresh_rate=5))
+            callbacks.append(RichProgressBar(refresh_rate=PROGRESS_STEPS))
             # Which is not visible in a file or a pipe.
             callbacks += [] if sys.stdout.isatty() else [ProgressLines()]
         return callbacks

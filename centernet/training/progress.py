@@ -9,6 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 log = logging.getLogger(__name__)
 
+PROGRESS_STEPS = 5  # steps between two updates of the progress bar; each waits for the device
+
 # Seconds between lines: a tenth of the time since the start, within these limits.
 _SHORTEST, _LONGEST, _FRACTION = 10.0, 300.0, 0.1
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from centernet.errors import InputError
 from centernet.files import atomic_write
 from centernet.models.checkpoints import save_file
-from centernet.training.epoch_sums import add_logged_sums, collect_sums, restore_callback_sums
+from centernet.training.epoch_sums import collect_sums, restore_sums
 from centernet.training.loaders import ResumableLoader
 from centernet.training.rng import collect_rng_states, restore_rng_state
 from centernet.training.stopping import Stopped, StopSignals
@@ -85,7 +85,6 @@ class RunFolder(Checkpoint):
         self.minutes, self.signals = minutes, signals or StopSignals()
         self._saved_at = monotonic()
         self._epoch: dict[str, Any] = {}
-        self._sums: dict[str, Tensor] = {}
         self._rng: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,8 +146,7 @@ class RunFolder(Checkpoint):
         loader = trainer.train_dataloader
         assert isinstance(loader, ResumableLoader)
         loader.start(trainer.current_epoch, progress.processed)
-        self._sums = self._epoch["sums"]
-        restore_callback_sums(trainer, self._sums)
+        restore_sums(trainer, self._epoch["sums"])
         # Private: the trainer skips this hook when it resumes an epoch, and callbacks need it.
         _call_callback_hooks(trainer, "on_train_epoch_start")
 
@@ -161,9 +159,6 @@ class RunFolder(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save a checkpoint if one is due; stop if a signal was received."""
-        if self._sums:
-            add_logged_sums(trainer, self._sums)
-            self._sums = {}
         loop = trainer.fit_loop.epoch_loop
         # Private: no public method tells these two. Checkpoints have no accumulated gradients, and
         # the end of the epoch saves its own.

@@ -27,8 +27,10 @@ from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
 from centernet.training.callbacks import EMA, FrozenBackbone
 from centernet.training.checks import validate_batch, validate_input_size
+from centernet.training.epoch_sums import LossMeans
 from centernet.training.guards import FiniteLoss, UnreadableImages
 from centernet.training.optimization import Optimization
+from centernet.training.progress import PROGRESS_STEPS
 
 if TYPE_CHECKING:
     from centernet.training.datamodule import DetectionData
@@ -147,6 +149,7 @@ class DetectionTask(LightningModule):
         self._ground_truth: GroundTruth | None = None
         self._targets: Any = None
         self._unreadable, self._finite = UnreadableImages(), FiniteLoss()
+        self._loss_means = LossMeans()
 
     def _make_network(self, architecture: dict[str, Any], weights: str | None) -> None:
         trained = load_weights(weights)[0] if weights else None
@@ -178,20 +181,15 @@ class DetectionTask(LightningModule):
             validate_batch(self.model, samples.sample_size, min(images, len(samples)))
 
     def training_step(self, batch: tuple[Tensor, list[dict]], batch_idx: int) -> Tensor:
-        """Compute and log the loss of one batch."""
+        """Compute the loss of one batch."""
         images, targets = batch
         self._unreadable.add(targets, self.data.train_set.num_images)
         stacks = self.model.forward_stacks(images)
         self._targets = self.model.encode(targets, stacks[-1], out=self._targets)
         terms = self.loss(stacks, self._targets)
-        self.log_dict(
-            {("" if k == "loss" else "loss/") + k: term.detach() for k, term in terms.items()},
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=len(images),
-        )
-        self.log("loss_step", terms["loss"].detach(), prog_bar=True, logger=False)
+        self._loss_means.add(terms, len(images))
+        if batch_idx % PROGRESS_STEPS == 0:
+            self.log("loss_step", terms["loss"].detach(), prog_bar=True, logger=False)
         self._finite.add(terms["loss"], [target["file"] for target in targets])
         if self._finite.due or self.trainer.is_last_batch:
             self.check_finite()
@@ -272,10 +270,12 @@ class DetectionTask(LightningModule):
             log.info("epoch %d: %s (%.1f s)", self.current_epoch, scores, seconds)
 
     def configure_callbacks(self) -> list[Callback]:
-        """The callbacks that average weights and freeze the backbone, in fit only."""
+        """The callbacks that average losses and weights and freeze the backbone, in fit only."""
         if self.trainer.state.fn != "fit":
             return []
-        callbacks: list[Callback] = [EMA(self.ema_decay)] if self.ema_decay else []
+        callbacks: list[Callback] = [self._loss_means]
+        if self.ema_decay:
+            callbacks.append(EMA(self.ema_decay))
         if self.freeze_backbone_epochs:
             callbacks.append(FrozenBackbone(self.freeze_backbone_epochs))
         return callbacks

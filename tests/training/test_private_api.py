@@ -37,18 +37,6 @@ def test_hooks_of_callbacks_can_be_called(trainer):
     assert parameters[:2] == ["trainer", "hook_name"]
 
 
-def test_the_results_of_an_epoch_can_be_read(trainer):
-    """epoch_sums reads and adds to them."""
-    results = trainer.fit_loop.epoch_loop._results
-    options = {"on_step": False, "on_epoch": True, "batch_size": 4}
-    results.log("training_step", "loss", torch.tensor(2.0), **options)
-    (metric,) = results.values()
-    assert (metric.value.item(), metric.cumulated_batch_size.item()) == (8.0, 4)
-    assert metric.is_tensor and metric.meta.on_epoch and metric.meta.is_mean_reduction
-    assert not metric.has_reset and metric._computed is None
-    results.reset()
-
-
 def test_the_signal_handlers_are_registered_by_one_method(trainer):
     """TrainCLI replaces it, because StopSignals handles the signals."""
     assert isinstance(trainer._signal_connector, _SignalConnector)
