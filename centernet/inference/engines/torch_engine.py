@@ -87,6 +87,8 @@ class TorchEngine:
         from centernet.models.pretrained import load_weights
 
         network, image_size = load_weights(weights)
+        # The format of the images: otherwise every call converts the weights to it.
+        network = network.to(memory_format=torch.channels_last)
         return cls(
             network, network.class_names, image_size=image_size, device=device, config=config
         )
