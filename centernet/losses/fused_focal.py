@@ -11,9 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Cells per piece and thread on the CPU: enough for PyTorch to use all threads, and few enough for
-# the buffers of a piece to stay in the cache.
-_CELLS_PER_THREAD = 65536
+# On a CPU, heatmaps of up to so many cells are computed by one thread, in at most 10 ms. Several
+# threads would wait for each other in each of some 300 operations; where other work occupies the
+# cores, that takes longer than the operations.
+_ONE_THREAD_UP_TO = 2**20
+# Cells per piece on one thread: fewer than PyTorch divides among threads (32,768).
+_CELLS_OF_ONE_THREAD = 32_000
+# Cells per piece and thread of larger heatmaps: the larger, the fewer waits; the buffers of a piece
+# still fit in the cache.
+_CELLS_PER_THREAD = 2**18
 # Above this value, log(1 + e^x) equals x in float64.
 _SOFTPLUS_IS_LINEAR_FROM = 40.0
 
@@ -49,9 +55,7 @@ class FusedPenaltyReducedFocalLoss(torch.autograd.Function):
             if ctx.needs_input_grad[0]
             else None
         )
-        length = max(1, logits.numel())
-        if logits.device.type == "cpu":
-            length = min(length, _CELLS_PER_THREAD * torch.get_num_threads())
+        length = _piece_length(logits)
         buffers = [torch.empty(length, dtype=dtype, device=logits.device) for _ in range(3)]
         x_pieces, y_pieces = logits.reshape(-1).split(length), heatmap.reshape(-1).split(length)
         masks = mask.reshape(-1).split(length) if mask is not None else [None] * len(x_pieces)
@@ -88,6 +92,16 @@ class FusedPenaltyReducedFocalLoss(torch.autograd.Function):
         if grad_output.device.type != "cpu" or grad_output != 1:
             gradient = gradient * grad_output
         return gradient.to(ctx.dtype), None, None, None, None, None
+
+
+def _piece_length(logits: Tensor) -> int:
+    """Number of cells that are processed at a time."""
+    cells = max(1, logits.numel())
+    if logits.device.type != "cpu":
+        return cells
+    if cells <= _ONE_THREAD_UP_TO:
+        return min(cells, _CELLS_OF_ONE_THREAD)
+    return min(cells, _CELLS_PER_THREAD * torch.get_num_threads())
 
 
 def _add_piece(

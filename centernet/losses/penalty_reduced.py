@@ -17,12 +17,13 @@ from centernet.losses.inputs import broadcast_to, sigmoid_power, true_class_logi
 # beta in Eq. 1: the exponent of the weight of negatives near a center.
 PENALTY_EXPONENT = 4.0
 
-# Above this number of cells the fused form is used. Its temporaries are small; those of the plain
-# form are then larger than 32 MiB, and glibc returns such blocks to the system whenever they are
-# freed, at the price of page faults. Time of the plain form relative to the fused one (loss and
-# gradient, 16 maps of 128 x 128, one CPU thread): 1.2 for 3 classes, 1.7 for 30, 4.2 for 40, 3.8
-# for 80. The fused form also keeps one tensor for the backward pass instead of six.
-FUSED_ABOVE = 2**23
+# Above this number of cells on a CPU the fused form is used: it needs no memory for temporaries and
+# does not wait for threads (see centernet.losses.fused_focal). Below, both take the same time. Time
+# of loss and gradient relative to the plain form, 128 x 128, one CPU thread: 0.8 for 16 images of 3
+# classes, 0.2 for 8 of 80. The fused form keeps one tensor for the backward pass instead of six.
+FUSED_ABOVE = 2**15
+# The same on other devices.
+FUSED_ABOVE_ON_GPU = 2**23
 
 
 def penalty_reduced_focal_loss(
@@ -67,7 +68,7 @@ def penalty_reduced_focal_loss(
     if normalizer is None:
         positive = heatmap == 1 if mask is None else (heatmap == 1) & mask
         normalizer = positive.sum().clamp(min=1)
-    if logits.numel() > FUSED_ABOVE:
+    if logits.numel() > (FUSED_ABOVE if logits.device.type == "cpu" else FUSED_ABOVE_ON_GPU):
         return FusedPenaltyReducedFocalLoss.apply(logits, heatmap, mask, alpha, beta, normalizer)
     return _equation_1(logits, heatmap, mask, alpha, beta) / normalizer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from centernet.losses import penalty_reduced, penalty_reduced_focal_loss
+from centernet.losses import fused_focal, penalty_reduced, penalty_reduced_focal_loss
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "losses.npz")
 
@@ -196,6 +196,13 @@ def test_the_two_forms_are_equal_on_both_sides_of_the_limit(
     assert torch.allclose(gradient, other_gradient, rtol=relative, atol=relative * 1e-3)
 
 
-def test_the_limit(monkeypatch):
-    monkeypatch.undo()
-    assert penalty_reduced.FUSED_ABOVE == 2**23
+@pytest.mark.parametrize(
+    ("cells", "pieces"),
+    [(2**15 + 1, 2), (2**20, 33), (2**20 + 1, 2), (2**21 + 1, 3)],
+)
+def test_heatmaps_up_to_a_million_cells_need_one_thread(cells, pieces, monkeypatch):
+    """PyTorch divides operations on 32,768 numbers or more among threads."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    length = fused_focal._piece_length(torch.empty(1).expand(cells))
+    assert -(-cells // length) == pieces
+    assert (length < 32_768) == (cells <= 2**20)
