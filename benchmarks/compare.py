@@ -34,7 +34,6 @@ import argparse
 import csv
 import json
 import math
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -46,6 +45,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from commands import run_logged
 
 from centernet.analysis.report.plots import read_metrics
 from centernet.cli import run_and_exit
@@ -98,11 +98,7 @@ def call(command: str, row: Row, options: Sequence[str], log: Path) -> float:
     """Run a command of train.py with its output in ``log``; return its duration in seconds."""
     arguments = [sys.executable, str(TRAIN), command, f"--config={row.config}", *options]
     start = perf_counter()
-    with log.open("w") as file:
-        status = subprocess.run(arguments, stdout=file, stderr=subprocess.STDOUT).returncode
-    if status:
-        lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-        raise InputError(f"{command} of {row.name} failed, see {log}: {lines[-1]}")
+    run_logged(f"{command} of {row.name}", arguments, log)
     return perf_counter() - start
 
 
@@ -243,8 +239,7 @@ def write_table(lines: Sequence[dict[str, Any]], output: Path) -> str:
 
 def as_text(column: str, value: Any) -> str:
     if isinstance(value, float):
-        digits = {"minutes": 1, "epochs": 0}.get(column, 3)
-        return f"{value:.{digits}f}"
+        return f"{value:{ {'minutes': '.1f', 'epochs': '.3g'}.get(column, '.3f') }}"
     return "" if value is None else str(value)
 
 
