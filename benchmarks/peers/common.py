@@ -16,7 +16,7 @@ def main(train: Callable, detect: Callable) -> None:
     training.add_argument("--data", type=Path, required=True, help="data.yaml of a YOLO dataset")
     training.add_argument("--epochs", type=int, required=True)
     training.add_argument("--fraction", type=float, default=1.0, help="of the training images")
-    training.add_argument("--batch", type=int, help="images per step; default: the library's")
+    training.add_argument("--short-run", action="store_true", help="settings for short runs")
     training.add_argument("--seed", type=int, default=0)
     training.set_defaults(run=train)
     detection = commands.add_parser("detect")

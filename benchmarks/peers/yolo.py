@@ -7,6 +7,10 @@ Hyperparameters are the defaults of ultralytics, apart from what the comparison 
 the input size, one thread, float32, no validation between the epochs, and mosaics turned off for
 the last fifth of short runs (the default is the last ten epochs). Images are cached in memory, so
 that large photographs are decoded once.
+
+The option --short-run replaces three defaults that leave few updates of the weights in a short run:
+batches of 4 images instead of 16, an update after each instead of one per 64 images, and a tenth of
+the run as warm-up instead of three epochs.
 """
 
 import os
@@ -22,6 +26,8 @@ from ultralytics.utils import nms
 
 MOSAIC_FREE_EPOCHS = 10  # default of ultralytics
 NMS_IOU = 0.7  # default of ultralytics
+# By default a step has 16 images, and the optimizer changes the weights after every 4 steps.
+SHORT_RUN = {"batch": 4, "nbs": 4}
 
 
 class Trainer(DetectionTrainer):
@@ -52,14 +58,13 @@ class Predictor(DetectionPredictor):
 def train(options):
     torch.set_num_threads(1)
     epochs = options.epochs
-    # Gradients are accumulated over nbs images, by default 64.
-    batch = {"batch": options.batch, "nbs": options.batch} if options.batch else {}
+    short = SHORT_RUN | {"warmup_epochs": epochs / 10} if options.short_run else {}
     YOLO(options.model).train(
         trainer=Trainer,
         data=str(options.data),
         epochs=epochs,
         fraction=[options.fraction, 2],  # of the validation images, which are not used, two
-        **batch,
+        **short,
         imgsz=options.size,
         seed=options.seed,
         close_mosaic=MOSAIC_FREE_EPOCHS if epochs >= 2 * MOSAIC_FREE_EPOCHS else epochs // 5,
