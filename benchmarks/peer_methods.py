@@ -201,6 +201,7 @@ METHODS: dict[str, Method] = {
     "yolo26n": PeerMethod("yolo.py", "yolo26n.yaml"),
     # The defaults suit long runs; with these settings the weights change 16 times as often.
     "yolo11n-short-run": PeerMethod("yolo.py", "yolo11n.yaml", ("--short-run",)),
+    "yolo26n-short-run": PeerMethod("yolo.py", "yolo26n.yaml", ("--short-run",)),
     "yolox-nano": PeerMethod("libre.py", "n"),
     # torchvision's modules on a ResNet-18 with FPN, with the data pipeline of this project.
     "retinanet-r18": OwnMethod("configs/bccd_retinanet.yaml", ("--data.augment.vertical_flip=0",)),
