@@ -1,10 +1,8 @@
 """Detection datasets: network input, boxes, labels and ignore regions of each image."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from centernet.data.augment import Augment
 from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
 from centernet.data.entries import image_sides
 from centernet.data.image_cache import ImageCache
-from centernet.data.images import image_size, read_image
+from centernet.data.images import check_files, image_size, read_image
 from centernet.data.preprocess import make_view, view_matrix
 from centernet.data.regions import Box, region_to_cells
 from centernet.data.tiles import Tile, tiles_of_image
@@ -97,7 +95,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         self.category_ids = [id_of.get(label) for label in range(len(self.class_names))]
         self._ids = CompactTexts(json.dumps(image["id"]) for image in coco["images"])
         self._files = CompactTexts(image["file_name"] for image in coco["images"])
-        _check_files(self.folder, self._files)
+        check_files(self.folder, self._files)
         self._annotations = CompactAnnotations(coco, label_of)
         self._cache: ImageCache | None = None
         self._tile = tile if augment else None
@@ -291,19 +289,3 @@ def collate(
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return (boxes[:, 2:] - boxes[:, :2]).prod(1)
-
-
-def _check_files(folder: Path, names: Sequence[str]) -> None:
-    """Raise InputError if an image file is missing."""
-
-    @cache
-    def files(path: str) -> frozenset[str]:
-        return frozenset(os.listdir(path)) if os.path.isdir(path) else frozenset()
-
-    parts = (os.path.split(os.path.join(folder, name)) for name in names)
-    missing = [os.path.join(*part) for part in parts if part[1] not in files(part[0])]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(names)} images are missing, the first is {missing[0]}: "
-            "check the folder, or remove them from the annotation file"
-        )

@@ -4,9 +4,10 @@ import io
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -243,3 +244,19 @@ def _ends_early(data: bytes) -> bool:
     if data.startswith(_PNG_START):
         return data.rfind(_PNG_END) < 0
     return False
+
+
+def check_files(folder: Path, names: Sequence[str]) -> None:
+    """Raise InputError if an image file is missing."""
+
+    @cache
+    def files(path: str) -> frozenset[str]:
+        return frozenset(os.listdir(path)) if os.path.isdir(path) else frozenset()
+
+    parts = (os.path.split(os.path.join(folder, name)) for name in names)
+    missing = [os.path.join(*part) for part in parts if part[1] not in files(part[0])]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(names)} images are missing, the first is {missing[0]}: "
+            "check the folder, or remove them from the annotation file"
+        )

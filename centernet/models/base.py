@@ -35,6 +35,7 @@ class DetectionModel(nn.Module, ABC):
         class_names: class names by label; "0", "1", ... by default.
         thresholds: score threshold with the best F1 score by label; None if unknown.
         top_k: detections per image, enough for the images it was trained on.
+        is_pretrained: whether the backbone was initialized with ImageNet weights.
         mean: (3, 1, 1) RGB mean that is subtracted from images in [0, 1].
         std: (3, 1, 1) RGB standard deviation by which they are then divided.
     """
@@ -53,10 +54,16 @@ class DetectionModel(nn.Module, ABC):
         self.class_names = tuple(map(str, range(num_classes)))
         self.thresholds: tuple[float | None, ...] | None = None
         self.top_k = DEFAULT_TOP_K
-        self.set_normalization(IMAGENET_NORMALIZATION)
+        self.set_normalization(None)
 
-    def set_normalization(self, normalization: Normalization) -> None:
-        """Set ``mean`` and ``std``, which checkpoints and exported models contain."""
+    def set_normalization(self, normalization: Normalization | None) -> None:
+        """Set ``mean`` and ``std``, which checkpoints and exported models contain.
+
+        Args:
+            normalization: that of the backbone's ImageNet weights; None if it has none.
+        """
+        self.is_pretrained = normalization is not None
+        normalization = normalization or IMAGENET_NORMALIZATION
         self.register_buffer("mean", torch.tensor(normalization.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(normalization.std).view(3, 1, 1))
 

@@ -97,6 +97,9 @@ class CoarseHeads(nn.ModuleDict):
                 for name, head in heads.items()
             }
         )
+        # Predictions for small objects would first have to correct those of random weights.
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> dict[str, Tensor]:
         """The sum over the strides, by head.

@@ -1,6 +1,5 @@
-"""Training callbacks: averaged weights, a frozen backbone, heatmap images in TensorBoard."""
+"""Training callbacks: averaged weights, heatmap images in TensorBoard."""
 
-import logging
 import os
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -11,19 +10,15 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from centernet.errors import InputError
 from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
 from centernet.training.stopping import Stopped, StopSignals
 
 if TYPE_CHECKING:
     from centernet.training.task import DetectionTask
-
-log = logging.getLogger(__name__)
 
 
 class StopOnSignal(Callback):
@@ -109,34 +104,6 @@ def _by_type(averaged: nn.Module, current: nn.Module) -> list[tuple[list[Tensor]
         pair[0].append(old.detach())
         pair[1].append(new.detach())
     return list(groups.values())
-
-
-class FrozenBackbone(Callback):
-    """Freezes the backbone at the start of training, its batch normalization included."""
-
-    def __init__(self, epochs: int) -> None:
-        """Freeze for ``epochs`` epochs."""
-        self.epochs = epochs
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that several processes can handle parameters without gradient."""
-        strategy = trainer.strategy
-        # Private: the strategy has no public attribute for this option.
-        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get(
-            "find_unused_parameters"
-        ):
-            raise InputError(
-                "model.freeze_backbone_epochs with several processes needs "
-                "--trainer.strategy ddp_find_unused_parameters_true"
-            )
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze the backbone in the first epochs, then unfreeze it."""
-        frozen = trainer.current_epoch < self.epochs
-        backbone = pl_module.get_submodule("model.backbone")
-        backbone.requires_grad_(not frozen).train(not frozen)
-        if trainer.current_epoch == self.epochs:
-            log.info("epoch %d: the backbone is trained from now on", self.epochs)
 
 
 class HeatmapPictures(Callback):

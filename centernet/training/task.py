@@ -25,9 +25,10 @@ from centernet.losses import DEFAULT_BOX_CELLS
 from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
-from centernet.training.callbacks import EMA, FrozenBackbone
+from centernet.training.callbacks import EMA
 from centernet.training.checks import validate_batch, validate_input_size
 from centernet.training.epoch_sums import LossMeans
+from centernet.training.freezing import freezing_callbacks
 from centernet.training.guards import FiniteLoss, UnreadableImages
 from centernet.training.optimization import Optimization
 from centernet.training.progress import PROGRESS_STEPS
@@ -54,8 +55,7 @@ class DetectionTask(LightningModule):
         deformable: deformable convolutions in the neck; slow on a CPU.
         head_channels: hidden width of each head.
         head_norm: batch normalization in the hidden layer of the heads; the paper has none.
-        pyramid_heads: the heads read all maps of an fpn neck, not only the finest; large objects
-            are learned in fewer steps.
+        pyramid_heads: the heads read all maps of an fpn neck: large objects, in fewer steps.
         box_head: size (and offset of the center, as in the paper, with L1 loss at the center cell)
             or sides (distances to the four sides, with generalized IoU loss).
         heads: names of further heads, registered in centernet.heads.
@@ -65,6 +65,7 @@ class DetectionTask(LightningModule):
         weights: checkpoint to fine-tune, of fit or of the original release. It determines the
             network; if the classes differ, the classification layer is re-initialized.
         freeze_backbone_epochs: number of first epochs in which only neck and heads are trained.
+        freeze_stride: layers of the backbone up to this stride are not trained; not from scratch.
         loss_weights: weights of the loss terms that differ from heatmap 1, size 0.1, offset 1; with
             box_head sides from heatmap 1, sides 2; for a RetinaNet from classification 1, boxes 1.
         heatmap_loss: classification loss of the heatmap or of RetinaNet's anchors:
@@ -107,6 +108,7 @@ class DetectionTask(LightningModule):
         pretrained: bool | Literal["auto"] = False,
         weights: str | None = None,
         freeze_backbone_epochs: int = 0,
+        freeze_stride: int | None = None,
         loss_weights: dict[str, float] | None = None,
         heatmap_loss: str | None = None,
         heatmap_loss_options: dict[str, Any] | None = None,
@@ -119,8 +121,8 @@ class DetectionTask(LightningModule):
         self.optimization = Optimization(**optimization)
         if not 0 <= ema_decay < 1:
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
-        self.ema_decay, self.freeze_backbone_epochs = ema_decay, freeze_backbone_epochs
-        self.class_names, self.test_options = tuple(class_names), test
+        self.ema_decay, self.class_names, self.test_options = ema_decay, tuple(class_names), test
+        self.freeze_backbone_epochs, self.freeze_stride = freeze_backbone_epochs, freeze_stride
         architecture = {
             "detector": detector,
             "backbone": backbone,
@@ -276,9 +278,8 @@ class DetectionTask(LightningModule):
         callbacks: list[Callback] = [self._loss_means]
         if self.ema_decay:
             callbacks.append(EMA(self.ema_decay))
-        if self.freeze_backbone_epochs:
-            callbacks.append(FrozenBackbone(self.freeze_backbone_epochs))
-        return callbacks
+        stride = self.freeze_stride if self.model.is_pretrained or self.start else None
+        return callbacks + freezing_callbacks(self.freeze_backbone_epochs, stride)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer and the schedule of its learning rate."""

@@ -2,10 +2,11 @@ import logging
 
 import pytest
 import timm
+import torch
 
 from centernet.errors import InputError
 from centernet.models import imagenet_weights
-from centernet.models.backbones import channels_by_stride, make_backbone
+from centernet.models.backbones import channels_by_stride, layers_up_to, make_backbone
 from centernet.models.hourglass import Hourglass
 
 
@@ -48,3 +49,26 @@ def test_the_hourglass_has_no_weights():
     assert isinstance(make_backbone("hourglass104", "auto")[0], Hourglass)
     with pytest.raises(InputError, match=r"hourglass104 .*--model\.pretrained false"):
         make_backbone("hourglass104", True)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "test_resnet", "test_convnext"])
+@pytest.mark.parametrize("stride", [4, 8, 32])
+def test_layers_up_to_a_stride_are_those_its_features_depend_on(name, stride):
+    backbone = make_backbone(name, False)[0].train()
+    features = backbone(torch.rand(2, 3, 64, 64))
+    strides = list(channels_by_stride(backbone))
+    features[strides.index(stride)].sum().backward()
+    used = {name for name, p in backbone.named_parameters() if p.grad is not None}
+    found = layers_up_to(backbone, stride)
+    chosen = {id(p) for layer in found for p in layer.parameters()}
+    assert used == {name for name, p in backbone.named_parameters() if id(p) in chosen}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stride"),
+    [(make_backbone("test_resnet", False)[0], 5), (torch.nn.Identity(), 4)],
+    ids=["another stride", "no strides"],
+)
+def test_a_stride_without_layers_is_named(backbone, stride):
+    with pytest.raises(InputError, match=f"freeze_stride {stride}"):
+        layers_up_to(backbone, stride)

@@ -79,7 +79,10 @@ def test_the_class_tensors_are_those_whose_size_depends_on_the_classes(options, 
 def test_pyramid_heads_add_coarser_maps_before_the_activation():
     network = CenterNet(2, "resnet10t", neck="fpn", box_head="sides", pyramid_heads=True).eval()
     images = torch.rand(1, 3, 64, 96)
+    assert not any(weight.any() for weight in network.coarse_heads.parameters())
     with torch.inference_mode():
+        for weight in network.coarse_heads.parameters():
+            weight.normal_(0, 0.1)
         whole = network(images)
         ((finest, *coarser),) = network.features(images)
         assert [m.shape[-2:] for m in coarser] == [(8, 12), (4, 6), (2, 3)]
