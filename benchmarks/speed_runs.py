@@ -94,7 +94,8 @@ def measure_fit(repeats: int) -> None:
         make_shapes(root, train=images, val=8, size=256)
         fit = partial(_fit, root, Path(folder, "runs"))
         bare = partial(bare_step, make_network().train(), random_batch(BATCH, (256, 256)))
-        bare_cost, *runs = median_costs([bare, partial(fit, first), partial(fit, second)], repeats)
+        (bare_cost,) = median_costs([bare], 10)
+        runs = median_costs([partial(fit, first), partial(fit, second)], repeats, warm_up=False)
     steps = (second - first) * images // BATCH
     step = (runs[1].cpu - runs[0].cpu) / steps
     once = runs[0].cpu - step * first * images // BATCH
