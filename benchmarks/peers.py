@@ -27,6 +27,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,19 @@ def train(method: Method, data: DataSet, folder: Path, seed: int, minutes: float
 
 def score(data: DataSet, results: Path) -> dict[str, float | None]:
     """COCO metrics of detections; None for a range of areas without objects."""
-    detections = [d for d in json.loads(results.read_text()) if d["score"] >= SCORE_THRESHOLD]
-    metrics = evaluate(data.annotations, detections, top_k=data.top_k).metrics
+    kept = best_per_image(json.loads(results.read_text()), data.top_k)
+    metrics = evaluate(data.annotations, kept, top_k=data.top_k).metrics
     return {name: None if math.isnan(metrics[name]) else metrics[name] for name in METRICS}
+
+
+def best_per_image(detections: Sequence[dict[str, Any]], top_k: int) -> list[dict[str, Any]]:
+    """The detections of each image with the highest scores, above the threshold of all methods."""
+    kept: dict[Any, list[dict[str, Any]]] = {}
+    for detection in sorted(detections, key=itemgetter("score"), reverse=True):
+        best = kept.setdefault(detection["image_id"], [])
+        if detection["score"] >= SCORE_THRESHOLD and len(best) < top_k:
+            best.append(detection)
+    return [detection for best in kept.values() for detection in best]
 
 
 def read_numbers(path: Path, minutes: float) -> dict[str, float | None] | None:

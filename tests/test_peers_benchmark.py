@@ -170,6 +170,13 @@ def test_a_run_is_measured_and_evaluated(boxes, tmp_path):
     assert float(epochs) * float(fraction) == numbers["epochs"] and seed == "7"
 
 
+def test_each_image_keeps_its_best_detections():
+    scores = {1: [0.2, 0.9, 0.5], 2: [0.3, 0.0005]}
+    found = [{"image_id": image, "score": s} for image in scores for s in scores[image]]
+    kept = peers.best_per_image(found, 2)
+    assert [(d["image_id"], d["score"]) for d in kept] == [(1, 0.9), (1, 0.5), (2, 0.3)]
+
+
 def write_result(output, name, method, minutes=10.0, **numbers):
     path = output / name / method / "seed-0" / "result.json"
     path.parent.mkdir(parents=True, exist_ok=True)
