@@ -189,8 +189,8 @@ class PeerMethod:
 
 Method = OwnMethod | PeerMethod
 
-# There is no row of a YOLO or an RF-DETR with pretrained weights: their libraries download them, and
-# runs have no internet connection.
+# There is no row of a YOLO or an RF-DETR with pretrained weights: their libraries download them,
+# and runs have no internet connection.
 METHODS: dict[str, Method] = {
     "centernet": OwnMethod("configs/custom.yaml", ("--model.pretrained=false",)),
     "centernet-pretrained": OwnMethod(
