@@ -192,11 +192,10 @@ Method = OwnMethod | PeerMethod
 # There is no row of a YOLO or an RF-DETR with pretrained weights: their libraries download them,
 # and runs have no internet connection.
 METHODS: dict[str, Method] = {
-    "centernet": OwnMethod("configs/custom.yaml", ("--model.pretrained=false",)),
-    "centernet-pretrained": OwnMethod(
-        "configs/custom.yaml",
-        ("--model.backbone=tf_efficientnet_lite0", "--model.pretrained=true"),
+    "centernet": OwnMethod(
+        "configs/custom.yaml", ("--model.backbone=resnet10t", "--model.pretrained=false")
     ),
+    "centernet-pretrained": OwnMethod("configs/custom.yaml", ("--model.pretrained=true",)),
     "yolo11n": PeerMethod("yolo.py", "yolo11n.yaml"),
     "yolo26n": PeerMethod("yolo.py", "yolo26n.yaml"),
     # The defaults suit long runs; with these settings the weights change 16 times as often.
