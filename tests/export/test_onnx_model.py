@@ -18,9 +18,11 @@ from centernet.export.verify import Difference, compare_engines, sample_images, 
 from centernet.inference.engines.exported import OnnxRuntimeEngine
 from centernet.inference.engines.torch_engine import TorchEngine
 from centernet.inference.tiling import TiledEngine
+from centernet.models.head_layers import CoarseHeads
 from centernet.models.layers import DeformConv
 from centernet.models.registry import make_network
 
+_PYRAMID = {"neck": "fpn", "box_head": "sides", "pyramid_heads": True}
 _SMALL = {"num_classes": 2, "backbone": "test_resnet", "head_channels": 8}
 
 
@@ -32,6 +34,9 @@ def small_engine(**architecture) -> TorchEngine:
         for layer in network.modules():
             if isinstance(layer, DeformConv):
                 layer.offset_mask.weight.normal_(0, 0.05)
+            if isinstance(layer, CoarseHeads):
+                for weight in layer.parameters():
+                    weight.normal_(0, 0.05)
     return TorchEngine(network, ("cat", "dog"), image_size=(64, 96), device="cpu")
 
 
@@ -49,7 +54,7 @@ def exported(tmp_path_factory):
     [
         ({"neck_channels": (8, 8, 8), "deformable": True}, False),
         ({"neck_channels": (8, 8, 8), "deformable": True}, True),
-        ({"backbone": "test_efficientnet", "neck": "fpn", "box_head": "sides"}, False),
+        ({"backbone": "test_efficientnet", **_PYRAMID}, False),
         ({"detector": "retinanet"}, False),
     ],
 )

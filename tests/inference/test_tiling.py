@@ -30,13 +30,15 @@ def engine(**architecture) -> TorchEngine:
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # statistics of the images that follow
     with torch.no_grad():
+        for weight in network.coarse_heads.parameters() if network.coarse_heads else ():
+            weight.normal_(0, 0.05)
         network(torch.from_numpy(sample_images(2, (256, 320))).permute(0, 3, 1, 2))
     return TorchEngine(network, ("cat", "dog"), image_size=None, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def plain() -> TorchEngine:
-    return engine(box_head="sides", head_norm=True)
+    return engine(box_head="sides", head_norm=True, pyramid_heads=True)
 
 
 @pytest.fixture(scope="module")
