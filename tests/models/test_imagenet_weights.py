@@ -109,7 +109,11 @@ def test_match_in_order():
 
 @pytest.mark.parametrize("pretrained", [False, "auto"])
 def test_without_weights_the_normalization_is_that_of_imagenet(unreachable, pretrained):
-    assert make_backbone(SMALL, pretrained)[1] == IMAGENET_NORMALIZATION
+    assert make_backbone(SMALL, pretrained)[1] is None
+    network = CenterNet(2, SMALL, pretrained=pretrained)
+    assert not network.is_pretrained
+    assert network.mean.flatten().tolist() == pytest.approx(IMAGENET_NORMALIZATION.mean)
+    assert network.std.flatten().tolist() == pytest.approx(IMAGENET_NORMALIZATION.std)
 
 
 def test_downloaded_weights_bring_their_normalization(monkeypatch):
@@ -117,6 +121,7 @@ def test_downloaded_weights_bring_their_normalization(monkeypatch):
     monkeypatch.setattr(imagenet_weights, "hub_is_reachable", lambda: True)
     monkeypatch.setattr(timm, "create_model", lambda *a, pretrained, **k: create(*a, **k))
     network = CenterNet(2, "tf_efficientnet_lite1", pretrained=True)
+    assert network.is_pretrained
     assert network.mean.flatten().tolist() == network.std.flatten().tolist() == [0.5, 0.5, 0.5]
 
 
