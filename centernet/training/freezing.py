@@ -63,12 +63,10 @@ class FrozenLayers(Callback):
             InputError: the backbone has no features of the stride.
         """
         self._layers = layers_up_to(pl_module.get_submodule("model.backbone"), self.stride)
-        self._freeze()
+        for layer in self._layers:
+            layer.requires_grad_(False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze them again, since FrozenBackbone releases all layers."""
-        self._freeze()
-
-    def _freeze(self) -> None:
+        """Keep the statistics, too, and the weights that FrozenBackbone releases."""
         for layer in self._layers:
             layer.requires_grad_(False).eval()
