@@ -134,7 +134,8 @@ def layers_up_to(backbone: nn.Module, stride: int) -> list[nn.Module]:
     if not own:
         known = ", ".join(map(str, modules)) or "none"
         raise InputError(
-            f"freeze_stride {stride}: no layers end there; strides of features: {known}"
+            f"freeze_stride {stride}: no layers of this backbone end there (strides: {known}): use "
+            "--model.freeze_stride null"
         )
     names = list(layers)
     later = set(names[names.index(own[-1]) + 1 :])
