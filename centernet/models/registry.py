@@ -58,13 +58,18 @@ def tensor_shapes(make: Callable[[], DetectionModel]) -> dict[str, torch.Size]:
 
 
 def make_loss(
-    network: DetectionModel, heatmap_loss: str | None = None, **options: Any
+    network: DetectionModel,
+    heatmap_loss: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    **options: Any,
 ) -> DetectionLoss:
     """Build the loss that trains a network.
 
     Args:
         network: a network of a registered detector.
         heatmap_loss: name of the heatmap loss; by default that of the detector's paper.
+        weights: weights of the terms that differ from the defaults. Those of heads that the network
+            does not have are dropped: a config may be used to fine-tune another network.
         **options: further arguments of the loss. Arguments that only the losses of other detectors
             have are dropped.
 
@@ -76,6 +81,12 @@ def make_loss(
         options["heatmap_loss"] = heatmap_loss
     chosen = {name: network.architecture.get(name) for name in ("box_head", "heads")}
     options |= {name: value for name, value in chosen.items() if value}
+    own = dict(network.named_modules())
+    options["weights"] = {
+        name: weight
+        for name, weight in (weights or {}).items()
+        if name not in HEADS or f"heads.{name}" in own
+    }
     return _construct(DETECTORS[detector_name(network.architecture)][1], options, losses)
 
 

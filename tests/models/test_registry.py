@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from centernet.models.registry import make_network, tensor_shapes
+from centernet.errors import InputError
+from centernet.models.registry import make_loss, make_network, tensor_shapes
 
 SMALL = {"num_classes": 3, "backbone": "test_resnet"}
 
@@ -35,3 +36,17 @@ def test_tensor_shapes_allocate_nothing():
     assert shapes["heads.heatmap.2.weight"] == (80, 64, 1, 1)
     assert {value.device.type for value in networks[0].state_dict().values()} == {"meta"}
     assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_weights_of_heads_that_the_network_lacks_are_dropped():
+    """The weight of sides in custom.yaml, when a network with the size head is fine-tuned."""
+    weights = {"sides": 5.0, "heatmap": 2.0}
+    size, sides, anchors = (
+        make_loss(make_network(SMALL | options), weights=weights).weights
+        for options in ({}, {"box_head": "sides"}, {"detector": "retinanet"})
+    )
+    assert size == {"heatmap": 2.0, "size": 0.1, "offset": 1.0}
+    assert sides == {"heatmap": 2.0, "sides": 5.0}
+    assert anchors == {"classification": 1.0, "boxes": 1.0}
+    with pytest.raises(InputError, match="depth"):
+        make_loss(make_network(SMALL), weights={"depth": 1.0})
