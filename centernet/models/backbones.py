@@ -127,10 +127,9 @@ def layers_up_to(backbone: nn.Module, stride: int) -> list[nn.Module]:
     # Modules are registered in the order in which they are applied.
     layers = dict(backbone.named_modules())
     # timm flattens stages.0 to stages_0 in some models.
-    path = modules.get(stride, "none")
-    own = [
-        name for name in layers if f"{name}.".startswith((f"{path}.", f"{path.replace('.', '_')}."))
-    ]
+    path = modules.get(stride)
+    starts = (f"{path}.", f"{path.replace('.', '_')}.") if path else ()
+    own = [name for name in layers if f"{name}.".startswith(starts)]
     if not own:
         known = ", ".join(map(str, modules)) or "none"
         raise InputError(

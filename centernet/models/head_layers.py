@@ -1,7 +1,9 @@
 """The layers of the heads: two convolutions at stride 4, and optional ones at coarser strides."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,6 +16,9 @@ class HeadLayers(nn.Sequential):
     """Layers of one head: 3x3 convolution, optional batch norm, ReLU, 1x1 convolution.
 
     The head may append an activation.
+
+    Attributes:
+        last_convolution: index of the 1x1 convolution.
     """
 
     def __init__(
@@ -34,13 +39,8 @@ class HeadLayers(nn.Sequential):
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, head.num_channels(num_classes), 1),
         )
-        self._last = len(self) - 1
+        self.last_convolution = len(self) - 1
         head.init(self)
-
-    @property
-    def last_convolution(self) -> int:
-        """The index of the 1x1 convolution."""
-        return self._last
 
     def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
         """Predict a map.
@@ -54,7 +54,7 @@ class HeadLayers(nn.Sequential):
         """
         for index, layer in enumerate(self):
             x = layer(x)
-            if index == self._last and coarse is not None:
+            if index == self.last_convolution and coarse is not None:
                 x = x + coarse
         return x
 
@@ -114,11 +114,10 @@ class CoarseHeads(nn.ModuleDict):
         sums = {}
         for name, convolutions in self.items():
             assert isinstance(convolutions, nn.ModuleList)
-            total: Tensor | None = None
-            for convolution, coarse in zip(convolutions, maps, strict=True):
-                # Interpolated, so that sides change smoothly within a coarse cell.
-                enlarged = F.interpolate(convolution(coarse), size=tuple(size), mode="bilinear")
-                total = enlarged if total is None else total + enlarged
-            assert total is not None
-            sums[name] = total
+            # Interpolated, so that sides change smoothly within a coarse cell.
+            enlarged = [
+                F.interpolate(convolution(coarse), size=tuple(size), mode="bilinear")
+                for convolution, coarse in zip(convolutions, maps, strict=True)
+            ]
+            sums[name] = reduce(torch.add, enlarged)
         return sums
