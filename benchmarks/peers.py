@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--only", nargs="+", choices=names, default=names, help="data sets (default: all)")
     add("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="default: all")
     add("--seeds", type=int, nargs="+", default=[0], help="train with each seed (default: 0)")
-    add("--minutes", type=float, default=10.0, help="CPU time of a training run (default: 10)")
+    add("--minutes", type=float, default=10.0, help="CPU minutes per run (default: 10)")
     add("--peers-python", type=Path, help="Python with ultralytics and libreyolo")
     add("--output", type=Path, default=Path("runs/peers"), help="default: runs/peers")
     options = parser.parse_args(arguments)

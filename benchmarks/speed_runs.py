@@ -1,7 +1,7 @@
-"""Complete workloads: a training step, a training run, detection in files and videos, start-up.
+"""Time of complete workloads: training steps and runs, detection in files and videos, start-up.
 
-They are compared with the bare network: the same network and batch size on tensors in memory, in a
-plain loop. It is the lower limit.
+The baseline is the bare network: the same network and batch size on tensors in memory, in a plain
+loop. No workload can be faster.
 """
 
 import os
@@ -34,7 +34,7 @@ COMMANDS = "fit validate detect inspect report check oracle convert export bench
 
 
 def make_network(backbone: str = BACKBONES[0]) -> CenterNet:
-    """The network of configs/custom.yaml for three classes."""
+    """The network of configs/bccd_resnet10t.yaml, or with another backbone."""
     torch.manual_seed(0)
     options = {"neck": "fpn", "head_norm": True, "box_head": "sides"}
     network = CenterNet(3, backbone, **options)
@@ -87,7 +87,7 @@ def measure_step(repeats: int) -> None:
 
 
 def measure_fit(repeats: int) -> None:
-    """A training run: per step, and once per run. The steps of two runs differ by 24."""
+    """Time of ``fit`` per step and for everything else, from two runs that differ by 24 steps."""
     first, second, images = 1, 4, 32
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "shapes")

@@ -107,8 +107,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
     def keep_images(self, capacity: int, *, shared: bool) -> None:
         """Decode each image once and keep it, as far as the memory suffices.
 
-        Samples are the same. Of a training image its pixels are kept, scaled down if it is large;
-        of another image its network input.
+        Samples do not change. The cache holds the pixels of an image, scaled down if it is large;
+        without augmentation, its network input.
 
         Args:
             capacity: bytes of memory; 0 keeps none.
@@ -225,7 +225,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
     def _read_image(self, index: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """An image and the size in its file, from the cache if it is there.
 
-        A training image may be smaller, see _shrink; other images are network inputs.
+        With augmentation the image may be smaller, see _shrink; without, it is the network input.
         """
         if self._cache and (kept := self._cache.get(index)):
             return kept
