@@ -1,0 +1,149 @@
+"""Find the suspected label errors of a dataset."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from centernet.analysis.inspector.analyze import (
+    Example,
+    ImageMaps,
+    analyze_image,
+    dataset_examples,
+)
+from centernet.analysis.labels.agreement import agree
+from centernet.analysis.labels.detectors import detectors_of, trained_images
+from centernet.analysis.labels.evidence import Evidence, collect_evidence
+from centernet.analysis.labels.find import find_suspicions
+from centernet.analysis.labels.population import estimate
+from centernet.analysis.labels.suspicions import LabeledImage, SuspectImage
+from centernet.data.annotations import DatasetSplit
+from centernet.data.dataset import DetectionDataset
+from centernet.data.formats.detect import read_dataset
+from centernet.errors import InputError
+from centernet.inference.detector import Detector
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """The suspected label errors of a dataset.
+
+    Attributes:
+        class_names: class names by label.
+        images: images with suspicions, the one with the most probable error first.
+        seen: number of images that were analyzed.
+        failed: number of images that could not be read.
+        biased: splits that the model was trained on, so that it repeats some of their errors.
+    """
+
+    class_names: Sequence[str]
+    images: Sequence[SuspectImage]
+    seen: int
+    failed: int
+    biased: Sequence[str]
+
+    @property
+    def total(self) -> int:
+        """Number of suspicions."""
+        return sum(len(image.suspicions) for image in self.images)
+
+
+def find_label_errors(
+    dataset: str | Path,
+    weights: str | Path,
+    *,
+    splits: Sequence[str] = (),
+    progress: bool = False,
+    **options: Any,
+) -> LabelErrors:
+    """Find the suspected label errors of a dataset in any known format.
+
+    Args:
+        dataset: folder or annotation file.
+        weights: a checkpoint, or the folder of a cross-validation of ``fit --data.folds``, whose
+            models judge only images that they have not seen.
+        splits: names of the splits to analyze; by default all.
+        progress: whether to show the progress.
+        **options: those of :meth:`.Detector.load`.
+
+    Raises:
+        InputError: dataset, split or weights are wrong, or no image can be read.
+    """
+    weights = Path(weights)
+    chosen = _choose(dataset, splits)
+    class_names = _class_names(weights, options)
+    examples, images = [], []
+    for split in chosen:
+        data = DetectionDataset(split.images, split, class_names=class_names)
+        for example in dataset_examples(data):
+            assert example.boxes is not None and example.labels is not None
+            name = example.path.relative_to(split.images).as_posix()
+            examples.append(example)
+            images.append(
+                LabeledImage(split.name, name, example.path, example.boxes, example.labels)
+            )
+    evidence = _collect(weights, examples, images, progress, options)
+    if not evidence:
+        raise InputError(f"none of the {len(images)} images of {dataset} could be read")
+    agreements = [agree(one) for one in evidence]
+    populations, real = estimate(evidence, agreements, len(class_names))
+    found = [
+        SuspectImage(one.image, find_suspicions(one, *judged, populations, class_names))
+        for one, *judged in zip(evidence, agreements, real, strict=True)
+    ]
+    suspects = [image for image in found if image.suspicions]
+    suspects.sort(key=lambda image: -image.suspicions[0].score)
+    biased = [
+        split.name
+        for split in chosen
+        if trained_images(weights, [image.path for image in images if image.split == split.name])
+    ]
+    return LabelErrors(class_names, suspects, len(images), len(images) - len(evidence), biased)
+
+
+def maps_of(
+    images: Sequence[SuspectImage], weights: Path, **options: Any
+) -> Iterable[tuple[SuspectImage, ImageMaps]]:
+    """The pixels and heatmaps of images, by the detectors that judged them, in another order."""
+    for detector, indices in detectors_of(weights, [i.image.path for i in images], **options):
+        for index in indices:
+            example = Example(images[index].image.path, images[index].image.file_name)
+            yield images[index], analyze_image(detector, example)[1]
+
+
+def _choose(dataset: str | Path, names: Sequence[str]) -> list[DatasetSplit]:
+    found = read_dataset(dataset, outlines=False)
+    for name in names:
+        if name not in found:
+            raise InputError(f"{dataset} has no split {name!r}, only {', '.join(found)}")
+    return [found[name] for name in names or found]
+
+
+def _class_names(weights: Path, options: dict[str, Any]) -> Sequence[str]:
+    checkpoint = weights / "fold-1" / "best.ckpt" if weights.is_dir() else weights
+    detector = Detector.load(checkpoint, **options)
+    _ = detector.network  # raises InputError for an exported model
+    return detector.class_names
+
+
+def _collect(
+    weights: Path,
+    examples: Sequence[Example],
+    images: Sequence[LabeledImage],
+    progress: bool,
+    options: dict[str, Any],
+) -> list[Evidence]:
+    """The evidence of each image that can be read."""
+    collected = []
+    with tqdm(total=len(images), unit="image", disable=not progress) as bar:
+        for detector, indices in detectors_of(weights, [i.path for i in images], **options):
+            for index in indices:
+                try:
+                    collected.append(collect_evidence(detector, examples[index], images[index]))
+                except InputError as error:
+                    tqdm.write(f"skipped: {error}", file=sys.stderr)
+                bar.update()
+    return collected

@@ -1,0 +1,146 @@
+"""Probabilities that all images together tell: which peaks are real, and how frequent errors are.
+
+The estimates rest on one assumption: the more confident half of the peaks that annotations support
+are real objects, and so are the other peaks with such scores. The share of these that annotations
+contradict is therefore the frequency of an error in the annotations, not in the detector.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centernet.analysis.labels.agreement import Agreement, Agreements
+from centernet.analysis.labels.evidence import Evidence
+from centernet.analysis.labels.reliability import Reliability, peak_features
+
+# A class with fewer supported peaks shares the estimates of all classes.
+_MIN_SUPPORTED = 20
+# Label errors are not more frequent.
+_MAX_RATE, _MAX_MISSED = 0.3, 0.5
+# Contradictions of confident peaks that are label errors.
+ERRORS = (Agreement.ALONE, Agreement.OTHER_CLASS, Agreement.NEAR, Agreement.PART)
+
+
+@dataclass(frozen=True)
+class ClassPopulation:
+    """Estimates for a class.
+
+    Attributes:
+        reliability: tells whether a peak is a real object.
+        error_rates: for each contradiction, its share of the peaks of real objects.
+        false_rates: for each contradiction, its share of the other peaks.
+        overlaps: sorted IoU of peaks that are probably real with the annotations of their objects.
+        heat: sorted heat at the centers of all annotations.
+    """
+
+    reliability: Reliability
+    error_rates: dict[Agreement, float]
+    false_rates: dict[Agreement, float]
+    overlaps: NDArray
+    heat: NDArray
+
+    def contradicts(self, agreement: Agreement, real: float) -> float:
+        """Probability that a contradicting peak is a real object, so that the annotation is wrong.
+
+        Bayes: real objects contradict the annotations at the rate of label errors, other peaks at
+        the rate of false positives.
+
+        Args:
+            agreement: one of ``ERRORS``.
+            real: probability that such a peak is real, without knowledge of the annotations.
+        """
+        error = real * self.error_rates[agreement]
+        return error / (error + (1 - real) * self.false_rates[agreement])
+
+    def is_poor(self, overlap: float) -> float:
+        """Probability that an annotation is badly placed, from its IoU with a real object's box."""
+        return _tail(self.overlaps, overlap, self.error_rates[Agreement.NEAR])
+
+    def is_spurious(self, heat: float) -> float:
+        """Probability that an annotation with this heat at its center is no object.
+
+        Spurious annotations are taken to be as frequent as the mean of the other errors.
+        """
+        return _tail(self.heat, heat, float(np.mean([self.error_rates[a] for a in ERRORS[:3]])))
+
+
+def estimate(
+    evidence: Sequence[Evidence], agreements: Sequence[Agreements], num_classes: int
+) -> tuple[list[ClassPopulation], list[NDArray]]:
+    """The estimates for each class from all images, and for each image which peaks are real.
+
+    Returns:
+        A population for each class, and for each image the probability (k,) that each peak is a
+        real object.
+    """
+    table = _Table(evidence, agreements)
+    labels = range(num_classes)
+    populations = [_estimate(table, label) for label in labels]
+    real = np.zeros(len(table.labels))
+    for label, population in enumerate(populations):
+        own = table.labels == label
+        real[own] = population.reliability.is_real(table.features[own])
+    ends = np.cumsum([len(e.peaks) for e in evidence])
+    return populations, np.split(real, ends[:-1])
+
+
+def own_heat(evidence: Evidence, agreements: Agreements) -> NDArray:
+    """Heat of each annotation's class at its center, or the score of the peak that supports it."""
+    if not evidence.heat.shape[1]:
+        return agreements.support
+    own = evidence.heat[np.arange(len(evidence.heat)), evidence.image.labels]
+    return np.maximum(own, agreements.support)
+
+
+class _Table:
+    """The peaks and annotations of all images in arrays."""
+
+    def __init__(self, evidence: Sequence[Evidence], agreements: Sequence[Agreements]) -> None:
+        pairs = list(zip(evidence, agreements, strict=True))
+        self.scores = np.concatenate([e.peaks.scores for e in evidence])
+        self.labels = np.concatenate([e.peaks.labels for e in evidence])
+        self.features = np.concatenate([peak_features(e.peaks, e.size) for e in evidence])
+        self.kinds = np.array([str(kind) for a in agreements for kind in a.of_peaks], object)
+        self.overlaps = np.concatenate(
+            [
+                e.overlap[np.arange(len(e.peaks)), a.objects]
+                if e.overlap.size
+                else np.zeros(len(e.peaks))
+                for e, a in pairs
+            ]
+        )
+        self.annotated = np.concatenate([e.image.labels for e in evidence])
+        self.heat = np.concatenate([own_heat(e, a) for e, a in pairs])
+
+
+def _estimate(table: _Table, label: int) -> ClassPopulation:
+    chosen = table.labels == label
+    if np.sum(chosen & (table.kinds == Agreement.SUPPORTS)) < _MIN_SUPPORTED:
+        chosen = np.ones(len(chosen), bool)
+    kinds, scores, features = table.kinds[chosen], table.scores[chosen], table.features[chosen]
+    supports = kinds == Agreement.SUPPORTS
+    confident = scores >= (np.median(scores[supports]) if supports.any() else 1)
+    rates = {
+        kind: min(_MAX_RATE, (np.sum(confident & (kinds == kind)) + 0.5) / (confident.sum() + 1))
+        for kind in ERRORS
+    }
+    if not len(features):  # no peak at all
+        features, supports = np.zeros((1, table.features.shape[1])), np.zeros(1, bool)
+        kinds, scores = np.array([str(Agreement.ALONE)], object), np.zeros(1)
+    reliability = Reliability(features, supports, min(_MAX_MISSED, sum(rates.values())))
+    real = reliability.is_real(features)
+    false = {
+        kind: ((1 - real)[kinds == kind].sum() + 0.5) / ((1 - real).sum() + 1) for kind in ERRORS
+    }
+    placed = (supports | (kinds == Agreement.NEAR)) & (real >= 0.5)
+    overlaps = np.sort(table.overlaps[chosen][placed]) if placed.any() else np.zeros(0)
+    heat = np.sort(table.heat[table.annotated == label])
+    return ClassPopulation(reliability, rates, false, overlaps, heat)
+
+
+def _tail(values: NDArray, value: float, rate: float) -> float:
+    """Probability of an error with this frequency, if errors have the lowest of sorted values."""
+    lower = np.searchsorted(values, value, side="right") / max(1, len(values))
+    return rate / (rate + max(lower, 1 / (len(values) + 1)))
