@@ -12,6 +12,13 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
+// Save a file.
+function download(name, content, type = "") {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
 // Move the picture of an element with one pointer, and zoom with two, by the page's panBy and
 // zoomBy. Each of the pressed pointers has its last event.
 function dragPointers(event, pointers, element) {

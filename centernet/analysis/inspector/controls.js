@@ -172,7 +172,7 @@ async function select(place) {
   photo.alt = image.name;
   tip.hidden = true;
   fit(image);
-  placeHeat(image);
+  placeHeat(image, maps.cells);
   drawHeat();
   drawMarks(image);
   listProblems();

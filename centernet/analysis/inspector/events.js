@@ -10,9 +10,7 @@ function hover(event) {
   if (element) showTip(marks.things[element.dataset.thing], event.clientX, event.clientY);
   else tip.hidden = true;
   if (!maps) return;
-  const frame = stage.getBoundingClientRect();
-  const pixel = [(event.clientX - frame.left - view.x) / view.scale,
-    (event.clientY - frame.top - view.y) / view.scale];
+  const pixel = pixelAt(event);
   const [scaleX, shiftX, scaleY, shiftY] = current().matrix;
   const column = Math.floor((pixel[0] - shiftX) / scaleX);
   const row = Math.floor((pixel[1] - shiftY) / scaleY);
@@ -41,18 +39,8 @@ function listenToPointers() {
     stage.addEventListener(end, (event) => pointers.delete(event.pointerId));
   }
   stage.addEventListener("pointerleave", () => { tip.hidden = true; $("readout").textContent = ""; });
-  stage.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const frame = stage.getBoundingClientRect();
-    zoomBy(Math.exp(-event.deltaY / 400), event.clientX - frame.left, event.clientY - frame.top);
-  }, { passive: false });
   stage.addEventListener("dblclick", () => fit(current()));
-  $("zoom").addEventListener("click", ({ target }) => {
-    const factor = Number(target.dataset.zoom);
-    if (factor) zoomBy(factor);
-    else fit(current());
-  });
-  new ResizeObserver(() => refit(current())).observe(stage);
+  listenToZoom();
 }
 
 // ---- keys

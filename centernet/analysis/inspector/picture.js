@@ -1,17 +1,11 @@
 "use strict";
-// The image with the heatmap, boxes and peaks drawn over it; zoom and pan.
+// The image with the heatmap, boxes and peaks drawn over it.
 
-const stage = document.getElementById("stage");
-const world = document.getElementById("world");
-const photo = document.getElementById("photo");
-const heat = document.getElementById("heat");
-const marks = document.getElementById("marks");
 const tip = document.getElementById("tip");
 
 const TOO_MUCH = [255, 150, 30], TOO_LITTLE = [70, 150, 255];
 const MANY_MARKS = 200; // more marks are smaller, with thinner lines
 const LETTER = 7, LINE = 18, MAX_COVERED = 0.15; // size of names in pixels; part of the image
-const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
 let maps = null; // of the current image: {prediction, target} by label, and cells
 
 // ---- heatmap
@@ -25,18 +19,6 @@ async function loadMaps(place) {
       planes.map(async ([label, uri]) => [Number(label), await levels(uri, pictures.cells)])));
   }
   return loaded;
-}
-
-// The gray levels of an image with one pixel per cell.
-async function levels(uri, [width, height]) {
-  const picture = new Image();
-  picture.src = uri;
-  await picture.decode();
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  return Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]);
 }
 
 const planesOf = (layer) =>
@@ -71,42 +53,11 @@ function colorOf(value, layer) {
 function drawHeat() {
   heat.hidden = state.layer === "image" || !maps;
   if (heat.hidden) return;
-  [heat.width, heat.height] = maps.cells;
-  const context = heat.getContext("2d");
-  const pixels = context.createImageData(heat.width, heat.height);
-  cellValues(state.layer).forEach((value, i) => {
-    // Low values darken the image; high values cover it.
-    const alpha = 0.35 + 0.65 * Math.sqrt(Math.abs(value));
-    pixels.data.set([...colorOf(value, state.layer), 255 * alpha], 4 * i);
-  });
-  context.putImageData(pixels, 0, 0);
+  paintHeat(maps.cells, cellValues(state.layer), (value) => colorOf(value, state.layer));
   heat.classList.toggle("sharp", state.sharp);
 }
 
-function placeHeat(image) {
-  const [scaleX, shiftX, scaleY, shiftY] = image.matrix;
-  const [width, height] = maps.cells;
-  const percent = (value, total) => `${(100 * value) / total}%`;
-  heat.style.left = percent(shiftX, image.width);
-  heat.style.top = percent(shiftY, image.height);
-  heat.style.width = percent(scaleX * width, image.width);
-  heat.style.height = percent(scaleY * height, image.height);
-}
-
 // ---- boxes and peaks
-
-function svg(name, attributes, parent = marks) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  parent.append(element);
-  return element;
-}
-
-function rectangle([left, top, right, bottom], attributes) {
-  const [x, y] = [Math.min(left, right), Math.min(top, bottom)];
-  const [width, height] = [Math.abs(right - left), Math.abs(bottom - top)];
-  return svg("rect", { x, y, width, height, ...attributes });
-}
 
 function drawMarks(image) {
   const { objects, boxes, faint } = judge(image);
@@ -187,6 +138,9 @@ function showTip(thing, clientX, clientY) {
   tip.style.top = `${below + tip.offsetHeight > frame.height ? Math.max(6, above) : below}px`;
 }
 
+// There is more or less room for names.
+const scaleChanged = nameBoxes;
+
 // Zoom to an object or box, and highlight it.
 function highlight(image, thing) {
   const [left, top, right, bottom] = thing.box;
@@ -197,64 +151,4 @@ function highlight(image, thing) {
   for (const element of marks.querySelectorAll("[data-thing]")) {
     element.classList.toggle("lit", isSame(marks.things[element.dataset.thing]));
   }
-}
-
-// ---- zoom and pan: image pixel (px, py) is drawn at (x + scale * px, y + scale * py)
-
-function measure(image) {
-  [view.width, view.height] = [stage.clientWidth, stage.clientHeight];
-  view.fitted = Math.min(view.width / image.width, view.height / image.height);
-}
-
-function fit(image) {
-  measure(image);
-  zoomTo(view.fitted, image.width / 2, image.height / 2);
-}
-
-const zoomed = () => view.scale > 1.01 * view.fitted;
-
-// After the stage changed its size: when zoomed in, keep the scale and the center.
-function refit(image) {
-  if (!zoomed()) return fit(image);
-  const middle = [view.width / 2 - view.x, view.height / 2 - view.y].map((at) => at / view.scale);
-  measure(image);
-  zoomTo(Math.max(view.scale, view.fitted), ...middle);
-}
-
-// Put an image pixel in the center of the stage.
-function zoomTo(scale, px, py) {
-  view.scale = scale;
-  view.x = stage.clientWidth / 2 - scale * px;
-  view.y = stage.clientHeight / 2 - scale * py;
-  placeWorld();
-}
-
-// Zoom around a point of the stage.
-function zoomBy(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
-  const scale = Math.min(Math.max(view.scale * factor, view.fitted), 40 * view.fitted);
-  const ratio = scale / view.scale;
-  [view.scale, view.x, view.y] = [scale, x - ratio * (x - view.x), y - ratio * (y - view.y)];
-  placeWorld();
-}
-
-function panBy(x, y) {
-  view.x += x;
-  view.y += y;
-  placeWorld();
-}
-
-function placeWorld() {
-  const image = about.images[state.image];
-  const [width, height] = [image.width * view.scale, image.height * view.scale];
-  const inside = (at, length, room) => length <= room
-    ? (room - length) / 2 : Math.min(room / 2, Math.max(room / 2 - length, at));
-  view.x = inside(view.x, width, stage.clientWidth);
-  view.y = inside(view.y, height, stage.clientHeight);
-  Object.assign(world.style,
-    { left: `${view.x}px`, top: `${view.y}px`, width: `${width}px`, height: `${height}px` });
-  if (marks.scale !== view.scale) nameBoxes(image); // there is more room for names
-  marks.scale = view.scale;
-  marks.style.setProperty("--scale", view.scale);
-  // A finger scrolls the page, but moves the image when zoomed in.
-  stage.classList.toggle("zoomed", zoomed());
 }

@@ -46,12 +46,6 @@ function asNpy() {
   return new Blob([bytes, data]);
 }
 
-function download(name, content, type = "") {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
-
 const DOWNLOADS = {
   json: async () => download("detections.json", asJson(), "application/json"),
   csv: async () => download("detections.csv", asCsv(), "text/csv"),
