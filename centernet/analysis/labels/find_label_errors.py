@@ -91,8 +91,8 @@ def find_label_errors(
     agreements = [agree(one) for one in evidence]
     populations, real = estimate(evidence, agreements, len(class_names))
     found = [
-        SuspectImage(one.image, find_suspicions(one, *judged, populations, class_names))
-        for one, *judged in zip(evidence, agreements, real, strict=True)
+        SuspectImage(one.image, find_suspicions(one, how, chances, populations, class_names))
+        for one, how, chances in zip(evidence, agreements, real, strict=True)
     ]
     suspects = [image for image in found if image.suspicions]
     suspects.sort(key=lambda image: -image.suspicions[0].score)
