@@ -1,10 +1,11 @@
 "use strict";
-// A stage that shows an image with a heatmap and marks, to zoom and pan. Pages define current(), the
-// shown image {width, height, matrix}, and scaleChanged(image).
+// A stage that shows an image with a heatmap and marks, to zoom and pan. A page defines current(),
+// the shown image {width, height, matrix}, and may be told when the view changes.
 
 const stage = $("stage"), world = $("world"), photo = $("photo"), heat = $("heat");
 const marks = $("marks");
 const view = { scale: 1, x: 0, y: 0, fitted: 1, width: 0, height: 0 }; // size of the stage
+const whenView = { scales() {}, moves() {} }; // called with the shown image
 
 // ---- heatmap
 
@@ -114,7 +115,8 @@ function placeWorld() {
   const isScaled = marks.scale !== view.scale;
   marks.scale = view.scale;
   marks.style.setProperty("--scale", view.scale);
-  if (isScaled) scaleChanged(image);
+  if (isScaled) whenView.scales(image);
+  whenView.moves(image);
   // A finger scrolls the page, but moves the image when zoomed in.
   stage.classList.toggle("zoomed", zoomed());
 }

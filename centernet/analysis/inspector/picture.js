@@ -138,8 +138,7 @@ function showTip(thing, clientX, clientY) {
   tip.style.top = `${below + tip.offsetHeight > frame.height ? Math.max(6, above) : below}px`;
 }
 
-// There is more or less room for names.
-const scaleChanged = nameBoxes;
+whenView.scales = nameBoxes; // there is more or less room for names
 
 // Zoom to an object or box, and highlight it.
 function highlight(image, thing) {
