@@ -36,6 +36,7 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
+  centernet labels data/mine --folds 5
 """
 # Names of the modules that are commands.
 _COMMANDS = (
@@ -46,6 +47,7 @@ _COMMANDS = (
     "report",
     "check",
     "oracle",
+    "labels",
     "convert",
     "export",
     "benchmark",

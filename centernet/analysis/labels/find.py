@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from centernet.analysis.inspector.error_types import box_overlaps
 from centernet.analysis.labels.agreement import SAME_BOX, Agreement, Agreements
 from centernet.analysis.labels.evidence import Evidence
-from centernet.analysis.labels.population import ClassPopulation, own_heat
+from centernet.analysis.labels.population import ClassPopulation, are_crowded, own_heat
 from centernet.analysis.labels.suspicions import LabelError, Suspicion
 
 # Suspicions with a lower probability are not worth the time to look at them.
-MIN_SCORE = 0.05
+MIN_SCORE = 0.1
 # Box of several objects, or objects of one box: minimum IoU of the box with the box around them.
 _SAME_EXTENT = 0.6
 # Minimum share of an annotation that lies inside of a box that covers it.
@@ -66,7 +66,7 @@ class _Finder:
         self.between = evidence.between
         self.agreements, self.real = agreements, real
         self.populations, self.names = populations, class_names
-        self.heat = own_heat(evidence, agreements)
+        self.heat, self.crowded = own_heat(evidence, agreements), are_crowded(evidence)
         found = agreements.supporters >= 0
         # Probability that an annotation is an object, by the peak that supports it.
         self.supported = np.zeros(len(found))
@@ -115,7 +115,8 @@ class _Finder:
     def _spurious(self, i: int, unexplained: float) -> Suspicion:
         """An annotation without heat, which nothing else explains."""
         population = self.populations[self.image.labels[i]]
-        score = population.is_spurious(float(self.heat[i])) * (1 - self.supported[i]) * unexplained
+        chance = population.is_spurious(float(self.heat[i]), crowded=bool(self.crowded[i]))
+        score = chance * (1 - self.supported[i]) * unexplained
         reason = f"no object is found at this {self._annotation(i)}"
         return _new(LabelError.SPURIOUS, score, [i], _NO_BOXES, None, reason)
 

@@ -19,6 +19,8 @@ from centernet.analysis.labels.reliability import Reliability, peak_features
 _MIN_SUPPORTED = 20
 # Label errors are not more frequent.
 _MAX_RATE, _MAX_MISSED = 0.3, 0.5
+# An annotation with a higher IoU with another one is crowded.
+_CROWDED = 0.1
 # Contradictions of confident peaks that are label errors.
 ERRORS = (Agreement.ALONE, Agreement.OTHER_CLASS, Agreement.NEAR, Agreement.PART)
 
@@ -32,14 +34,15 @@ class ClassPopulation:
         error_rates: for each contradiction, its share of the peaks of real objects.
         false_rates: for each contradiction, its share of the other peaks.
         overlaps: sorted IoU of peaks that are probably real with the annotations of their objects.
-        heat: sorted heat at the centers of all annotations.
+        heat: sorted heat at the centers of annotations: of those that stand alone, and of those
+            that overlap others, which detectors find less often.
     """
 
     reliability: Reliability
     error_rates: dict[Agreement, float]
     false_rates: dict[Agreement, float]
     overlaps: NDArray
-    heat: NDArray
+    heat: tuple[NDArray, NDArray]
 
     def contradicts(self, agreement: Agreement, real: float) -> float:
         """Probability that a contradicting peak is a real object, so that the annotation is wrong.
@@ -58,12 +61,18 @@ class ClassPopulation:
         """Probability that an annotation is badly placed, from its IoU with a real object's box."""
         return _tail(self.overlaps, overlap, self.error_rates[Agreement.NEAR])
 
-    def is_spurious(self, heat: float) -> float:
+    def is_spurious(self, heat: float, *, crowded: bool) -> float:
         """Probability that an annotation with this heat at its center is no object.
 
         Spurious annotations are taken to be as frequent as the mean of the other errors.
+
+        Args:
+            heat: heat of its class at its center.
+            crowded: whether it overlaps another annotation, see :func:`are_crowded`.
         """
-        return _tail(self.heat, heat, float(np.mean([self.error_rates[a] for a in ERRORS[:3]])))
+        return _tail(
+            self.heat[crowded], heat, float(np.mean([self.error_rates[a] for a in ERRORS[:3]]))
+        )
 
 
 def estimate(
@@ -94,6 +103,11 @@ def own_heat(evidence: Evidence, agreements: Agreements) -> NDArray:
     return np.maximum(own, agreements.support)
 
 
+def are_crowded(evidence: Evidence) -> NDArray[np.bool_]:
+    """Whether each annotation overlaps another one, (n,)."""
+    return evidence.between.max(1, initial=0) > _CROWDED
+
+
 class _Table:
     """The peaks and annotations of all images in arrays."""
 
@@ -113,6 +127,7 @@ class _Table:
         )
         self.annotated = np.concatenate([e.image.labels for e in evidence])
         self.heat = np.concatenate([own_heat(e, a) for e, a in pairs])
+        self.crowded = np.concatenate([are_crowded(e) for e in evidence])
 
 
 def _estimate(table: _Table, label: int) -> ClassPopulation:
@@ -136,8 +151,11 @@ def _estimate(table: _Table, label: int) -> ClassPopulation:
     }
     placed = (supports | (kinds == Agreement.NEAR)) & (real >= 0.5)
     overlaps = np.sort(table.overlaps[chosen][placed]) if placed.any() else np.zeros(0)
-    heat = np.sort(table.heat[table.annotated == label])
-    return ClassPopulation(reliability, rates, false, overlaps, heat)
+    own = table.annotated == label
+    alone, crowded = (
+        np.sort(table.heat[own & (table.crowded == is_so)]) for is_so in (False, True)
+    )
+    return ClassPopulation(reliability, rates, false, overlaps, (alone, crowded))
 
 
 def _tail(values: NDArray, value: float, rate: float) -> float:

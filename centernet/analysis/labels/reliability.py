@@ -14,7 +14,7 @@ from centernet.analysis.inspector.error_types import Peaks, box_overlaps
 _MARGIN = 1e-4
 # Pixels between a box and the border of the image that it touches.
 _BORDER = 3
-_RIDGE, _ROUNDS, _STEPS = 1e-2, 10, 8
+_RIDGE, _ROUNDS, _STEPS = 1e-4, 10, 8
 
 
 def peak_features(peaks: Peaks, size: tuple[int, int]) -> NDArray[np.float64]:

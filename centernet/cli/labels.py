@@ -1,0 +1,183 @@
+"""``centernet labels``: find and correct label errors."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from centernet.errors import InputError, require_at_least
+
+if TYPE_CHECKING:
+    from centernet.analysis.labels.find_label_errors import LabelErrors
+
+HELP = "find label errors of a dataset, and correct them in an HTML page"
+DESCRIPTION = """\
+Find label errors: missing objects, spurious and badly placed boxes, wrong classes, duplicates,
+merged and split objects, ranked by probability. Each image is judged by a model that has not been
+trained on it. The HTML page shows them to accept, reject or edit, and exports corrections.json,
+which is then applied to a copy of the dataset.
+
+  centernet labels data/mine --folds 5
+  centernet labels data/mine --weights runs/custom/best.ckpt
+  centernet labels apply corrections.json data/mine data/corrected
+"""
+EPILOG = """\
+With --folds, five models are trained by configs/custom.yaml, each without a fifth of the images; an
+interrupted command continues where it stopped. With own options, train the folds with
+centernet fit --data.folds 5, and give the folder of the runs as --weights.
+
+A single checkpoint judges the images that it was trained on too kindly: it repeats some of their
+errors.
+
+DATASET is a folder or annotation file in any format that check and convert read.
+"""
+PACKAGE = ".[train]"
+
+_APPLY = "apply"
+_PROBABLE = 0.5
+_DEFAULT_OUTPUT = Path("runs/labels")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.usage = (
+        "%(prog)s [options] DATASET\n       %(prog)s [options] apply corrections.json DATASET OUT"
+    )
+    add = parser.add_argument
+    add("words", metavar="DATASET", nargs="+", help=argparse.SUPPRESS)
+    add("--weights", type=Path, help="a checkpoint, or the folder of a cross-validation")
+    add("--folds", type=int, metavar="K", help="train K models for it, as 5")
+    add("--config", default="configs/custom.yaml", help="recipe of --folds (%(default)s)")
+    add("--split", action="append", default=[], help="only this split; may be repeated")
+    add(
+        "--output",
+        type=Path,
+        help=f"folder for labels.html, labels.json and labels.csv ({_DEFAULT_OUTPUT}/DATASET)",
+    )
+    add(
+        "--limit",
+        type=int,
+        default=200,
+        help="maximum number of images in the page, those with the most probable errors "
+        "(%(default)s); the lists have all",
+    )
+    add(
+        "--accept",
+        type=float,
+        metavar="SCORE",
+        help="also write corrections.json with all suspicions of at least this score, unseen",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--resolution", default="auto", help="as for detect (%(default)s)")
+    add("--images", default="copy", help="for apply: copy, link or none, as for convert")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write page and lists, or apply corrections.
+
+    Returns:
+        The exit status: 0, or 1 if an image could not be read.
+    """
+    if options.words[0] == _APPLY:
+        return _apply(options)
+    if len(options.words) > 1:
+        raise InputError(f"one DATASET is expected, got {' '.join(options.words)}")
+    return _find(options)
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from centernet.analysis.labels.apply import apply_corrections
+    from centernet.analysis.labels.corrections_file import read_corrections
+    from centernet.cli.options import print_text
+
+    if len(options.words) != 4:
+        raise InputError(
+            "apply needs three arguments: centernet labels apply corrections.json DATASET OUT"
+        )
+    file, dataset, output = options.words[1:]
+    done = apply_corrections(read_corrections(file), dataset, output, images=options.images)
+    print_text(
+        f"{done.output} ({done.format}): {done.added} boxes added, {done.removed} removed, "
+        f"{done.changed} changed in {done.images} images; each is listed in changes.csv"
+    )
+    for message in done.messages:
+        print_text(f"  {message}")
+    return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    import sys
+
+    from centernet.analysis.labels.find_label_errors import find_label_errors
+    from centernet.files import require_writable
+
+    require_at_least(1, limit=options.limit)
+    if (options.weights is None) == (options.folds is None):
+        raise InputError("give either --folds 5, or --weights")
+    dataset = options.words[0]
+    if not Path(dataset).exists():
+        raise InputError(f"dataset {dataset} does not exist")
+    folder = options.output or _DEFAULT_OUTPUT / Path(dataset).resolve().name
+    require_writable(folder / "labels.html")
+    weights = options.weights or _train_folds(dataset, options.folds, options.config, folder)
+    model = {"device": options.device, "resolution": options.resolution}
+    errors = find_label_errors(
+        dataset, weights, splits=options.split, progress=sys.stderr.isatty(), **model
+    )
+    _write(errors, folder, dataset, weights, options, model)
+    return int(errors.failed > 0)
+
+
+def _write(
+    errors: "LabelErrors",
+    folder: Path,
+    dataset: str,
+    weights: Path,
+    options: argparse.Namespace,
+    model: dict[str, Any],
+) -> None:
+    """Write page, lists and corrections, and print what to do next."""
+    from centernet.analysis.labels.corrections import corrections_of
+    from centernet.analysis.labels.corrections_file import write_corrections
+    from centernet.analysis.labels.find_label_errors import maps_of
+    from centernet.analysis.labels.labels_page import write_labels_page
+    from centernet.analysis.labels.listing import count_kinds, write_csv, write_json
+    from centernet.cli.options import print_text
+
+    name = Path(dataset).resolve().name
+    shown = errors.images[: options.limit]
+    page = folder / "labels.html"
+    write_labels_page(
+        page, errors.class_names, maps_of(shown, weights, **model), dataset=name, total=errors.total
+    )
+    write_json(folder / "labels.json", errors, dataset=name)
+    write_csv(folder / "labels.csv", errors)
+    kinds = count_kinds(errors, _PROBABLE)
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
+    print_text(f"errors with a probability of at least {_PROBABLE:g}: {listed}")
+    if errors.biased:
+        print_text(
+            f"the model was trained on split {', '.join(errors.biased)}, so it repeats some of its "
+            "errors: --folds 5 finds more"
+        )
+    if options.accept is not None:
+        file = folder / "corrections.json"
+        accepted = corrections_of(
+            errors.images, errors.class_names, min_score=options.accept, dataset=name
+        )
+        write_corrections(file, accepted)
+        print_text(f"next: centernet labels apply {file} {dataset} OUT")
+    print_text(f"{page}: {errors.total} suspicions; open it in a browser, also as .json and .csv")
+
+
+def _train_folds(dataset: str, folds: int, config: str, folder: Path) -> Path:
+    """Train a model for each fold, or continue; the folder of the runs."""
+    from centernet.training.folds import SUMMARY
+    from centernet.training.train_cli import main
+
+    require_at_least(2, folds=folds)
+    arguments = ["--config", config, f"--data.root={dataset}", f"--data.folds={folds}"]
+    arguments += [f"--trainer.default_root_dir={folder}", "--report=false"]
+    if any(folder.glob(f"*/{SUMMARY}")):
+        arguments.append("--ckpt_path=last")
+    main(["fit", *arguments])
+    return max(folder.glob(f"*/{SUMMARY}"), key=lambda path: path.stat().st_mtime).parent
