@@ -10,8 +10,8 @@ from centernet.analysis.labels.evidence import Evidence
 
 # A box with a lower IoU is not the same box.
 SAME_BOX = 0.5
-# A box with a lower IoU with an annotation has nothing to do with it.
-NEAR_BOX = 0.1
+# A box with a lower IoU with an annotation belongs to another object.
+NEAR_BOX = 0.2
 # A box is a part of another one if this share of it lies inside, and it has at most the share of
 # the other's area.
 _INSIDE, _SMALLER = 0.7, 0.75

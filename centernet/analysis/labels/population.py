@@ -19,6 +19,8 @@ from centernet.analysis.labels.reliability import Reliability, peak_features
 _MIN_SUPPORTED = 20
 # Label errors are not more frequent.
 _MAX_RATE, _MAX_MISSED = 0.3, 0.5
+# Errors of objects that the annotator has seen.
+_CARELESS = (Agreement.OTHER_CLASS, Agreement.NEAR)
 # An annotation with a higher IoU with another one is crowded.
 _CROWDED = 0.1
 # Contradictions of confident peaks that are label errors.
@@ -64,14 +66,14 @@ class ClassPopulation:
     def is_spurious(self, heat: float, *, crowded: bool) -> float:
         """Probability that an annotation with this heat at its center is no object.
 
-        Spurious annotations are taken to be as frequent as the mean of the other errors.
+        Spurious annotations are taken to be as frequent as wrong classes and badly placed boxes.
 
         Args:
             heat: heat of its class at its center.
             crowded: whether it overlaps another annotation, see :func:`are_crowded`.
         """
         return _tail(
-            self.heat[crowded], heat, float(np.mean([self.error_rates[a] for a in ERRORS[:3]]))
+            self.heat[crowded], heat, float(np.mean([self.error_rates[a] for a in _CARELESS]))
         )
 
 
