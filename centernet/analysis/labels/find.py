@@ -79,6 +79,8 @@ class _Finder:
             i = int(self.agreements.objects[k])
             if agreement == Agreement.ALONE:
                 yield self._missing(k), [k]
+            elif covered := list(self._split(k)):
+                yield from covered
             elif agreement in (Agreement.OTHER_CLASS, Agreement.NEAR):
                 wrong = self._wrong_class if agreement == Agreement.OTHER_CLASS else self._poor_box
                 yield (
@@ -90,7 +92,6 @@ class _Finder:
                 population = self.populations[self.peaks.labels[k]]
                 poor = self.real[k] * population.is_poor(float(self.overlap[k, i]))
                 yield self._poor_box(k, i, poor), [k]
-            yield from self._split(k)
         for i in range(len(self.image.labels)):
             yield self._spurious(i, 1 - explained[i]), []
             yield from self._merged(i)

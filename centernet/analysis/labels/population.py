@@ -17,6 +17,8 @@ from centernet.analysis.labels.reliability import Reliability, peak_features
 
 # A class with fewer supported peaks shares the estimates of all classes.
 _MIN_SUPPORTED = 20
+# Frequency of each label error in the mean of all datasets, and how many peaks it is worth.
+_PRIOR_RATE = 0.01, 50
 # Label errors are not more frequent.
 _MAX_RATE, _MAX_MISSED = 0.3, 0.5
 # Errors of objects that the annotator has seen.
@@ -36,8 +38,8 @@ class ClassPopulation:
         error_rates: for each contradiction, its share of the peaks of real objects.
         false_rates: for each contradiction, its share of the other peaks.
         overlaps: sorted IoU of peaks that are probably real with the annotations of their objects.
-        heat: sorted heat at the centers of annotations: of those that stand alone, and of those
-            that overlap others, which detectors find less often.
+        heat: sorted heat at the centers of annotations that no peak contradicts: first of those
+            that stand alone, then of those that overlap others and are found less often.
     """
 
     reliability: Reliability
@@ -110,6 +112,14 @@ def are_crowded(evidence: Evidence) -> NDArray[np.bool_]:
     return evidence.between.max(1, initial=0) > _CROWDED
 
 
+def _are_explained(agreements: Agreements) -> NDArray[np.bool_]:
+    """Whether a peak shows another error of each annotation, so that its heat tells nothing."""
+    contradicts = np.isin(np.array([*map(str, agreements.of_peaks)]), list(map(str, ERRORS[1:])))
+    explained = np.zeros(len(agreements.support), bool)
+    explained[agreements.objects[contradicts]] = True
+    return explained & (agreements.support == 0)
+
+
 class _Table:
     """The peaks and annotations of all images in arrays."""
 
@@ -129,6 +139,7 @@ class _Table:
         )
         self.annotated = np.concatenate([e.image.labels for e in evidence])
         self.heat = np.concatenate([own_heat(e, a) for e, a in pairs])
+        self.explained = np.concatenate([_are_explained(a) for a in agreements])
         self.crowded = np.concatenate([are_crowded(e) for e in evidence])
 
 
@@ -139,9 +150,11 @@ def _estimate(table: _Table, label: int) -> ClassPopulation:
     kinds, scores, features = table.kinds[chosen], table.scores[chosen], table.features[chosen]
     supports = kinds == Agreement.SUPPORTS
     confident = scores >= (np.median(scores[supports]) if supports.any() else 1)
+    prior, weight = _PRIOR_RATE
+    counts = {kind: np.sum(confident & (kinds == kind)) for kind in ERRORS}
     rates = {
-        kind: min(_MAX_RATE, (np.sum(confident & (kinds == kind)) + 0.5) / (confident.sum() + 1))
-        for kind in ERRORS
+        kind: min(_MAX_RATE, (count + prior * weight) / (confident.sum() + weight))
+        for kind, count in counts.items()
     }
     if not len(features):  # no peak at all
         features, supports = np.zeros((1, table.features.shape[1])), np.zeros(1, bool)
@@ -153,7 +166,7 @@ def _estimate(table: _Table, label: int) -> ClassPopulation:
     }
     placed = (supports | (kinds == Agreement.NEAR)) & (real >= 0.5)
     overlaps = np.sort(table.overlaps[chosen][placed]) if placed.any() else np.zeros(0)
-    own = table.annotated == label
+    own = (table.annotated == label) & ~table.explained
     alone, crowded = (
         np.sort(table.heat[own & (table.crowded == is_so)]) for is_so in (False, True)
     )
