@@ -1,13 +1,47 @@
-"""Encode images and heatmaps as ``data:`` URIs, to embed them in a page."""
+"""Images and heatmaps as ``data:`` URIs, to embed them in a page, with boxes to draw over them."""
 
 import base64
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.inference.drawing import MANY_BOXES
+
 MAX_SIDE = 1280  # pixels; larger images are scaled down to this longest side
 _QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A box to draw: xywh in the picture's pixels, class name and color."""
+
+    box: tuple[float, float, float, float]
+    name: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image in the page.
+
+    Attributes:
+        data: ``data:`` URI.
+        size: (height, width) in pixels of the part that is shown; boxes are in these pixels.
+        outlines: the boxes.
+        caption: text below the image.
+    """
+
+    data: str
+    size: tuple[int, int]
+    outlines: list[Outline]
+    caption: str
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many boxes that thick lines would cover the objects."""
+        return len(self.outlines) > MANY_BOXES
 
 
 def picture_uri(

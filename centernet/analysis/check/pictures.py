@@ -1,7 +1,6 @@
 """Images and crops for the check page, with boxes to draw over them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,46 +10,15 @@ from centernet.analysis.check.cells import CellAssignment
 from centernet.analysis.check.check_report import CheckReport
 from centernet.analysis.check.findings import Finding
 from centernet.analysis.check.split_arrays import SplitArrays
-from centernet.analysis.images import picture_uri
+from centernet.analysis.images import Outline, Picture, picture_uri
 from centernet.data.images import read_image
 from centernet.errors import InputError
-from centernet.inference.drawing import MANY_BOXES, class_color
+from centernet.inference.drawing import class_color
 
 _SAMPLES_PER_CLASS, _MAX_SAMPLES, _MAX_OUTLINES = 2, 16, 1500
 _SAMPLE_SIDE, _CROP_SIDE = 560, 240
 # Margin of a crop around its box, relative to the box and in pixels; the larger one counts.
 _MARGIN, _MARGIN_PIXELS = 1.0, 24
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A box to draw: xywh in the picture's pixels, class name and color."""
-
-    box: tuple[float, float, float, float]
-    name: str
-    color: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image in the page.
-
-    Attributes:
-        data: ``data:`` URI.
-        size: (height, width) in pixels of the part that is shown; boxes are in these pixels.
-        outlines: the boxes.
-        caption: text below the image.
-    """
-
-    data: str
-    size: tuple[int, int]
-    outlines: list[Outline]
-    caption: str
-
-    @property
-    def many(self) -> bool:
-        """Whether there are so many boxes that thick lines would cover the objects."""
-        return len(self.outlines) > MANY_BOXES
 
 
 def sample_images(report: CheckReport) -> list[Picture]:
