@@ -15,11 +15,12 @@ _QUALITY = 80
 
 @dataclass(frozen=True)
 class Outline:
-    """A box to draw: xywh in the picture's pixels, class name and color."""
+    """A box to draw: xywh in the picture's pixels, class name and color; dashed if uncertain."""
 
     box: tuple[float, float, float, float]
     name: str
     color: str
+    is_dashed: bool = False
 
 
 @dataclass(frozen=True)

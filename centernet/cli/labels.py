@@ -19,6 +19,10 @@ which is then applied to a copy of the dataset.
   centernet labels data/mine --folds 5
   centernet labels data/mine --weights runs/custom/best.ckpt
   centernet labels apply corrections.json data/mine data/corrected
+  centernet labels --unlabeled photos/ --weights runs/custom/best.ckpt --format labelstudio
+
+The last command ranks unlabeled images by what the model would learn from their labels, and writes
+its detections in the first ones as annotations to correct in a labeling tool.
 """
 EPILOG = """\
 With --folds, five models are trained by configs/custom.yaml, each without a fifth of the images; an
@@ -39,11 +43,14 @@ _DEFAULT_OUTPUT = Path("runs/labels")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
+    from centernet.data.formats.detect import WRITERS
+
     parser.usage = (
-        "%(prog)s [options] DATASET\n       %(prog)s [options] apply corrections.json DATASET OUT"
+        "%(prog)s [options] DATASET\n       %(prog)s [options] apply corrections.json DATASET OUT\n"
+        "       %(prog)s [options] --unlabeled FOLDER"
     )
     add = parser.add_argument
-    add("words", metavar="DATASET", nargs="+", help=argparse.SUPPRESS)
+    add("words", metavar="DATASET", nargs="*", help=argparse.SUPPRESS)
     add("--weights", type=Path, help="a checkpoint, or the folder of a cross-validation")
     add("--folds", type=int, metavar="K", help="train K models for it, as 5")
     add("--config", default="configs/custom.yaml", help="recipe of --folds (%(default)s)")
@@ -66,9 +73,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="also write corrections.json with all suspicions of at least this score, unseen",
     )
+    add("--unlabeled", metavar="FOLDER", help="rank the images of a folder or glob")
+    add(
+        "--format",
+        choices=WRITERS,
+        default="labelstudio",
+        help="format of the annotations of --unlabeled; labelImg opens voc (%(default)s)",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--resolution", default="auto", help="as for detect (%(default)s)")
-    add("--images", default="copy", help="for apply: copy, link or none, as for convert")
+    add("--images", default="copy", help="of new datasets: copy, link or none, as for convert")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,11 +91,12 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit status: 0, or 1 if an image could not be read.
     """
-    if options.words[0] == _APPLY:
+    if options.words[:1] == [_APPLY]:
         return _apply(options)
-    if len(options.words) > 1:
-        raise InputError(f"one DATASET is expected, got {' '.join(options.words)}")
-    return _find(options)
+    if len(options.words) + (options.unlabeled is not None) != 1:
+        given = " ".join(options.words) or "none"
+        raise InputError(f"give one DATASET, or --unlabeled FOLDER; the datasets given: {given}")
+    return _rank(options) if options.unlabeled else _find(options)
 
 
 def _apply(options: argparse.Namespace) -> int:
@@ -167,6 +182,41 @@ def _write(
         write_corrections(file, accepted)
         print_text(f"next: centernet labels apply {file} {dataset} OUT")
     print_text(f"{page}: {errors.total} suspicions; open it in a browser, also as .json and .csv")
+
+
+def _rank(options: argparse.Namespace) -> int:
+    """Rank unlabeled images, and write pre-labels of the first ones."""
+    import sys
+
+    from centernet.analysis.labels.unlabeled import rank_unlabeled, write_prelabels
+    from centernet.analysis.labels.unlabeled_page import write_ranking, write_unlabeled_page
+    from centernet.cli.options import print_text
+    from centernet.inference.detector import Detector
+    from centernet.inference.inputs import find_images
+    from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD
+
+    require_at_least(1, limit=options.limit)
+    if options.weights is None:
+        raise InputError("--unlabeled needs --weights, a checkpoint")
+    paths = find_images(options.unlabeled)
+    if paths is None:
+        raise InputError(f"{options.unlabeled} is not a folder of images")
+    folder = options.output or _DEFAULT_OUTPUT / Path(options.unlabeled).resolve().name
+    labeled = folder / "prelabels"
+    if labeled.exists():
+        raise InputError(f"{labeled} exists: remove it, or give another --output")
+    detector = Detector.load(options.weights, device=options.device, resolution=options.resolution)
+    ranking = rank_unlabeled(detector, paths, progress=sys.stderr.isatty())
+    first = ranking[: options.limit]
+    threshold = BEST if detector.engine.info.thresholds else DEFAULT_SCORE_THRESHOLD
+    conversion = write_prelabels(
+        first, detector, labeled, format=options.format, threshold=threshold, copy=options.images
+    )
+    write_unlabeled_page(folder / "next.html", first, detector.class_names, total=len(ranking))
+    write_ranking(folder / "next.csv", ranking)
+    print_text(str(conversion))
+    print_text(f"{folder / 'next.html'}: the images to label next; all {len(ranking)} in next.csv")
+    return int(len(ranking) < len(paths))
 
 
 def _train_folds(dataset: str, folds: int, config: str, folder: Path) -> Path:
