@@ -1,5 +1,6 @@
 """Images with suspected label errors, one of each kind, and datasets with these annotations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 from sample_datasets import write_json
 
 from centernet.analysis.inspector.analyze import ImageMaps
+from centernet.analysis.labels.labels_page import write_labels_page
 from centernet.analysis.labels.suspicions import LabeledImage, LabelError, SuspectImage, Suspicion
 from centernet.data.formats import convert_dataset, read_dataset
 
@@ -86,6 +88,14 @@ def image_maps(name: str) -> ImageMaps:
         row, column = (y1 + y2) // 2 // STRIDE, (x1 + x2) // 2 // STRIDE
         heat[CLASSES.index(class_name), row - 1 : row + 2, column - 1 : column + 2] = 0.9
     return ImageMaps(pixels, heat, None, np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], float))
+
+
+def write_labels(path: Path, images: Sequence[SuspectImage]) -> Path:
+    """The page; two more suspicions are not shown."""
+    pairs = ((suspect, image_maps(suspect.image.file_name)) for suspect in images)
+    total = sum(len(suspect.suspicions) for suspect in images) + 2
+    write_labels_page(path, CLASSES, pairs, dataset="pets", total=total)
+    return path
 
 
 def write_dataset(root: Path, format: str = "coco") -> Path:

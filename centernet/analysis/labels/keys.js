@@ -99,6 +99,11 @@ function press(event) {
   }
 }
 
+// After a choice by pointer, keys decide again.
+function leave(element) {
+  if (!element.matches(":focus-visible")) element.blur();
+}
+
 // ---- start
 
 function listen() {
@@ -113,19 +118,19 @@ function listen() {
   $("file").onchange = openFile;
   $("draw").onclick = () => setDrawing(!editor.isDrawing);
   $("delete").onclick = deleteSelected;
-  $("class").onchange = () => { setClass(Number($("class").value)); stage.focus(); };
-  $("heat-class").onchange = () => {
-    shown.heatLabel = $("heat-class").value === "" ? null : Number($("heat-class").value);
+  $("class").onchange = ({ target }) => { setClass(Number(target.value)); leave(target); };
+  $("heat-class").onchange = ({ target }) => {
+    shown.heatLabel = target.value === "" ? null : Number(target.value);
     shown.heat = true;
     refreshTools();
     drawHeat();
-    stage.focus();
+    leave(target);
   };
   $("show-heat").onchange = () => { shown.heat = $("show-heat").checked; drawHeat(); };
   $("show-others").onchange = () => { shown.others = $("show-others").checked; drawMarks(); };
   $("opacity").oninput = () => { heat.style.opacity = $("opacity").value; };
-  $("opacity").onchange = () => $("opacity").blur(); // so that keys decide again
-  $("kind").onchange = $("shown").onchange = (event) => { filter(); event.target.blur(); };
+  $("opacity").onchange = ({ target }) => leave(target);
+  $("kind").onchange = $("shown").onchange = ({ target }) => { filter(); leave(target); };
   $("above").oninput = refreshProgress;
   $("accept-above").onsubmit = acceptAbove;
   document.addEventListener("keydown", press);
