@@ -15,6 +15,7 @@ const MIN_SIDE = 40; // screen pixels; handles on the sides of smaller boxes wou
 const MIN_ARROW = 9; // screen pixels
 const MAX_LOADED = 8; // images
 const CONTEXT = 3; // sides of the stage and of the suspicion in it
+const OFF_CENTER = 0.22; // most distance of a suspicion from the center of the stage
 const MIN_PART = 10; // sides of the image and of the smallest suspicion
 
 const current = () => images[shown.image];
@@ -66,10 +67,12 @@ function closeUp() {
   measure(image);
   const scale = Math.max(view.fitted, Math.min(fits(stage.clientWidth, high(2) - low(0)),
     fits(stage.clientHeight, high(3) - low(1))));
-  // The stage is filled by the image where that is possible.
+  // The image fills the stage, unless the suspicion would be near an edge of the stage.
+  const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
   const center = (i, length, room) => {
-    const half = Math.min(length, room / scale) / 2;
-    return Math.min(length - half, Math.max(half, (low(i) + high(i + 2)) / 2));
+    const middle = (low(i) + high(i + 2)) / 2, part = room / scale, half = Math.min(length, part) / 2;
+    return clamp(clamp(middle, half, length - half), middle - OFF_CENTER * part,
+      middle + OFF_CENTER * part);
   };
   zoomTo(scale, center(0, image.width, stage.clientWidth),
     center(1, image.height, stage.clientHeight));

@@ -186,10 +186,10 @@ async function show(index) {
   if (following !== null) load(suspicions[following].image);
 }
 
-// Scroll the list, but not the page, to an entry.
-function scrollList(item) {
-  const list = $("list"), top = item.offsetTop;
-  list.scrollTop = Math.min(top, Math.max(list.scrollTop, top + item.offsetHeight - list.clientHeight));
+// Scroll the list, but not the page, so that an entry and its neighbors are visible.
+function scrollList({ offsetTop: top, offsetHeight: height }) {
+  const list = $("list"), least = top + 2 * height - list.clientHeight;
+  list.scrollTop = Math.min(top - height, Math.max(list.scrollTop, least));
 }
 
 // The next listed suspicion that is undecided, also from the start again; null if all are decided.
