@@ -185,7 +185,15 @@ def test_corrections_of_one_annotation_are_combined(browser, tmp_path):
         tmp_path / "c.json", corrections_of(images, CLASSES, min_score=0, dataset="pets")
     )
     assert page.corrections() == json.loads((tmp_path / "c.json").read_text())
-    page.press("k")
+    page.press("u")
+    page.press("u")
+    page.script("$('above').value = 0, refreshProgress()")
+    page.one("#accept-all").click()
+    assert page.changes() == [0, 0, 1, 1]
+    page.press("u")  # both edits of one box
+    assert page.changes() == [0, 0, 0, 0]
+    page.press("U")
+    page.script("show(0)")
     page.press("r")  # the box stays moved
     (change,) = page.corrections()["images"][0]["change"]
     assert change["to"] == {"class": "dog", "box": [62, 12, 88, 38]} and page.errors() == []

@@ -76,6 +76,10 @@ function closeUp() {
   };
   zoomTo(scale, center(0, image.width, stage.clientWidth),
     center(1, image.height, stage.clientHeight));
+  // The overview does not cover the suspicion.
+  const isLow = view.y + scale * high(3) > 0.7 * stage.clientHeight;
+  const isLeft = view.x + scale * low(0) < 0.35 * stage.clientWidth;
+  $("overview").classList.toggle("up", isLow && isLeft);
 }
 
 // ---- boxes
