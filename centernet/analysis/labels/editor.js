@@ -64,7 +64,7 @@ function setClass(label) {
 }
 
 function setBox(key, box) {
-  const { label, box: before } = boxes().find((other) => other.key === key && other.role !== "before");
+  const { label, box: before } = selectable().find((other) => other.key === key);
   if (!isSame(before, box)) edit(key, { label, box });
   edited();
 }

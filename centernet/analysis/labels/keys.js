@@ -52,9 +52,10 @@ async function openFile() {
   if (!file) return;
   try {
     const left = openCorrections(JSON.parse(await file.text()));
-    const parts = [[left.images, "image"], [left.decisions, "decision"], [left.boxes, "box", "boxes"]]
-      .filter(([count]) => count).map((part) => plural(...part));
-    message(parts.length ? `${file.name}: left out ${parts.join(", ")} that this page does not have.` : "");
+    const counts = [[left.images, "image"], [left.decisions, "decision"],
+      [left.boxes, "box", "boxes"]];
+    const parts = counts.filter(([count]) => count).map((part) => plural(...part));
+    message(parts.length ? `${file.name}: left out ${parts.join(", ")} unknown to this page.` : "");
     store();
     await show(after(-1) ?? 0);
   } catch (error) {
@@ -69,7 +70,8 @@ const click = (id) => $(id).click();
 
 const KEYS = {
   a: () => click("accept"), r: () => click("reject"), j: () => step(1), k: () => step(-1),
-  u: () => click("undo"), U: () => click("redo"), d: () => setDrawing(!editor.isDrawing), b: selectNext,
+  u: () => click("undo"), U: () => click("redo"),
+  d: () => setDrawing(!editor.isDrawing), b: selectNext,
   Delete: deleteSelected, Backspace: deleteSelected,
   h: () => click("show-heat"), o: () => click("show-others"), s: save,
   z: closeUp, 0: () => fit(current()),
@@ -150,7 +152,8 @@ function filter() {
 async function start() {
   if (!suspicions.length) {
     message("No label errors are suspected.");
-    for (const element of document.querySelectorAll("main, #progress, #files")) element.hidden = true;
+    const parts = document.querySelectorAll("main, #progress, #files");
+    for (const element of parts) element.hidden = true;
     return;
   }
   restore();

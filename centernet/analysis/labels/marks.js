@@ -70,7 +70,8 @@ function closeUp() {
   // The image fills the stage, unless the suspicion would be near an edge of the stage.
   const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
   const center = (i, length, room) => {
-    const middle = (low(i) + high(i + 2)) / 2, part = room / scale, half = Math.min(length, part) / 2;
+    const middle = (low(i) + high(i + 2)) / 2;
+    const part = room / scale, half = Math.min(length, part) / 2;
     return clamp(clamp(middle, half, length - half), middle - OFF_CENTER * part,
       middle + OFF_CENTER * part);
   };
@@ -152,7 +153,8 @@ function drawTag({ key, role, label, box }) {
   const x = Math.max(0, box[0]), y = isBelow ? box[3] : box[1];
   const room = 20 / view.scale;
   const inside = isBelow ? y > current().height - room : y < room;
-  const text = svg("text", { x, y, class: `tag ${role} ${isBelow !== inside ? "below" : "above"}` });
+  const side = isBelow !== inside ? "below" : "above";
+  const text = svg("text", { x, y, class: `tag ${role} ${side}` });
   text.textContent = sign + className(label);
 }
 

@@ -48,7 +48,9 @@ const isChange = ({ objects, boxes }) => objects.length === 1 && boxes.length ==
 // The boxes that a suspicion proposes: [key, value].
 function proposals(index) {
   const { image, objects, boxes, label } = suspicions[index];
-  if (!isChange(suspicions[index])) return boxes.map((box, i) => [`s${index}.${i}`, { label, box }]);
+  if (!isChange(suspicions[index])) {
+    return boxes.map((box, i) => [`s${index}.${i}`, { label, box }]);
+  }
   const key = String(objects[0]);
   const before = annotated(image, key), now = valueOf(image, key);
   if (now === REMOVED) return [];
@@ -165,7 +167,8 @@ function acceptAll(indices) {
   if (indices.length) closeStep(step);
 }
 
-// Change or remove a box of the shown image. An edit of what the shown suspicion proposes accepts it.
+// Change or remove a box of the shown image. An edit of a box that the shown suspicion proposes
+// accepts the suspicion.
 function edit(key, value) {
   const { at } = state, { image } = suspicions[at];
   const isPending = state.decisions[at] === null;

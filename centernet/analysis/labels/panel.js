@@ -5,21 +5,22 @@ const MAX_GAP = 120, RECENT = 30; // seconds between decisions, number of decisi
 const times = []; // seconds for each decision
 let lastTime = null;
 
-const plain = (suspicion, keys) => keys.map((key) => className(images[suspicion.image].labels[key]));
-
 // What accepting a suspicion does.
 function proposalText(suspicion) {
   const { objects, boxes: proposed, label } = suspicion;
-  const [before] = plain(suspicion, objects);
+  const { labels, boxes: annotatedBoxes } = images[suspicion.image];
+  const before = objects.length ? className(labels[objects[0]]) : "";
   const after = label === null ? "" : className(label);
-  if (!objects.length) return proposed.length > 1 ? `Add ${proposed.length} ${after} boxes` : `Add a box: ${after}`;
+  if (!objects.length) {
+    return proposed.length > 1 ? `Add ${proposed.length} ${after} boxes` : `Add a box: ${after}`;
+  }
   if (!proposed.length) {
     return objects.length > 1 ? `Remove ${objects.length} boxes` : `Remove the box: ${before}`;
   }
   if (isChange(suspicion)) {
-    const isMoved = !isSame(proposed[0], images[suspicion.image].boxes[objects[0]]);
     if (before === after) return `Move the box: ${after}`;
-    return isMoved ? `Change ${before} to ${after}, and move the box` : `Change ${before} to ${after}`;
+    const isMoved = !isSame(proposed[0], annotatedBoxes[objects[0]]);
+    return `Change ${before} to ${after}${isMoved ? ", and move the box" : ""}`;
   }
   return `Replace ${plural(objects.length, "box", "boxes")} by ${proposed.length}: ${after}`;
 }
@@ -47,7 +48,8 @@ function buildList() {
     $("kind").append(make("option", { value: kind, textContent: `${kind} (${count.get(kind)})` }));
   }
   classes.forEach(({ name }, label) => {
-    $("class").append(make("option", { value: label, textContent: label < 9 ? `${label + 1} ${name}` : name }));
+    const textContent = label < 9 ? `${label + 1} ${name}` : name; // with its key
+    $("class").append(make("option", { value: label, textContent }));
     $("heat-class").append(make("option", { value: label, textContent: name }));
   });
   $("heat-class").prepend(make("option", { value: "", textContent: "its class", selected: true }));
@@ -118,7 +120,8 @@ function timeLeft(count) {
   const recent = times.slice(-RECENT).sort((a, b) => a - b);
   if (recent.length < 5 || !count) return "";
   const minutes = Math.ceil((count * recent[Math.floor(recent.length / 2)]) / 60);
-  return minutes < 90 ? ` · about ${minutes} min left` : ` · about ${Math.round(minutes / 60)} h left`;
+  const text = minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+  return ` · about ${text} left`;
 }
 
 function refreshProgress() {
