@@ -82,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
     add("--resolution", default="auto", help="as for detect (%(default)s)")
+    add("--follow-links", action="store_true", help="for apply: also take linked images")
     add("--images", default="copy", help="of new datasets: copy, link or none, as for convert")
 
 
@@ -109,7 +110,13 @@ def _apply(options: argparse.Namespace) -> int:
             "apply needs three arguments: centernet labels apply corrections.json DATASET OUT"
         )
     file, dataset, output = options.words[1:]
-    done = apply_corrections(read_corrections(file), dataset, output, images=options.images)
+    done = apply_corrections(
+        read_corrections(file),
+        dataset,
+        output,
+        images=options.images,
+        follow_links=options.follow_links,
+    )
     print_text(
         f"{done.output} ({done.format}): {done.added} boxes added, {done.removed} removed, "
         f"{done.changed} changed in {done.images} images; each is listed in changes.csv"
