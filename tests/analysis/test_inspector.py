@@ -154,7 +154,7 @@ def test_the_page_is_one_file_that_asks_for_no_other(tmp_path):
     text = (tmp_path / "new" / "page.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", text) and "https://" not in text
     assert "default-src 'none'" in text and "&lt;b&gt; &amp; co" in text
-    assert "{{" not in text and text.count("<style>") == 1 and text.count("<script>") == 5
+    assert "{{" not in text and text.count("<style>") == 1 and text.count("<script>") == 6
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["page.html"]
 
 
