@@ -13,7 +13,7 @@ from sample_datasets import write_json
 
 from centernet.analysis.inspector.analyze import Example
 from centernet.analysis.inspector.error_types import Peaks, box_overlaps
-from centernet.analysis.labels import detectors, find_label_errors
+from centernet.analysis.labels import detectors, find, find_label_errors
 from centernet.analysis.labels.agreement import Agreement, agree
 from centernet.analysis.labels.evidence import Evidence, collect_evidence
 from centernet.analysis.labels.find import find_suspicions
@@ -180,6 +180,18 @@ def test_each_kind_of_error_is_found_with_its_correction(searched, kind):
             assert overlaps.max(1).min() > 0.7
         replaced = {LabelError.MISSING: 0, LabelError.SPLIT: 2}.get(kind, 1)
         assert len(suspicion.objects) == replaced
+
+
+def test_what_a_peak_explains_is_not_spurious(searched):
+    """Candidates of the images with a wrong class or a badly placed box, before the choice."""
+    images, planted, _ = searched
+    agreements = [agree(one) for one in images]
+    populations, real = estimate(images, agreements, len(NAMES))
+    for n, (kind, _) in enumerate(planted):
+        if kind in (LabelError.WRONG_CLASS, LabelError.POOR_BOX):
+            finder = find._Finder(images[n], agreements[n], real[n], populations, NAMES)
+            spurious = [s for s, _ in finder.candidates() if s.kind == LabelError.SPURIOUS]
+            assert max(suspicion.score for suspicion in spurious) < 0.1
 
 
 def test_errors_are_ranked_before_everything_else(searched):
