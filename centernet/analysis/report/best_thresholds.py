@@ -55,12 +55,19 @@ def best_thresholds(analyses: Sequence[ImageAnalysis], classes: int) -> list[Bes
                 scores[label].append(score)
                 is_correct[label].append(match.index is not None)
     return [
-        _best_threshold(np.array(s, np.float64), np.array(c, bool), int(n))
+        best_threshold(np.array(s, np.float64), np.array(c, bool), int(n))
         for s, c, n in zip(scores, is_correct, objects, strict=True)
     ]
 
 
-def _best_threshold(scores: NDArray, is_correct: NDArray, objects: int) -> BestThreshold | None:
+def best_threshold(scores: NDArray, is_correct: NDArray, objects: int) -> BestThreshold | None:
+    """The best threshold of a class; None without objects, or without a correct detection.
+
+    Args:
+        scores: (K,) of all detections of the class.
+        is_correct: (K,) whether a detection has an object.
+        objects: number of objects.
+    """
     if not objects or not is_correct.any():
         return None
     order = np.argsort(-scores, kind="stable")

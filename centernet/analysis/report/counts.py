@@ -1,0 +1,32 @@
+"""Counts of the validation images: samples for their calibration, and tables of the report."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from centernet.analysis.inspector.analyze import ImageAnalysis
+from centernet.analysis.inspector.error_types import ErrorType
+from centernet.evaluation.count_calibration import CountSample
+from centernet.inference.counting import MIN_COUNTED_SCORE
+
+
+def count_samples(analyses: Sequence[ImageAnalysis], classes: int) -> Iterator[CountSample]:
+    """The detections and objects of annotated images, without detections in ignore regions.
+
+    Args:
+        analyses: results for images.
+        classes: number of classes.
+    """
+    for analysis in analyses:
+        if analysis.truth is None:
+            continue
+        # The peaks are the detections, and others that top_k cuts off.
+        last = int(np.count_nonzero(analysis.detections["scores"] >= MIN_COUNTED_SCORE))
+        peaks, matches = analysis.peaks, analysis.truth.of_peaks[:last]
+        counts = np.array([match.error != ErrorType.IGNORED for match in matches], bool)
+        yield CountSample(
+            peaks.scores[:last][counts],
+            peaks.labels[:last][counts],
+            np.array([match.index is not None for match in matches], bool)[counts],
+            np.bincount(analysis.truth.objects.labels, minlength=classes),
+        )
