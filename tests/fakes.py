@@ -92,7 +92,7 @@ class SpotNetwork(nn.Module):
 
     size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
     decode = CenterNet.decode
-    thresholds, top_k = None, 100
+    thresholds, counting, top_k = None, None, 100
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         self.seen = tuple(images.shape)
@@ -106,10 +106,12 @@ class SpotNetwork(nn.Module):
         }
 
 
-def spot_detector(class_names=tuple(COLORS), *, thresholds=None, **options) -> Detector:
+def spot_detector(
+    class_names=tuple(COLORS), *, thresholds=None, counting=None, **options
+) -> Detector:
     options = {"device": "cpu", "image_size": (128, 128)} | options
     network = SpotNetwork()
-    network.thresholds = thresholds
+    network.thresholds, network.counting = thresholds, counting
     return Detector.from_network(network, class_names, **options)
 
 

@@ -15,13 +15,15 @@ Detect objects in images, videos or camera pictures, and draw them.
   centernet detect 'photos/**/*.jpg' --weights runs/custom/best.ckpt --heatmaps --output out
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
   centernet detect photos/ --weights runs/custom/best.ckpt --csv
+  centernet detect cells/ --weights runs/custom/best.ckpt --count
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
 """
 EPILOG = """\
 files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
-and NAME.npz; detections.jsonl with --json, detections.csv with --csv
+and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and counts.csv if the weights
+have a calibration of counts, which fit and `centernet report RUN` write
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
 option; 130 after Ctrl-C, which keeps the results so far
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_threshold(parser, "minimum score of a detection")
     for name, text in _EXTRAS.items():
         add(f"--{name}", dest="extras", action="append_const", const=name, help=text)
+    add(
+        "--count",
+        action="store_true",
+        help="write the number of objects with its 90 %% interval onto the pictures, and print it; "
+        "it also counts the likely objects among the detections below the threshold",
+    )
     add("--labels", choices=LABELS, default=DEFAULT_LABELS, help=f"{LABELS_HELP} (%(default)s)")
     add(
         "--batch-size",
@@ -119,6 +127,7 @@ def run(options: argparse.Namespace) -> int:
         threshold=options.threshold,
         extras=options.extras or (),
         labels=options.labels,
+        count=options.count,
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,

@@ -2,7 +2,7 @@
 
 Each class gets its map of scores to probabilities by logistic regression on the logit of the score
 (Platt, 1999), with a weak prior around the map of all classes, so that rare classes get a sensible
-one. A factor then makes the sum of the counts equal to the number of objects.
+one. A factor then makes the sum of the counts equal to the number of objects, without outliers.
 
 The interval is that of split conformal prediction with normalized errors (Lei et al., 2018): the
 errors of images whose folds did not contribute to the maps, each divided by its standard deviation,
@@ -22,6 +22,7 @@ from centernet.inference.counting import (
     score_logits,
     standard_deviation,
 )
+from centernet.inference.probabilities import sigmoid
 
 _FOLDS = 10
 # Only images with at least this count determine the width of intervals. An interval that images
@@ -29,7 +30,10 @@ _FOLDS = 10
 _MIN_COUNT = 0.5
 # Precision of the prior of slope and offset; of all classes together the prior has mean (1, 0).
 _PRIOR = 1.0
-_STEPS, _TOLERANCE = 50, 1e-8  # of Newton's method
+_STEPS, _TOLERANCE = 50, 1e-8  # of the iterations
+# Errors above this many standard deviations are outlying; 95 % efficiency for normal errors.
+_HUBER = 1.345
+_NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal variable
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,7 @@ def fit_moments(samples: Sequence[CountSample]) -> Moments:
     """Fit the maps of scores and the factors, without intervals."""
     if not samples:
         return lambda sample: (np.zeros(len(sample.objects)),) * 2
-    maps = _fit_maps(samples)
-    calibration = CountCalibration(*maps, (), (), len(samples))  # moments need no more
-    return lambda sample: calibration.moments(sample.scores, sample.labels)
+    return _moments_of(_fit_maps(samples))
 
 
 def out_of_fold(
@@ -142,7 +144,7 @@ def out_of_fold(
     for fold in np.unique(fold_of):
         used = [sample for sample, f in zip(samples, fold_of, strict=True) if f != fold]
         moments_of = fit(used)
-        moments += [moments_of(samples[i]) for i in np.flatnonzero(fold_of == fold)]
+        moments += [moments_of(s) for s, f in zip(samples, fold_of, strict=True) if f == fold]
     means, variances = (with_total(np.array(values)) for values in zip(*moments, strict=True))
     objects = with_total(np.array([sample.objects for sample in samples]))
     return CountErrors(means, variances, objects)
@@ -187,7 +189,7 @@ Maps = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 
 def _fit_maps(samples: Sequence[CountSample]) -> Maps:
     """Slopes, offsets and factors of all classes."""
-    objects = np.sum([sample.objects for sample in samples], 0)
+    classes = len(samples[0].objects)
     scores, labels, correct = (
         np.concatenate([getattr(sample, name) for sample in samples])
         for name in ("scores", "labels", "is_correct")
@@ -195,18 +197,44 @@ def _fit_maps(samples: Sequence[CountSample]) -> Maps:
     counted = scores >= MIN_COUNTED_SCORE
     logits, labels, correct = score_logits(scores[counted]), labels[counted], correct[counted]
     order = np.argsort(labels, kind="stable")
-    ends = np.searchsorted(labels[order], np.arange(1, len(objects)))
+    groups = np.split(order, np.searchsorted(labels[order], np.arange(1, classes)))
     shared = _fit_logistic(logits, correct, np.array([1.0, 0.0]))
-    rows = []
-    for label, own in enumerate(np.split(order, ends)):
-        if not objects[label]:
-            rows.append((*shared, 1.0))
-            continue
-        slope, offset = _fit_logistic(logits[own], correct[own], shared)
-        expected = _sigmoid(slope * logits[own] + offset).sum()
-        rows.append((slope, offset, objects[label] / expected if expected else 1.0))
-    slopes, offsets, factors = zip(*(map(float, row) for row in rows), strict=True)
-    return slopes, offsets, factors
+    maps = np.array([_fit_logistic(logits[own], correct[own], shared) for own in groups])
+    slopes, offsets = (tuple(values) for values in maps.T.tolist())
+    moments_of = _moments_of((slopes, offsets, (1.0,) * classes))
+    means, variances = map(np.array, zip(*map(moments_of, samples), strict=True))
+    objects = np.array([sample.objects for sample in samples])
+    columns = zip(objects.T, means.T, standard_deviation(variances).T, strict=True)
+    return slopes, offsets, tuple(_fit_factor(*column) for column in columns)
+
+
+def _moments_of(maps: Maps) -> Moments:
+    calibration = CountCalibration(*maps, (), (), 1)  # moments need no more
+    return lambda sample: calibration.moments(sample.scores, sample.labels)
+
+
+def _fit_factor(objects: NDArray, means: NDArray, deviations: NDArray) -> float:
+    """The number of objects per expected correct detection, by Huber's weights (1964).
+
+    It is the quotient of the sums over the images. Images with outlying errors have lower weights:
+    one in which most of hundreds of objects are missed must not raise the counts of all others.
+
+    Args:
+        objects: (n,) true numbers of objects of a class.
+        means: (n,) expected numbers of correct detections.
+        deviations: (n,) their standard deviations.
+    """
+    if not objects.any() or not means.any():
+        return 1.0
+    factor = 1.0
+    for _ in range(_STEPS):
+        errors = np.abs(objects - factor * means) / deviations
+        usual = max(1.0, float(np.median(errors)) / _NORMAL_MEDIAN)
+        weights = np.minimum(1, _HUBER * usual / np.maximum(errors, _TOLERANCE))
+        previous, factor = factor, float((weights * objects).sum() / (weights * means).sum())
+        if abs(factor - previous) < _TOLERANCE:
+            break
+    return factor
 
 
 def _fit_logistic(x: NDArray, y: NDArray, prior: NDArray) -> NDArray:
@@ -222,7 +250,7 @@ def _fit_logistic(x: NDArray, y: NDArray, prior: NDArray) -> NDArray:
     for free in ([0, 1], [1]):
         columns = design[:, free]
         for _ in range(_STEPS):
-            p = _sigmoid(design @ weights)
+            p = sigmoid(design @ weights)
             gradient = columns.T @ (p - y) + _PRIOR * (weights - prior)[free]
             hessian = (columns.T * (p * (1 - p))) @ columns + _PRIOR * np.eye(len(free))
             step = np.linalg.solve(hessian, gradient)
@@ -234,7 +262,3 @@ def _fit_logistic(x: NDArray, y: NDArray, prior: NDArray) -> NDArray:
             break
         weights[0] = 0  # higher scores must not be less probable
     return weights
-
-
-def _sigmoid(x: NDArray) -> NDArray:
-    return 1 / (1 + np.exp(-x))

@@ -68,11 +68,14 @@ class CountInterval:
             return None
         return max(self.number, math.floor(self.estimate + self.half_width))
 
-    def text(self, name: str = "") -> str:
+    @property
+    def interval(self) -> str:
+        """The interval as text, as ``397 to 427``."""
+        return "no interval" if self.low is None else f"{self.low:,} to {self.high:,}"
+
+    def text(self, name: str) -> str:
         """The number, a name and the interval, as ``412 cell (397 to 427)``."""
-        number = f"{self.number:,} {name}".strip()
-        interval = "no interval" if self.low is None else f"{self.low:,} to {self.high:,}"
-        return f"{number} ({interval})"
+        return f"{self.number:,} {name} ({self.interval})"
 
     def as_dict(self) -> dict[str, float | int | None]:
         """``estimate`` with two decimals, ``low`` and ``high``, for files."""
@@ -137,12 +140,14 @@ class CountCalibration:
     images: int
 
     @classmethod
-    def from_dict(cls, values: Any, num_classes: int) -> "CountCalibration":
-        """Read the values of :meth:`as_dict`, which come from a file.
+    def from_stored(cls, values: Any, num_classes: int) -> "CountCalibration | None":
+        """Read the values of :meth:`as_dict` from a file; None for None.
 
         Raises:
             InputError: the values are damaged.
         """
+        if values is None:
+            return None
         sizes = {"slopes": 0, "offsets": 0, "factors": 0, "quantiles": 1, "errors": 1}
         try:
             lists = {name: tuple(map(_number, values[name])) for name in sizes}
@@ -161,7 +166,7 @@ class CountCalibration:
         return cls(**lists, images=images)  # type: ignore[arg-type] # None is in quantiles only
 
     def as_dict(self) -> dict[str, Any]:
-        """The calibration as numbers and lists; :meth:`from_dict` reads it."""
+        """The calibration as numbers and lists; :meth:`from_stored` reads it."""
         return {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(self).items()}
 
     def probabilities(self, scores: NDArray, labels: NDArray) -> NDArray[np.float64]:

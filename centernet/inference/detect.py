@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from centernet.errors import InputError, require_at_least
+from centernet.inference.count_totals import CountTotals
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
@@ -47,6 +48,7 @@ def detect(
     threshold: Threshold = DEFAULT_SCORE_THRESHOLD,
     extras: Sequence[str] = (),
     labels: str = DEFAULT_LABELS,
+    count: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -60,6 +62,7 @@ def detect(
         threshold: minimum score, as for :class:`.Detector`.
         extras: outputs beside the pictures: heatmaps, json, csv, show.
         labels: text of the labels in pictures, see :meth:`.Prediction.draw`.
+        count: print the calibrated counts, and write them onto the pictures.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
@@ -75,14 +78,12 @@ def detect(
     require_labels(labels)
     if "show" in extras:
         require_screen()  # before the weights are loaded
-    folder = Path(output)
-    opened = open_source(source, folder)
+    opened = open_source(source, folder := Path(output))
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
-    printed = video is None and (opened.total or 0) <= _MAX_PRINTED
-    summary = RunSummary(detector.top_k, _shrinking_size(detector), printed=printed)
-    stem, fps = opened.stem, video.fps if video else None
-    context = OutputContext(folder, stem, fps, detector.engine.info, thresholds, summary, labels)
+    summary = _make_summary(detector, opened, count)
+    stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
+    context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
     outputs = make_outputs(context, extras)
     _make_folder(folder)
     run = Run(
@@ -211,6 +212,19 @@ class Run:
                 f"{video.name} is truncated: {video.frames} of {video.length} frames could be read",
                 file=sys.stderr,
             )
+
+
+def _make_summary(detector: Detector, opened: PictureSource, count: bool) -> RunSummary:
+    """The summary; raises InputError if it shall count and the weights store no calibration."""
+    counts, info, is_video = None, detector.engine.info, opened.video is not None
+    if count:
+        info.require_counting("--count")
+    if count and info.counting:
+        images = info.counting.images
+        counts = CountTotals(images, video=is_video, plain=detector.config.plain)
+    printed = not is_video and (opened.total or 0) <= _MAX_PRINTED
+    shrunk = _shrinking_size(detector)
+    return RunSummary(detector.top_k, shrunk, printed=printed, counts=counts)
 
 
 def _shrinking_size(detector: Detector) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from centernet.inference import tta
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines import AUTO, Engine, load_engine
 from centernet.inference.heatmaps import Heatmaps
-from centernet.inference.prediction import Prediction, is_truncated, to_detections
+from centernet.inference.prediction import Prediction, make_prediction
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 from centernet.inference.tiling import TiledEngine
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from centernet.data.images import ImageLike
+    from centernet.inference.counting import Count
     from centernet.inference.engines.torch_engine import TorchEngine
     from centernet.models.base import DetectionModel
 
@@ -205,30 +206,36 @@ class Detector:
 
         The timings are averages over the images.
         """
-        heatmaps = heatmaps and self.engine.info.has_heatmaps
-        thresholds = self.thresholds(threshold)
+        info, scales = self.engine.info, len(self.config.scales)
+        make = partial(make_prediction, thresholds=self.thresholds(threshold), info=info, clip=clip)
         start = perf_counter()
         pixels = [load_image(image, bgr=bgr) for image in images]
         views = [view for image in pixels for view in self._views(image)]
         loaded = perf_counter()
-        results, network_seconds = tta.run_views(self.engine, views, batch_size, heatmaps=heatmaps)
-        found, scales, stride = [], len(self.config.scales), self.engine.info.stride
+        maps_too = heatmaps and info.has_heatmaps
+        results, network_seconds = tta.run_views(self.engine, views, batch_size, heatmaps=maps_too)
+        found = []
         for number, image in enumerate(pixels):
             own = results[number * scales : (number + 1) * scales]
             lists = [view.detections for view in own]
-            merged = tta.merge_views(lists, self.config, self.top_k)
-            truncated = is_truncated([*lists, merged], thresholds, self.top_k)
-            if clip:
-                merged = tta.clip_to_image(merged, (image.shape[0], image.shape[1]))
+            lists.append(tta.merge_views(lists, self.config, self.top_k))
             maps, shown = None, own[self._shown]
             if shown.logits is not None:
-                maps = Heatmaps.of_input(shown.logits, shown.matrix, stride, self.class_names)
-            parts = image, to_detections(merged, thresholds, self.class_names), maps
-            found.append(partial(Prediction, *parts, truncated=truncated))
+                maps = Heatmaps.of_input(shown.logits, shown.matrix, info.stride, self.class_names)
+            found.append(partial(make, image, lists, maps))
         decode_seconds = perf_counter() - loaded - network_seconds
         seconds = {"load": loaded - start, "network": network_seconds, "decode": decode_seconds}
         each = {step: total / len(pixels) for step, total in seconds.items() if pixels}
-        return [make_prediction(seconds=each) for make_prediction in found]
+        return [finish(seconds=each) for finish in found]
+
+    def count(self, image: "ImageLike", *, bgr: bool = False) -> "Count":
+        """The number of objects in an image, with an interval; arguments as for :meth:`__call__`.
+
+        Raises:
+            InputError: the weights store no calibration of counts, or the image cannot be read.
+        """
+        self.engine.info.require_counting("count()")
+        return cast("Count", self.predict(image, bgr=bgr, heatmaps=False).count)
 
     def heatmaps(self, image: "ImageLike", *, bgr: bool = False) -> Heatmaps:
         """The class probabilities at every cell of an image.

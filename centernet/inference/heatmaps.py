@@ -14,7 +14,8 @@ from centernet import geometry
 from centernet.data.images import load_image
 from centernet.errors import InputError
 from centernet.files import atomic_write
-from centernet.inference.drawing import HEAT_COLORS, legend, letter_size
+from centernet.inference.drawing import HEAT_COLORS, legend
+from centernet.inference.lettering import letter_size
 from centernet.inference.probabilities import sigmoid
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 

@@ -25,6 +25,9 @@ from centernet.inference.run_summary import RunSummary
 from centernet.inference.window import show
 from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
 
+# The class of the rows of counts.csv with the number of all objects.
+_TOTAL = "all classes"
+
 
 @dataclass(frozen=True)
 class OutputContext:
@@ -38,6 +41,7 @@ class OutputContext:
         thresholds: (C,) the score threshold of each class.
         summary: summary of the run.
         labels: text of the labels in pictures, a key of :data:`.LABELS`.
+        count: whether pictures show the counts.
     """
 
     folder: Path
@@ -47,18 +51,23 @@ class OutputContext:
     thresholds: NDArray[np.float64]
     summary: RunSummary
     labels: str = DEFAULT_LABELS
+    count: bool = False
+
+    def draw(self, prediction: Prediction) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 RGB of a prediction."""
+        return prediction.draw(self.labels, count=self.count)
 
 
 class PictureFiles(Output):
     """An image file for each prediction, with its boxes and labels."""
 
-    def __init__(self, labels: str = DEFAULT_LABELS) -> None:
-        """Draw labels with this text, see :meth:`.Prediction.draw`."""
-        self._labels = labels
+    def __init__(self, draw: Callable[[Prediction], NDArray[np.uint8]]) -> None:
+        """Write the pictures of a function."""
+        self._draw = draw
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Write ``name.picture``."""
-        write_picture(name.picture, prediction.draw(self._labels))
+        write_picture(name.picture, self._draw(prediction))
 
 
 class HeatmapFiles(Output):
@@ -135,6 +144,7 @@ class JsonLines(_FileOutput):
         ]
         line |= {"width": width, "height": height}
         line |= {"truncated": True} if prediction.truncated else {}
+        line |= {"count": prediction.count.as_dict()} if prediction.count else {}
         line |= {"detections": objects}
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -159,6 +169,30 @@ class CsvTable(_FileOutput):
             self._rows.writerow([name.source, *frame.values(), one.class_name, one.score, *one.box])
 
 
+class CountTable(_FileOutput):
+    """``counts.csv``: for each image or frame a row for each class, and one for the total."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into a folder."""
+        lines = LinesFile(folder / "counts.csv")
+        super().__init__(lines)
+        self._rows = csv.writer(lines, lineterminator="\n")
+        self._has_header = False
+
+    def write(self, prediction: Prediction, name: ResultName) -> None:
+        """Append the rows of an image or frame."""
+        count = prediction.count
+        assert count is not None  # the weights have a calibration
+        frame = {} if name.frame is None else {"frame": name.frame}
+        if not self._has_header:
+            self._rows.writerow(["image", *frame, "class", *count.total.as_dict(), "truncated"])
+            self._has_header = True
+        for class_name, one in [*count.classes.items(), (_TOTAL, count.total)]:
+            values = one.as_dict().values()
+            row = [name.source, *frame.values(), class_name, *values, int(count.truncated)]
+            self._rows.writerow(row)
+
+
 class WindowClosed(Exception):
     """The user has closed the preview window, or pressed q or Escape in it."""
 
@@ -166,14 +200,14 @@ class WindowClosed(Exception):
 class Window(Output):
     """A preview window."""
 
-    def __init__(self, *, still: bool, labels: str = DEFAULT_LABELS) -> None:
+    def __init__(self, draw: Callable[[Prediction], NDArray[np.uint8]], *, still: bool) -> None:
         """Show pictures.
 
         Args:
+            draw: the picture (H, W, 3) uint8 RGB of a prediction.
             still: wait for a key after each.
-            labels: text of the labels, see :meth:`.Prediction.draw`.
         """
-        self._still, self._labels = still, labels
+        self._still, self._draw = still, draw
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Show a picture.
@@ -181,7 +215,7 @@ class Window(Output):
         Raises:
             WindowClosed: the user wants to end.
         """
-        if not show(prediction.draw(self._labels), still=self._still):
+        if not show(self._draw(prediction), still=self._still):
             raise WindowClosed
 
 
@@ -196,9 +230,8 @@ def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
 
 def _pictures(context: OutputContext) -> Output:
     if context.stem is None or context.fps is None:
-        return PictureFiles(context.labels)
-    path = Path(f"{context.stem}.mp4")
-    return Video(path, context.fps, lambda prediction: prediction.draw(context.labels))
+        return PictureFiles(context.draw)
+    return Video(Path(f"{context.stem}.mp4"), context.fps, context.draw)
 
 
 def _heatmap_pictures(context: OutputContext) -> Output:
@@ -208,14 +241,20 @@ def _heatmap_pictures(context: OutputContext) -> Output:
     return Video(Path(f"{context.stem}.heatmap.mp4"), context.fps, _overlay)
 
 
+def _count_table(context: OutputContext) -> Output:
+    context.info.require_counting("counts.csv")
+    return CountTable(context.folder)
+
+
 # In the order of writing.
 OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "pictures": _pictures,
     "heatmaps": _heatmap_pictures,
     "json": lambda context: JsonLines(context.folder),
     "csv": lambda context: CsvTable(context.folder),
+    "counts": _count_table,
     "summary": lambda context: context.summary,
-    "show": lambda context: Window(still=context.stem is None, labels=context.labels),
+    "show": lambda context: Window(context.draw, still=context.stem is None),
 }
 
 
@@ -232,4 +271,6 @@ def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
     if unknown := set(extras) - set(OUTPUTS):
         raise InputError(f"unknown output {min(unknown)!r}: choose from {', '.join(OUTPUTS)}")
     chosen = {"pictures", "summary", *extras}
+    if "csv" in extras and context.info.counting:
+        chosen.add("counts")
     return [make(context) for name, make in OUTPUTS.items() if name in chosen]

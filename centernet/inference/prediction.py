@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from centernet.inference.counting import MIN_COUNTED_SCORE, Count
+from centernet.inference.engines.base import EngineInfo
 from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
+from centernet.inference.tta import clip_to_image
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -47,6 +50,8 @@ class Prediction:
         seconds: time by step: ``load`` (read and preprocess), ``network``, ``decode``.
         truncated: whether the limit ``top_k`` may have cut off detections that reach their score
             threshold.
+        count: the number of objects by all detections, also those below their score threshold; None
+            if the weights store no calibration of counts.
     """
 
     image: NDArray[np.uint8]
@@ -54,7 +59,8 @@ class Prediction:
     heatmaps: Heatmaps | None
     seconds: dict[str, float]
     truncated: bool = False
-    _drawn: dict[str, NDArray[np.uint8]] = field(
+    count: Count | None = None
+    _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -76,11 +82,12 @@ class Prediction:
         """The picture of :meth:`draw` with the default labels."""
         return self.draw()
 
-    def draw(self, labels: str = DEFAULT_LABELS) -> NDArray[np.uint8]:
+    def draw(self, labels: str = DEFAULT_LABELS, *, count: bool = False) -> NDArray[np.uint8]:
         """Draw boxes and labels on the image, enlarged if it is small.
 
         Args:
             labels: text of the labels, see :func:`centernet.inference.drawing.draw`.
+            count: also write the counts into a corner.
 
         Returns:
             (h, w, 3) uint8 RGB; repeated calls return the same array.
@@ -90,15 +97,48 @@ class Prediction:
         """
         from centernet.inference.drawing import draw
 
-        if labels not in self._drawn:
-            large = self.upscaled
-            self._drawn[labels] = draw(large.image, large.detections, labels)
-        return self._drawn[labels]
+        if (labels, count) not in self._drawn:
+            large, shown = self.upscaled, self.count if count else None
+            self._drawn[labels, count] = draw(large.image, large.detections, labels, shown)
+        return self._drawn[labels, count]
 
     @cached_property
     def upscaled(self) -> "Prediction":
         """The same prediction for an image that is large enough to draw on."""
         return upscale_for_drawing(self)
+
+
+def make_prediction(
+    image: NDArray[np.uint8],
+    found: Sequence[Mapping[str, NDArray]],
+    heatmaps: Heatmaps | None,
+    seconds: dict[str, float],
+    *,
+    thresholds: NDArray[np.float64],
+    info: EngineInfo,
+    clip: bool,
+) -> Prediction:
+    """The prediction for an image from its detections, which no threshold has reduced.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        found: the detections of each view, and the merged ones: ``boxes`` (K, 4) xyxy in image
+            pixels, ``scores`` (K,), ``labels`` (K,), best first.
+        heatmaps: heatmaps, if requested.
+        seconds: time by step.
+        thresholds: (C,) the score threshold of each class.
+        info: the properties of the network.
+        clip: clip boxes to the image.
+    """
+    inside = clip_to_image(found[-1], (image.shape[0], image.shape[1]))
+    names, count = info.class_names, None
+    if info.counting:
+        lowest = np.full(len(names), MIN_COUNTED_SCORE)
+        truncated = is_truncated(found, lowest, info.top_k)
+        count = info.counting.count(inside["scores"], inside["labels"], names, truncated=truncated)
+    detections = to_detections(inside if clip else found[-1], thresholds, names)
+    truncated = is_truncated(found, thresholds, info.top_k)
+    return Prediction(image, detections, heatmaps, seconds, truncated, count)
 
 
 def to_detections(

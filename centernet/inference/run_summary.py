@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from centernet.inference.count_totals import CountTotals
 from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import Prediction
@@ -26,7 +27,12 @@ class RunSummary(Output):
     """
 
     def __init__(
-        self, top_k: int, input_size: tuple[int, int] | None = None, *, printed: bool = False
+        self,
+        top_k: int,
+        input_size: tuple[int, int] | None = None,
+        *,
+        printed: bool = False,
+        counts: CountTotals | None = None,
     ) -> None:
         """Start from zero.
 
@@ -35,13 +41,15 @@ class RunSummary(Output):
             input_size: (height, width) in pixels that pictures are scaled to fit; None if they keep
                 their size, or run in tiles.
             printed: print a line for each picture.
+            counts: adds up the calibrated counts, which are printed instead of the numbers of
+                detections.
         """
         self._input_size, self._shrunk = input_size, 1.0
         self.pictures = self.failed = self.truncated = 0
         self._top_k = top_k
         self.found: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
-        self._printed = printed
+        self._printed, self._counts = printed, counts
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Count one picture."""
@@ -53,8 +61,11 @@ class RunSummary(Output):
             self._shrunk = max(self._shrunk, *(side / fit for side, fit in sides))
         self.found += names
         self.seconds.update(prediction.seconds)
+        counted = prediction.count if self._counts else None
+        if self._counts and counted:
+            self._counts.add(counted)
         if self._printed:
-            tqdm.write(f"{Path(name.source).name}: {_counts(names)}")
+            tqdm.write(f"{Path(name.source).name}: {counted or _counts(names)}")
 
     def text(self) -> str:
         """The number of pictures and detections, the effect of ``top_k``, and the time by step."""
@@ -64,6 +75,8 @@ class RunSummary(Output):
             f"{_pictures_of(self.pictures)}: {_counts(self.found)}",
             f"{sum(steps.values()):.1f} ms per picture: {each}",
         ]
+        if self._counts:
+            lines.insert(1, self._counts.text())
         if self.truncated:
             lines.insert(
                 1,

@@ -34,6 +34,8 @@ class DetectionModel(nn.Module, ABC):
             ``detector`` name, which a CenterNet omits.
         class_names: class names by label; "0", "1", ... by default.
         thresholds: score threshold with the best F1 score by label; None if unknown.
+        counting: calibration of counts as plain values, see
+            :class:`centernet.inference.counting.CountCalibration`; None if unknown.
         top_k: detections per image, enough for the images it was trained on.
         is_pretrained: whether the backbone was initialized with ImageNet weights.
         mean: (3, 1, 1) RGB mean that is subtracted from images in [0, 1].
@@ -53,6 +55,7 @@ class DetectionModel(nn.Module, ABC):
         self.num_classes = num_classes
         self.class_names = tuple(map(str, range(num_classes)))
         self.thresholds: tuple[float | None, ...] | None = None
+        self.counting: dict[str, Any] | None = None
         self.top_k = DEFAULT_TOP_K
         self.set_normalization(None)
 

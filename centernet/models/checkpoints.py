@@ -20,7 +20,8 @@ from centernet.models.registry import make_network, tensor_shapes
 
 # The entry of a checkpoint that describes its network: {"model": the architecture, "class_names",
 # "image_size": the (height, width) that it was trained at, or None for images of any size, "top_k":
-# the maximum number of detections per image, and optionally "thresholds" by label}.
+# the maximum number of detections per image, and optionally "thresholds" by label and "counting",
+# the calibration of counts}.
 DESCRIPTION = "centernet"
 # The training task stores the network as its attribute ``model``.
 _PREFIX = "model."
@@ -124,7 +125,9 @@ def description(network: DetectionModel, image_size: Sequence[int] | None) -> di
         "class_names": list(network.class_names),
         "image_size": image_size and list(image_size),
         "top_k": network.top_k,
-    } | ({"thresholds": list(network.thresholds)} if network.thresholds else {})
+        **({"thresholds": list(network.thresholds)} if network.thresholds else {}),
+        **({"counting": network.counting} if network.counting else {}),
+    }
 
 
 def checkpoint_of(network: DetectionModel, image_size: Sequence[int] | None) -> dict[str, Any]:
@@ -170,4 +173,5 @@ def build_network(checkpoint: dict[str, Any]) -> DetectionModel:
     network.top_k = checkpoint[DESCRIPTION].get("top_k", network.top_k)
     thresholds = checkpoint[DESCRIPTION].get("thresholds")
     network.thresholds = thresholds and tuple(thresholds)
+    network.counting = checkpoint[DESCRIPTION].get("counting")
     return network.eval()

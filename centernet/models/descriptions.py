@@ -33,6 +33,8 @@ def check_description(description: Mapping[str, Any]) -> None:
         ("thresholds", thresholds := description.get("thresholds"),
          thresholds is None or _are_thresholds(thresholds, len(names)),
          "a number from 0 to 1, or None, for each class"),
+        ("counting", counting := description.get("counting"),
+         counting is None or isinstance(counting, dict), "None or a calibration of counts"),
         ("num_classes", count := model.get("num_classes"), _is_count(count, _MAX_CLASSES),
          f"an integer from 1 to {_MAX_CLASSES}"),
         *((key, model[key], isinstance(model[key], str), "text")

@@ -6,8 +6,9 @@ import supervision as sv
 from PIL import ImageColor
 
 from centernet.errors import InputError
-from centernet.inference.drawing import class_color, draw, font, legend, letter_size
+from centernet.inference.drawing import class_color, draw, legend
 from centernet.inference.label_layout import Rectangle, choose_corner, place_labels
+from centernet.inference.lettering import font, letter_size
 
 
 def found(*boxes, names=("cat",)) -> sv.Detections:

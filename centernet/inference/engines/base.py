@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.errors import InputError
+from centernet.inference.counting import CountCalibration
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class EngineInfo:
         has_cells: whether each detection names the cell of its peak, as those of a CenterNet do.
         radius: the distance in pixels beyond which no pixel influences a cell; None if it is
             unlimited or unknown. An engine may measure it later, see :attr:`Engine.radius`.
+        counting: the calibration of counts; None if the weights store none.
     """
 
     class_names: tuple[str, ...]
@@ -37,6 +39,7 @@ class EngineInfo:
     has_heatmaps: bool
     has_cells: bool = False
     radius: int | None = None
+    counting: CountCalibration | None = None
 
     def require_heatmaps(self, option: str) -> None:
         """Raise InputError, for ``option``, if the engine returns no heatmaps."""
@@ -44,6 +47,14 @@ class EngineInfo:
             raise InputError(
                 f"{option} needs heatmaps, but these weights have none: use a CenterNet; an "
                 "exported one has them with --maps"
+            )
+
+    def require_counting(self, option: str) -> None:
+        """Raise InputError, for ``option``, if the weights store no calibration of counts."""
+        if self.counting is None:
+            raise InputError(
+                f"{option}: these weights store no calibration of counts; run `centernet report "
+                "RUN`, which writes it into RUN/best.ckpt; then export again, if they are exported"
             )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from centernet.errors import InputError, first_line
 from centernet.files import open_regular
 from centernet.inference.config import InferenceConfig
+from centernet.inference.counting import CountCalibration
 from centernet.inference.engines.base import EngineInfo, EngineResult
 from centernet.inference.probabilities import logit
 from centernet.sizes import format_size
@@ -34,7 +35,8 @@ _METADATA = (
     "top_k",
     "version",
 )
-_RADIUS = "radius"  # optional in the metadata
+# Optional in the metadata.
+_RADIUS, _COUNTING = "radius", "counting"
 # ONNX Runtime's name for each device, the fastest last.
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -46,8 +48,10 @@ def metadata_of(info: EngineInfo, version: str) -> dict[str, str]:
         info: properties of the network; those that the outputs tell are not stored.
         version: version of this package.
     """
-    values = vars(info) | {"version": version}
-    return {name: json.dumps(values[name], ensure_ascii=False) for name in (*_METADATA, _RADIUS)}
+    counting = info.counting and info.counting.as_dict()
+    values = vars(info) | {"version": version, _COUNTING: counting}
+    names = (*_METADATA, _RADIUS, _COUNTING)
+    return {name: json.dumps(values[name], ensure_ascii=False) for name in names}
 
 
 def read_info(
@@ -70,7 +74,7 @@ def read_info(
     try:
         values = {name: json.loads(metadata[name]) for name in _METADATA}
         size, thresholds = values["image_size"], values["thresholds"]
-        radius = json.loads(metadata.get(_RADIUS, "null"))
+        radius, counting = (json.loads(metadata.get(n, "null")) for n in (_RADIUS, _COUNTING))
         info = EngineInfo(
             class_names=tuple(map(str, values["class_names"])),
             thresholds=None if thresholds is None else tuple(map(_number_or_none, thresholds)),
@@ -81,6 +85,7 @@ def read_info(
             has_heatmaps=HEATMAP in outputs,
             has_cells=CELLS in outputs,
             radius=None if radius is None else int(radius),
+            counting=CountCalibration.from_stored(counting, len(values["class_names"])),
         )
     except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{weights}: the metadata are damaged ({error})") from None

@@ -14,6 +14,7 @@ from torch import Tensor
 from centernet.errors import InputError, first_line
 from centernet.heads import HEADS
 from centernet.inference.config import InferenceConfig
+from centernet.inference.counting import CountCalibration
 from centernet.inference.engines.base import EngineInfo, EngineResult
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class TorchEngine:
             top_k=config.max_detections(network.top_k),
             has_heatmaps=network.has_heatmaps,
             has_cells=network.has_heatmaps,
+            counting=CountCalibration.from_stored(network.counting, len(class_names)),
         )
         self._flip = config.flip
         if config.flip:
