@@ -6,8 +6,9 @@ from pathlib import Path
 HELP = "regenerate the report of a training run"
 DESCRIPTION = """\
 Write the report of a training run, as fit does at its end: report.html in the run's folder, with
-loss curves, accuracy per class, best thresholds and worst errors, and inspect.html. The best
-thresholds are saved in best.ckpt, for --threshold best.
+loss curves, accuracy per class, best thresholds, counts and worst errors, and inspect.html. The
+best thresholds and the calibration of counts are saved in best.ckpt, for --threshold best, --count
+and detector.count().
 
   centernet report runs/custom
 """

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 # Placeholder of the text color; the finished SVG has "currentColor" in its place.
-_INK = "#010203"
+INK = "#010203"
 # Any: matplotlib's stubs accept literal keys only.
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -28,12 +28,12 @@ _STYLE: Any = {
     "grid.alpha": 0.25,
     "axes.grid": True,
     **dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
     ),
-    "grid.color": _INK,
+    "grid.color": INK,
 }
 # Readable on light and dark pages; the class colors of drawings are too light for that.
-_SHADES = ("#0d8f6f", "#8a3ffc", "#d9480f", "#1c7ed6", "#c2255c", "#a07800", "#5c940d", "#0b8fa8")
+SHADES = ("#0d8f6f", "#8a3ffc", "#d9480f", "#1c7ed6", "#c2255c", "#a07800", "#5c940d", "#0b8fa8")
 _MAX_CURVES = 10
 _MAX_ROWS_WITH_NUMBERS = 30  # of a confusion matrix
 
@@ -50,19 +50,19 @@ def losses(metrics: Mapping[str, NDArray]) -> Markup:
     """Plot of the loss and its terms by epoch."""
     names = [name for name in metrics if name == "loss" or name.startswith("loss/")]
     curves = {name.removeprefix("loss/"): metrics[name] for name in sorted(names)}
-    return _plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "loss", log=True))
+    return plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "loss", log=True))
 
 
 def learning_rate(metrics: Mapping[str, NDArray]) -> Markup:
     """Plot of the learning rate by epoch."""
     curves = {"learning rate": metrics["learning_rate"]}
-    return _plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "learning rate"))
+    return plot(lambda axes: _by_epoch(axes, metrics["epoch"], curves, "learning rate"))
 
 
 def precision_by_epoch(metrics: Mapping[str, NDArray]) -> Markup:
     """Plot of AP, AP50 and AP75 of every validation epoch."""
     curves = {name: metrics[name] for name in ("AP50", "AP", "AP75") if name in metrics}
-    return _plot(
+    return plot(
         lambda axes: _by_epoch(axes, metrics["epoch"], curves, "average precision", marker="o")
     )
 
@@ -83,14 +83,14 @@ def precision_recall(
         recall = np.linspace(0, 1, len(precision))
         lines = []
         for number, i in enumerate(shown):
-            color = _SHADES[number % len(_SHADES)]
-            style = "-" if number < len(_SHADES) else "--"
+            color = SHADES[number % len(SHADES)]
+            style = "-" if number < len(SHADES) else "--"
             lines += axes.plot(recall, precision[:, i], style, color=color)
         axes.set(xlabel="recall", ylabel="precision (IoU 0.5)", xlim=(0, 1.01), ylim=(0, 1.02))
         # Labels of lines are ignored if they begin with "_", so they are given here.
-        axes.legend(lines, _escape_formula([class_names[i] for i in shown]), loc="lower left")
+        axes.legend(lines, escape_formula([class_names[i] for i in shown]), loc="lower left")
 
-    return _plot(draw)
+    return plot(draw)
 
 
 def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
@@ -108,7 +108,7 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
         axes.grid(False)
         axes.imshow(share, cmap="Purples", vmin=0, vmax=1)
         font: dict[str, Any] = {} if size <= _MAX_ROWS_WITH_NUMBERS else {"fontsize": 5}
-        names = _escape_formula(class_names)
+        names = escape_formula(class_names)
         axes.set_xticks(range(size), [*names, "missed"], rotation=45, ha="right", **font)
         axes.set_yticks(range(size), [*names, "background"], **font)
         axes.set(xlabel="detected", ylabel="annotated")
@@ -119,10 +119,10 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
                 color = "white" if share[row, column] > 0.5 else "#222"
                 axes.text(column, row, count, ha="center", va="center", color=color)
 
-    return _plot(draw, (side + 0.6, side))
+    return plot(draw, (side + 0.6, side))
 
 
-def _escape_formula(names: Sequence[str]) -> list[str]:
+def escape_formula(names: Sequence[str]) -> list[str]:
     """Escape names: matplotlib reads text between two dollars as a formula."""
     return [name.replace("$", r"\$") for name in names]
 
@@ -136,7 +136,7 @@ def _by_epoch(
     log: bool = False,
     marker: str = "",
 ) -> None:
-    for (name, values), color in zip(curves.items(), _SHADES, strict=False):
+    for (name, values), color in zip(curves.items(), SHADES, strict=False):
         known = np.isfinite(values)
         dots = marker or ("o" if known.sum() == 1 else "")
         axes.plot(epochs[known], values[known], marker=dots, ms=3, color=color, label=name)
@@ -151,16 +151,25 @@ def _by_epoch(
         axes.legend()
 
 
-def _plot(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.2)) -> Markup:
-    """SVG of what ``draw`` draws into the axes. Matplotlib escapes all text in it."""
+def plot(
+    draw: Callable[[Any], None], size: tuple[float, float] = (4.6, 3.2), **subplots: Any
+) -> Markup:
+    """SVG of what ``draw`` draws into the axes. Matplotlib escapes all text in it.
+
+    Args:
+        draw: receives the axes, or an array of axes if there are several.
+        size: (width, height) in inches.
+        **subplots: arguments of ``matplotlib.figure.Figure.subplots``.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0)
+        axes = figure.subplots(**subplots)
+        for one in figure.axes:
+            one.patch.set_alpha(0)
         draw(axes)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     return Markup(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))

@@ -14,6 +14,8 @@ from centernet.analysis.inspector import ImageAnalysis, InspectorPage
 from centernet.analysis.inspector.error_types import count_errors
 from centernet.analysis.report import plots
 from centernet.analysis.report.best_thresholds import BestThreshold, confusion_counts
+from centernet.analysis.report.count_section import count_section
+from centernet.analysis.report.counts import CountResults
 from centernet.analysis.report.worst_errors import (
     ErrorExample,
     crop_error,
@@ -39,6 +41,7 @@ class TrainingReport:
         evaluation: COCO metrics on the same images.
         best: best threshold by label; None for a class without one.
         inspector: the page that pictures link to; empty for a network without heatmaps.
+        counts: the calibration of counts; None without annotated images.
     """
 
     run: Path
@@ -47,6 +50,7 @@ class TrainingReport:
     evaluation: Evaluation
     best: Sequence[BestThreshold | None]
     inspector: InspectorPage
+    counts: CountResults | None = None
 
     @property
     def thresholds(self) -> NDArray:
@@ -72,6 +76,8 @@ def render_report_page(report: TrainingReport) -> Iterator[str]:
         columns=[*list(per_class[0])[1:], "best threshold", "precision", "recall", "F1"],
         classes=_classes(report),
         matrices=_matrices(report),
+        counts=report.counts
+        and count_section(report.counts, report.class_names, report.thresholds),
         errors=_error_counts(report),
         missed_objects=_gallery(report, worst_missed_objects(report.analyses, report.thresholds)),
         false_positives=_gallery(report, worst_false_positives(report.analyses, report.thresholds)),

@@ -6,6 +6,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from centernet.analysis.inspector import (
     dataset_examples,
 )
 from centernet.analysis.report.best_thresholds import best_thresholds
+from centernet.analysis.report.counts import fit_counts
 from centernet.analysis.report.report_page import INSPECTOR_FILE, TrainingReport, render_report_page
 from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError, require_at_least
@@ -41,7 +43,7 @@ def write_report(
 ) -> Path:
     """Analyze the validation images with a run's best weights, and write the report.
 
-    The best threshold of each class is saved in ``best.ckpt``.
+    The best threshold of each class and the calibration of counts are saved in ``best.ckpt``.
 
     Args:
         run: folder of a training run.
@@ -69,11 +71,13 @@ def write_report(
     analyses, evaluation = _analyze_all(detector, dataset, inspector, progress)
     best = best_thresholds(analyses, len(names))
     thresholds = [found.threshold if found else None for found in best]
-    _save_thresholds(weights, thresholds)
+    counts = fit_counts(analyses, len(names))
+    counting = counts.calibration.as_dict() if counts else None
+    _save_description(weights, thresholds=thresholds, counting=counting)
     inspector.threshold, inspector.best = BEST, thresholds
     if len(inspector):
         inspector.save(run / INSPECTOR_FILE)
-    report = TrainingReport(run, names, analyses, evaluation, best, inspector)
+    report = TrainingReport(run, names, analyses, evaluation, best, inspector, counts)
     write_html(run / REPORT_FILE, render_report_page(report))
     return run / REPORT_FILE
 
@@ -105,10 +109,10 @@ def _analyze_all(
     return analyses, evaluation
 
 
-def _save_thresholds(weights: Path, thresholds: list[float | None]) -> None:
-    """Save the best thresholds in a checkpoint, atomically, if they changed."""
+def _save_description(weights: Path, **values: Any) -> None:
+    """Save plain values in the description of a checkpoint, atomically, if they changed."""
     content = read_checkpoint(weights)
-    known = json.dumps(content[DESCRIPTION].get("thresholds"))
-    if known != json.dumps(thresholds):
-        content[DESCRIPTION]["thresholds"] = thresholds
+    known = {name: content[DESCRIPTION].get(name) for name in values}
+    if json.dumps(known) != json.dumps(values):
+        content[DESCRIPTION] |= values
         save_file(content, weights)
