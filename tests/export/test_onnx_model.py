@@ -15,6 +15,7 @@ from centernet.export.export_weights import ExportOptions, export_weights
 from centernet.export.half import store_half
 from centernet.export.onnx_model import write_onnx
 from centernet.export.verify import Difference, compare_engines, sample_images, verify
+from centernet.inference.counting import CountCalibration
 from centernet.inference.engines.exported import OnnxRuntimeEngine
 from centernet.inference.engines.torch_engine import TorchEngine
 from centernet.inference.tiling import TiledEngine
@@ -101,6 +102,8 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     content = checkpoint(box_head="sides")
     content["centernet"]["thresholds"] = [0.25, None]
     content["centernet"]["top_k"] = 30
+    calibration = CountCalibration((1.0, 2.0), (0.0, 0.5), (1.1, 1.0), (1, 2, None), (1, 1, 1), 30)
+    content["centernet"]["counting"] = calibration.as_dict()
     torch.save(content, tmp_path / "w.ckpt")
     arguments = ["export", tmp_path / "w.ckpt", tmp_path / "out" / "m.onnx", "--maps", "--half"]
     status, text, _ = run_centernet(arguments, capsys)
@@ -109,10 +112,13 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     theirs = Detector.load(tmp_path / "out" / "m.onnx")
     assert theirs.engine.info == replace(ours.engine.info)
     assert theirs.engine.info.thresholds == (0.25, None) and theirs.top_k == 30
+    assert theirs.engine.info.counting == calibration
     assert theirs.class_names == ("cat", "dog") and theirs.engine.info.image_size == (64, 96)
     image = sample_images(1, (150, 170))[0]
     expected, found = ours(image, threshold=0), theirs(image, threshold=0)
     assert len(found) == len(expected) > 10
+    count = theirs.count(image).total.estimate
+    assert count == pytest.approx(ours.count(image).total.estimate, rel=0.02) and count > 0
     assert sorted(found.confidence) == pytest.approx(sorted(expected.confidence), abs=2e-3)
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "m.onnx"]
     arguments = ["export", tmp_path / "w.ckpt", tmp_path / "many.onnx", "--top-k", "2300"]

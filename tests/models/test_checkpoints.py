@@ -182,6 +182,7 @@ def test_a_backbone_from_a_file_must_be_in_the_registry_of_timm(tmp_path, backbo
         *(("image_size", value) for value in ([10**9, 32], [-32, 32], [True, 32], [32, 2**70])),
         *(("top_k", value) for value in (0, -1, 100_001, "9", True, 1.5, None)),
         *(("thresholds", value) for value in (3, [0.5], [0.5, "x"], [float("nan"), 0.5], {0: 0.5})),
+        *(("counting", value) for value in (3, [1], {}, {"slopes": [1.0, 1.0]}, {"images": 2**70})),
         *(("class_names", value) for value in (["a", 7], ["a", "\ud800"], [["a"], "b"])),
         *(("neck_channels", value) for value in ([10**9] * 3, [8, 8], "abc", [8, -8, 8], None)),
         *(("head_channels", value) for value in (10**9, 0, "8", None, torch.zeros(1))),
@@ -192,12 +193,12 @@ def test_a_backbone_from_a_file_must_be_in_the_registry_of_timm(tmp_path, backbo
 )
 def test_a_description_with_a_wrong_value_is_refused(tmp_path, key, value):
     good = checkpoint()
-    if key in ("image_size", "top_k", "thresholds", "class_names"):
+    if key in ("image_size", "top_k", "thresholds", "counting", "class_names"):
         bad = described(**{key: value})
     else:
         bad = described(model=good[DESCRIPTION]["model"] | {key: value})
     torch.save(bad, tmp_path / "w.ckpt")
-    with pytest.raises(InputError, match=key) as error:
+    with pytest.raises(InputError, match="count" if key == "counting" else key) as error:
         Detector.load(tmp_path / "w.ckpt", device="cpu")
     assert "\n" not in str(error.value)
 

@@ -53,8 +53,8 @@ class EngineInfo:
         """Raise InputError, for ``option``, if the weights store no calibration of counts."""
         if self.counting is None:
             raise InputError(
-                f"{option}: these weights store no calibration of counts; run `centernet report "
-                "RUN`, which writes it into RUN/best.ckpt; then export again, if they are exported"
+                f"{option}: these weights store no calibration of counts: `centernet report RUN` "
+                "writes it into RUN/best.ckpt; then export again, if they are exported"
             )
 
 
