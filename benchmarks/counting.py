@@ -9,7 +9,8 @@ standard deviations. "covered" is the share of images whose number of objects is
 "width" the mean of high - low; the errors are mean absolute errors of the count of an image: of the
 calibrated count, and of the number of boxes that reach the best threshold of their class. "sums" is
 the share of sums over 10 images that are in their interval. `--variants` adds a table of other maps
-of scores and other widths of intervals.
+of scores and other widths of intervals; a plain factor makes the sum over the calibration images
+right, without lower weights for outlying images.
 """
 
 import argparse
@@ -133,31 +134,31 @@ def at_thresholds(train: Samples) -> Moments:
     return moments
 
 
-def scaled_thresholds(train: Samples) -> Moments:
-    """As :func:`at_thresholds`, times a factor that makes the sum right."""
-    count = at_thresholds(train)
-    boxes = sum(count(sample)[0] for sample in train)
-    factors = sum(sample.objects for sample in train) / np.maximum(1, boxes)
-    return lambda sample: (count(sample)[0] * factors, count(sample)[1])
+def scaled(fit: Callable[[Samples], Moments]) -> Callable[[Samples], Moments]:
+    """The counts of another map, times a factor that makes their sum right."""
+
+    def fit_scaled(train: Samples) -> Moments:
+        moments_of = fit(train)
+        sums = np.sum([moments_of(sample)[0] for sample in train], 0)
+        factors = np.sum([sample.objects for sample in train], 0) / np.maximum(1e-9, sums)
+
+        def moments(sample: CountSample) -> tuple[NDArray, NDArray]:
+            mean, variance = moments_of(sample)
+            return factors * mean, variance + np.maximum(0, factors - 1) * mean
+
+        return moments
+
+    return fit_scaled
 
 
 def isotonic(train: Samples) -> Moments:
     """Isotonic regression by pool-adjacent-violators, linear between the middles of its steps."""
-    classes, maps = len(train[0].objects), []
-    for label in range(classes):
-        own = [s.scores[s.labels == label] for s in train]
-        correct = [s.is_correct[s.labels == label] for s in train]
-        maps.append(_pool(np.concatenate(own), np.concatenate(correct).astype(float)))
-    own_sum = np.zeros(classes)
-    for sample in train:
-        own_sum += _isotonic_moments(maps, sample)[0]
-    factors = sum(sample.objects for sample in train) / np.maximum(1e-9, own_sum)
-
-    def moments(sample: CountSample) -> tuple[NDArray, NDArray]:
-        mean, variance = _isotonic_moments(maps, sample)
-        return factors * mean, variance + np.maximum(0, factors - 1) * mean
-
-    return moments
+    maps = []
+    for label in range(len(train[0].objects)):
+        scores = np.concatenate([s.scores[s.labels == label] for s in train])
+        correct = np.concatenate([s.is_correct[s.labels == label] for s in train])
+        maps.append(_pool(scores, correct.astype(float)))
+    return lambda sample: _isotonic_moments(maps, sample)
 
 
 def _isotonic_moments(maps: Sequence[NDArray], sample: CountSample) -> tuple[NDArray, NDArray]:
@@ -180,9 +181,10 @@ def _pool(x: NDArray, y: NDArray) -> NDArray:
 
 MAPS = {
     "logistic": fit_moments,
-    "isotonic": isotonic,
+    "logistic, plain factor": scaled(fit_moments),
+    "isotonic, plain factor": scaled(isotonic),
     "boxes at best threshold": at_thresholds,
-    "the same, times a factor": scaled_thresholds,
+    "boxes, plain factor": scaled(at_thresholds),
 }
 # Standard deviation of a count, from its mean and variance.
 SCALES: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
@@ -222,6 +224,9 @@ def print_table(names: Sequence[str], results: Sequence[dict[str, NDArray]]) -> 
         cells = []
         for what in results[0]:
             values = np.array([result[what][column] for result in results])
+            if np.isnan(values).any():
+                cells.append("-")
+                continue
             percent = what in ("covered", "sums")
             factor, digits, unit = (100, 0, " %") if percent else (1, 2, "")
             spread = f" ± {factor * values.std():.{digits}f}" if len(values) > 1 else ""

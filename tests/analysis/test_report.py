@@ -23,6 +23,8 @@ from centernet.analysis.inspector.error_types import (
 )
 from centernet.analysis.report import plots
 from centernet.analysis.report.best_thresholds import best_thresholds, confusion_counts
+from centernet.analysis.report.count_section import count_section
+from centernet.analysis.report.counts import CountResults, count_samples, fit_counts
 from centernet.analysis.report.worst_errors import (
     ErrorExample,
     crop_error,
@@ -32,6 +34,7 @@ from centernet.analysis.report.worst_errors import (
 from centernet.analysis.report.write_report import write_report
 from centernet.data.shapes import make_shapes
 from centernet.errors import InputError
+from centernet.evaluation.count_calibration import CountSample, fit_count_calibration
 from centernet.models.checkpoints import DESCRIPTION, read_checkpoint
 
 BOX = np.array([0, 0, 40, 40], np.float32)
@@ -83,6 +86,53 @@ def test_a_box_in_an_ignore_region_counts_neither_way():
     assert best.precision == best.recall == 1
     assert confusion_counts([found], np.array([0.3]), ("cat",)).tolist() == [[1, 0], [0, 0]]
     assert worst_false_positives([found], np.array([0.3])) == []
+
+
+def test_samples_of_counts_are_detections_outside_of_ignore_regions():
+    """Right, in a region, wrong; top_k cuts off the last peak."""
+    peaks = [(0, 0, 0.9), (3, 0, 0.8), (1, 1, 0.6), (2, 1, 0.5)]
+    found = analysis_of([(0, 0), (2, 1)], peaks, [(3, 0)])
+    found = replace(found, detections={"scores": np.array([0.9, 0.8, 0.6])})
+    (sample,) = count_samples([found, replace(found, truth=None)], 3)
+    assert sample.scores == pytest.approx([0.9, 0.6]) and sample.labels.tolist() == [0, 1]
+    assert sample.is_correct.tolist() == [True, False] and sample.objects.tolist() == [1, 1, 0]
+    assert fit_counts([replace(found, truth=None)], 3) is None
+
+
+def image_of_counts(rng, mean: int) -> CountSample:
+    scores = rng.uniform(0.1, 0.9, rng.poisson(2 * mean))
+    correct = rng.uniform(size=len(scores)) < scores
+    labels = np.zeros(len(scores), int)
+    return CountSample(scores, labels, correct, np.array([correct.sum(), 0]))
+
+
+def test_the_section_of_counts_has_the_errors_of_counts_and_boxes():
+    rng = np.random.default_rng(0)
+    samples = [image_of_counts(rng, 10) for _ in range(40)]
+    section = count_section(
+        CountResults(samples, *fit_count_calibration(samples)), ("cell", "x"), np.array([0.5, 0.5])
+    )
+    cell, total = section["rows"]
+    assert cell["name"] == "cell" and cell["values"] == total["values"]  # of x there is none
+    truth = np.array([sample.objects[0] for sample in samples])
+    boxes = np.array([(sample.scores >= 0.5).sum() for sample in samples])
+    assert cell["values"][0] == f"{truth.sum():,}"
+    assert float(cell["values"][2]) == pytest.approx(np.abs(boxes - truth).mean(), abs=0.006)
+    assert 0.8 <= float(cell["values"][4].rstrip("%")) / 100 <= 1
+    assert float(cell["values"][5]) > 2 and section["note"] == ""
+    assert list(section["plots"]) == ["Counts: cell", "Counts: all classes"]
+    assert "Reliability: cell" in section["reliability"]
+
+
+def test_too_few_images_for_an_interval_are_said():
+    rng = np.random.default_rng(0)
+    samples = [image_of_counts(rng, 10) for _ in range(5)]
+    results = CountResults(samples, *fit_count_calibration(samples))
+    section = count_section(results, ("cell", "x"), np.array([0.5, 0.5]))
+    assert "cell" in section["note"] and section["rows"][0]["values"][4] == "-"
+    one_class = [replace(sample, objects=sample.objects[:1]) for sample in samples]
+    results = CountResults(one_class, *fit_count_calibration(one_class))
+    assert len(count_section(results, ("cell",), np.array([0.5]))["rows"]) == 1
 
 
 def test_many_classes_are_judged_in_one_pass():
@@ -187,11 +237,16 @@ def test_the_command_writes_report_inspector_and_thresholds(run, capsys):
     assert f"<b>{ap:.3f}</b><span>AP</span>" in page
     for title in ("Losses", "Learning rate", "Precision and recall", "Confusion", "Worst missed"):
         assert title in page
-    assert page.count("<svg") == 5 and not re.search(r'src="(?!data:)', page)
+    shown = len(re.findall(r"<figcaption>Counts: ", page))
+    assert shown == page.count("<figcaption>Reliability: ") > 1
+    assert page.count("<svg") == 5 + 2 * shown and not re.search(r'src="(?!data:)', page)
     assert "#image=" in page and "pictures-2" in (run / "inspect.html").read_text()
     content = read_checkpoint(run / "best.ckpt")
     thresholds = content[DESCRIPTION]["thresholds"]
     assert len(thresholds) == 4
+    counting = content[DESCRIPTION]["counting"]
+    assert counting["images"] == 3 and counting["quantiles"] == [None] * 5  # too few images
+    assert Detector.load(run / "best.ckpt", device="cpu").count(np.zeros((64, 64, 3), np.uint8))
     assert all((content["state_dict"][k] == v).all() for k, v in before["state_dict"].items())
     found = Detector.load(run / "best.ckpt", device="cpu").thresholds("best")
     assert found.tolist() == [0.3 if t is None else t for t in thresholds]

@@ -18,6 +18,7 @@ from centernet.inference.drawing import class_color
 _COLUMNS = ["objects", "error", "error of boxes", "bias", "in the interval", "mean width"]
 _TOTAL = "all classes"
 _MAX_CLASSES = 8  # with a plot, the most frequent ones
+_MAX_IMAGES = 500  # in a plot
 _BINS = 10
 _HIT, _MISS = SHADES[3], SHADES[2]
 # If the largest count is this many times the median, the axes are logarithmic.
@@ -59,7 +60,7 @@ def _note(missing: Sequence[str]) -> str:
         return ""
     return (
         f"no interval for {', '.join(missing)}: it needs at least 9 validation images in which the "
-        "class is counted. Use more validation images, or --data.folds."
+        "class is counted."
     )
 
 
@@ -112,7 +113,8 @@ def _known_limits(
 
 def _count_plot(results: CountResults, column: int, counts: Sequence[CountInterval]) -> Markup:
     """True against predicted count with its interval; orange where the interval is wrong."""
-    truth = results.errors.objects[:, column]
+    step = -(-len(counts) // _MAX_IMAGES)
+    counts, truth = counts[::step], results.errors.objects[::step, column]
     predicted = np.array([count.estimate for count in counts])
     low, high = (
         np.array([own if own is not None else e for own, e in zip(limits, predicted, strict=True)])
