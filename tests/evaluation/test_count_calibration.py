@@ -82,7 +82,7 @@ def test_the_interval_of_an_image_does_not_use_its_own_error():
     samples = draw(np.random.default_rng(3), 30, (20,))
     _, errors = fit_count_calibration(samples)
     widths = errors.half_widths() / errors.deviations
-    for i in (0, 7, int(errors.relative[:, 0].argmax())):
+    for i in range(30):
         others = np.delete(errors.relative[:, 0], i)
         assert widths[i, 0] == pytest.approx(conformal_quantile(others))
 

@@ -138,6 +138,12 @@ def test_a_count_says_if_top_k_limits_it():
     assert not spot_detector(counting=STORED, top_k=4).count(SPOTS).truncated
     limited = spot_detector(counting=STORED, top_k=2).count(SPOTS)
     assert limited.truncated and limited.as_dict()["truncated"] is True
+    faint = SPOTS.copy()
+    faint[80:84, 20:24] = faint[20:24, 60:64] = (FAINT, 0, 0)
+    prediction = spot_detector(counting=STORED, top_k=2).predict(faint)
+    # The best is detected; of two faint ones, which only count, one is cut off.
+    assert len(prediction.detections) == 1
+    assert prediction.count.truncated and not prediction.truncated
 
 
 def test_weights_without_calibration_say_how_to_get_one():
