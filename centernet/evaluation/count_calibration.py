@@ -112,7 +112,7 @@ def fit_count_calibration(
         The calibration, and the counts of the images by cross-validation.
     """
     errors = out_of_fold(samples, fit_moments)
-    # A class without objects has no factor, and its errors tell nothing.
+    # The errors of a class without objects do not represent images with objects.
     known = [*(np.sum([sample.objects for sample in samples], 0) > 0), True]
     quantiles = [q if k else None for q, k in zip(errors.quantiles(), known, strict=True)]
     spreads = np.sqrt((errors.relative**2).mean(0)).tolist()

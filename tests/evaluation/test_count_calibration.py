@@ -57,7 +57,7 @@ def test_counts_are_unbiased_and_intervals_hold_the_true_number_in_nine_of_ten_i
             covered.append([c.low <= t <= c.high for c, t in zip(found, truth, strict=True)])
             bias.append([c.estimate - t for c, t in zip(found, truth, strict=True)])
     share = np.mean(covered, 0)
-    # Whole numbers make the intervals a little wider than necessary.
+    # Integer limits make the intervals a little wider than necessary.
     assert (share > 0.88).all() and (share < 0.97).all(), share
     assert np.abs(np.mean(bias, 0)).max() < 0.3
 
