@@ -19,6 +19,7 @@ from centernet.data.entries import (
     image_sides,
     short,
 )
+from centernet.data.points import is_point, point_entry
 from centernet.errors import InputError
 from centernet.files import read_text
 
@@ -56,11 +57,12 @@ class DatasetSplit:
 def read_coco(source: str | Path | DatasetSplit) -> dict[str, list[dict[str, Any]]]:
     """Read, validate and normalize COCO annotations.
 
-    Unusable boxes (NaN, zero size, outside the image) are dropped, and one log line counts them. A
-    placeholder class is dropped, see :func:`placeholder_category`. Every remaining annotation has
-    ``id`` (from 1), ``bbox`` (xywh floats), ``area``, and ``iscrowd``, which is also 1 for
-    annotations marked ``"ignore": 1``: both are ignore regions, neither object nor background.
-    Those also have ``region``, a :class:`~centernet.data.regions.Region`.
+    Unusable boxes (NaN, zero size, outside the image) are dropped, and one log line counts them.
+    Points are kept, see :mod:`centernet.data.points`. A placeholder class is dropped, see
+    :func:`placeholder_category`. Every remaining annotation has ``id`` (from 1), ``bbox`` (xywh
+    floats), ``area``, and ``iscrowd``, which is also 1 for annotations marked ``"ignore": 1``: both
+    are ignore regions, neither object nor background. Those also have ``region``, a
+    :class:`~centernet.data.regions.Region`.
 
     Args:
         source: COCO JSON file, or a split of a dataset of any format, which is not modified.
@@ -237,7 +239,8 @@ def _normalized(path: Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[
         sides = sides_of[annotation["image_id"]]
         box = annotation_box(path, annotation, sides)
         region = annotation_region(path, annotation, sides)
-        if error := box_error(box, sides):
+        is_center = is_point(annotation) and not region
+        if error := box_error(box, sides, is_point=is_center):
             dropped[error] += 1
             continue
         kept.append(
@@ -249,6 +252,7 @@ def _normalized(path: Path, coco: dict[str, list[dict[str, Any]]]) -> list[dict[
                 "area": annotation_area(annotation, box),
                 "iscrowd": int(region is not None),
             }
+            | (point_entry(*box[:2]) if is_center else {})
             | ({"region": region} if region else {})
         )
     if dropped:

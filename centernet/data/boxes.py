@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.data.entries import as_number, is_ignore_region, short
+from centernet.data.points import is_point
 from centernet.data.regions import Box, Region, parse_segmentation
 from centernet.errors import InputError
 
@@ -13,6 +14,8 @@ def annotation_box(
     path: str | Path, annotation: dict[str, Any], sides: tuple[float, float]
 ) -> list[float]:
     """The box of an annotation; by default, an ignore region's box encloses its segmentation.
+
+    That of a point has zero size.
 
     Args:
         path: path of the file, for messages.
@@ -36,6 +39,9 @@ def annotation_box(
             f"{name_annotation(path, annotation)} has bbox {short(box)}, "
             "not four numbers [x, y, width, height]"
         )
+    if is_point(annotation):
+        x, y, width, height = numbers
+        return [x + width / 2, y + height / 2, 0.0, 0.0]
     return numbers
 
 

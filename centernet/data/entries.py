@@ -97,18 +97,23 @@ def annotation_area(annotation: dict[str, Any], box: Sequence[float]) -> float:
     return area if area and 0 < area <= _MAX_AREA else box[2] * box[3]
 
 
-def box_error(box: Sequence[float], sides: tuple[float, float]) -> str | None:
+def box_error(
+    box: Sequence[float], sides: tuple[float, float], *, is_point: bool = False
+) -> str | None:
     """Why training cannot use a box; None if it can.
 
     Args:
         box: xywh.
         sides: width and height of the image; infinite where unknown.
+        is_point: whether it is a point, which has no size and may lie on the image's border.
     """
     x, y, w, h = box
     if not all(map(math.isfinite, box)):
         return "not finite"
     if any(abs(value) > MAX_PIXELS for value in box):
         return f"beyond {MAX_PIXELS:g} pixels"
+    if is_point:
+        return None if 0 <= x <= sides[0] and 0 <= y <= sides[1] else "outside the image"
     if w <= 0 or h <= 0:
         return "of zero size"
     if x >= sides[0] or y >= sides[1] or x + w <= 0 or y + h <= 0:

@@ -30,15 +30,16 @@ def test_labelme(tmp_path):
         ("a.png", "cat", [10, 5, 20, 20]),
         ("a.png", "cat", [1, 2, 8, 6]),
         ("a.png", "dog", [15, 15, 10, 10]),
+        ("a.png", "dog", [3, 3, 0, 0]),
         ("a.png", "dog", [1, 2, 2, 2]),
     ]
-    assert [a["iscrowd"] for a in train.coco["annotations"]] == [0, 0, 0, 1]
+    assert [a["iscrowd"] for a in train.coco["annotations"]] == [0, 0, 0, 0, 1]
     assert train.coco["images"][0]["height"] == 40
     remarks = [note.partition("; ")[0].removeprefix(f"{tmp_path}: ") for note in train.notes]
     assert remarks[:5] == [
         "1 images of another size than annotated, their own is used",
         "2 outlines read as their enclosing boxes",
-        "1 points, left out",
+        "1 points, read as objects without a size",
         "1 objects without a class, left out",
         "1 objects without a valid box, left out",
     ]
@@ -78,11 +79,12 @@ def test_via(tmp_path, is_project):
         ("a.png", "dog", [5, 6, 4, 6]),
         ("a.png", "dog", [16, 16, 8, 8]),
         ("a.png", "dog", [17, 12, 6, 16]),
+        ("a.png", "dog", [1, 1, 0, 0]),
         ("b.png", "cat", [1, 2, 3, 4]),
     ]
     assert len(found.coco["images"]) == 3
     notes = " ".join(found.notes)
-    assert "'kind' is the class, not id" in notes and "1 objects without a valid box" in notes
+    assert "'kind' is the class, not id" in notes and "1 points, read as objects" in notes
 
 
 def test_via_without_classes(tmp_path):
@@ -107,6 +109,7 @@ def test_cvat_xml(tmp_path):
     <ellipse label="bolt" cx="20" cy="20" rx="8" ry="3"/>
     <mask label="bolt" left="4" top="5" width="6" height="7" rle="1,2"/>
     <points label="bolt" points="1,2"/><tag label="bolt"/>
+    <points label="bolt" points="1,2;3,4"/>
     <box label="bolt" xtl="1" ytl="2" xbr="x" ybr="6"/>"""
     first = (
         f'<image id="0" name="a.png" width="60" height="40" subset="Validation">{shapes}</image>'
@@ -122,12 +125,14 @@ def test_cvat_xml(tmp_path):
         ("a.png", "bolt", [1, 2, 8, 1]),
         ("a.png", "bolt", [12, 17, 16, 6]),
         ("a.png", "bolt", [4, 5, 6, 7]),
+        ("a.png", "bolt", [1, 2, 0, 0]),
     ]
     assert [c["name"] for c in splits["val"].coco["categories"]] == ["nut", "bolt"]
     remarks = [note.partition("; ")[0].split(": ")[1] for note in splits["val"].notes]
     assert remarks == [
         "5 outlines and rotated boxes read as their enclosing boxes",
-        "2 points, skeletons and tags, left out",
+        "1 points, read as objects without a size",
+        "2 groups of points, skeletons and tags, left out",
         "1 objects without a valid box, left out",
     ]
 
@@ -271,7 +276,11 @@ def test_via_3(tmp_path):
     }
     write_json(tmp_path / "project.json", content)
     found = only_split(tmp_path)
-    assert boxes(found) == [("a.png", "cat", [1, 2, 3, 4]), ("a.png", "dog", [1, 2, 8, 6])]
+    assert boxes(found) == [
+        ("a.png", "cat", [1, 2, 3, 4]),
+        ("a.png", "dog", [1, 2, 8, 6]),
+        ("a.png", "dog", [5, 5, 0, 0]),
+    ]
     assert len(found.coco["images"]) == 2
 
 

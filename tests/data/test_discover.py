@@ -125,7 +125,7 @@ def test_unlisted_images_are_empty_only_in_an_export_of_roboflow(tmp_path):
 def test_points_in_csv_are_named(tmp_path):
     draw(tmp_path / "images" / "a.png", 0)
     text(tmp_path / "csv" / "a.csv", "x,y\n74,6\n")
-    with pytest.raises(InputError, match=r"points, such as in .*a\.csv.*boxes are needed"):
+    with pytest.raises(InputError, match=r"points, such as in .*a\.csv.*filename,x,y"):
         read_dataset(tmp_path)
     text(tmp_path / "csv" / "a.csv", CSV_HEADER + "a.png,160,120,nut,1,2,30,40\n")
     assert len(read_dataset(tmp_path)["train"].coco["annotations"]) == 1

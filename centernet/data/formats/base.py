@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from centernet import geometry
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import is_ignore_region
+from centernet.data.points import is_point
 
 # Pixels. Smaller differences are the limited digits of a format, not a change.
 TOLERANCE = 0.01
@@ -36,6 +37,7 @@ class Format:
         image_folder: where ``write`` expects the images of a split; ``{}`` stands for the split's
             name.
         has_ignore_regions: whether the format can represent ignore regions.
+        has_points: whether the format can represent points; ``write`` never gets them otherwise.
         any_image_paths: whether annotations can refer to images anywhere, so that names are kept
             when no images are written.
         reserved_folders: names of folders that may not occur below ``image_folder``.
@@ -51,6 +53,7 @@ class Format:
     write: Callable[[Sequence[DatasetSplit], Path], list[str]] | None = None
     image_folder: str = ""
     has_ignore_regions: bool = True
+    has_points: bool = False
     any_image_paths: bool = False
     reserved_folders: tuple[str, ...] = ()
     is_tool: bool = False
@@ -93,17 +96,21 @@ def clip_to_image(
 
 
 class WrittenObject(NamedTuple):
-    """An object of an image; ``corners`` are xyxy in image pixels, inside of the image."""
+    """An object of an image; ``corners`` are xyxy in image pixels, inside of the image.
+
+    The corners of a point are equal.
+    """
 
     name: str
     corners: list[float]
     is_region: bool
+    is_point: bool = False
 
 
 def objects_by_image(
     split: DatasetSplit, lost: Counter[str], *, with_regions: bool = False
 ) -> Iterator[tuple[dict[str, Any], list[WrittenObject]]]:
-    """Each image with its objects, for a format of boxes.
+    """Each image with its objects, for a format of boxes and points.
 
     Args:
         split: a clean split.
@@ -124,7 +131,7 @@ def objects_by_image(
         yield (
             image,
             [
-                WrittenObject(name_of[a["category_id"]], corners, is_ignore_region(a))
+                WrittenObject(name_of[a["category_id"]], corners, is_ignore_region(a), is_point(a))
                 for a, corners in zip(chosen, boxes.tolist(), strict=True)
             ],
         )

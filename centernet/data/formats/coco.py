@@ -146,6 +146,7 @@ FORMAT = Format(
     read_boxes=partial(read, outlines=False),
     write=write,
     image_folder="{}",
+    has_points=True,
     any_image_paths=True,
 )
 

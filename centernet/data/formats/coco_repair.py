@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from centernet.data.entries import as_number, short
+from centernet.data.points import is_point, point_entry
 from centernet.errors import InputError
 
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
@@ -24,9 +25,9 @@ _NUMBERS = {
 def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
     """Repair the content of a COCO file in place, and note what changed.
 
-    Numbers written as text become numbers; an annotation without a box takes that of its polygons;
-    one with an empty box is left out; annotations without a class are of the only one; a missing
-    list of annotations is an empty one.
+    Numbers written as text become numbers; an annotation without a box takes that of its polygons,
+    or is a point if it has a single keypoint; one with an empty box is left out; annotations
+    without a class are of the only one; a missing list of annotations is an empty one.
 
     Args:
         path: the file, for notes.
@@ -50,6 +51,9 @@ def repair(path: Path, content: dict[str, Any], notes: list[str]) -> None:
     boxes = sum(map(_box_of_polygons, annotations))
     if boxes:
         notes.append(f"{path}: {boxes} annotations have no bbox, and take that of their polygon")
+    points = sum(map(_point_of_keypoint, annotations))
+    if points:
+        notes.append(f"{path}: {points} annotations have a keypoint and no box: read as points")
     if empty := [a for a in annotations if a.get("bbox") == []]:
         content["annotations"] = [
             a
@@ -160,6 +164,22 @@ def _box_of_polygons(annotation: dict[str, Any]) -> bool:
     if box is not None:
         annotation["bbox"] = box
     return box is not None
+
+
+def _point_of_keypoint(annotation: dict[str, Any]) -> bool:
+    """Make an annotation without a usable box, but with one keypoint, a point; return whether."""
+    keypoints = annotation.get("keypoints")
+    if not isinstance(keypoints, list) or len(keypoints) != 3 or is_point(annotation):
+        return False
+    box = annotation.get("bbox")
+    has_box = (
+        isinstance(box, list) and len(box) == 4 and all((as_number(v) or 0) > 0 for v in box[2:])
+    )
+    values = finite_numbers(keypoints)
+    if has_box or values is None or values[2] <= 0:  # 0: not labeled
+        return False
+    annotation |= point_entry(values[0], values[1])
+    return True
 
 
 def polygons_box(polygons: Any) -> list[float] | None:

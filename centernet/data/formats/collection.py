@@ -115,7 +115,7 @@ class Collection:
                 f"{self._source} ({self._dialect}) has no usable annotations: "
                 + (remarks[0] if remarks else empty)
             )
-        found = {label for c in used for image in c.images for label, _, _ in image.objects}
+        found = {one.label for c in used for image in c.images for one in image.objects}
         first = list(dict.fromkeys(names))
         names = [*first, *sorted(found.difference(first))]
         number_of = {name: number for number, name in enumerate(names, 1)}

@@ -13,9 +13,10 @@ from centernet.data.entries import is_ignore_region
 from centernet.data.formats.base import Format, class_names
 from centernet.data.formats.detect import FORMATS, WRITERS, read_dataset
 from centernet.data.formats.image_files import IMAGES, check_images, place_images
-from centernet.data.formats.prepare import clean
+from centernet.data.formats.prepare import clean, without_points
 from centernet.data.formats.split_validation import split_validation
 from centernet.data.formats.splits import dataset_folder
+from centernet.data.points import is_point
 from centernet.errors import InputError
 
 REPORT = "conversion.txt"
@@ -45,8 +46,10 @@ class Conversion:
         lines = [f"{self.output} ({self.format}), {len(names)} classes: {truncate_list(names, 10)}"]
         for split in self.splits:
             regions = sum(map(is_ignore_region, split.coco["annotations"]))
-            boxes = len(split.coco["annotations"]) - regions
+            points = sum(map(is_point, split.coco["annotations"]))
+            boxes = len(split.coco["annotations"]) - regions - points
             line = f"{split.name:>8} {len(split.coco['images']):7} images {boxes:8} boxes"
+            line += f" {points:8} points" if points else ""
             shown = regions if FORMATS[self.format].has_ignore_regions else 0
             lines.append(line + (f" {shown:6} ignore regions" if shown else ""))
         return "\n".join(lines)
@@ -98,7 +101,7 @@ def convert_dataset(
         root = dataset_folder(Path(source))
         splits = read_dataset(source, classes=classes, rename=rename, repair=repair)
         source = list(splits.values())
-    kept, messages = _clean(source)
+    kept, messages = _clean(source, FORMATS[format])
     if images != "none":
         check_images(kept, root, follow_links=follow_links)
     if val_fraction is not None:
@@ -126,12 +129,17 @@ def _check_options(
         raise InputError(f"{output} exists and is not empty: choose another folder or remove it")
 
 
-def _clean(splits: Sequence[DatasetSplit]) -> tuple[list[DatasetSplit], list[str]]:
-    """The cleaned splits, and all notes about them."""
+def _clean(splits: Sequence[DatasetSplit], format: Format) -> tuple[list[DatasetSplit], list[str]]:
+    """The cleaned splits, without what the format cannot represent, and all notes about them."""
     cleaned = [clean(split) for split in splits]
     messages = [note for split in splits for note in split.notes]
     messages += [f"{split.name}: {line}" for split, dropped in cleaned for line in dropped]
-    return [split for split, _ in cleaned], messages
+    kept = [split for split, _ in cleaned]
+    if not format.has_points:
+        reduced = [without_points(split) for split in kept]
+        kept = [split for split, _ in reduced]
+        messages += [line for _, lost in reduced for line in lost]
+    return kept, messages
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""CSV files with one box a row.
+"""CSV files with one box or one point a row.
 
 Sources of the dialects:
 
@@ -10,6 +10,7 @@ Sources of the dialects:
   objects: https://github.com/fizyr/keras-retinanet#csv-datasets
 - Open Images, fractions of the image's sides, with the names of classes in another file:
   https://storage.googleapis.com/openimages/web/download_v7.html
+- points, ``filename,x,y,class``, with or without a header
 """
 
 import csv
@@ -33,6 +34,7 @@ from centernet.errors import InputError
 from centernet.files import open_regular
 
 _HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+_POINT_HEADER = ("filename", "x", "y", "class")
 _EMPTY_ROW = "as a row with empty cells after the file name"
 _ROBOFLOW_CSV, _ROBOFLOW_README = "_annotations.csv", "README.roboflow.txt"
 _ONE_CLASS = "object"  # if there is no column of classes
@@ -41,7 +43,7 @@ _DESCRIPTIONS = re.compile(r"class[-_]descriptions.*\.csv$")
 
 
 def read(source: Path) -> list[DatasetSplit]:
-    """Read the CSV files of boxes in a folder, or one file.
+    """Read the CSV files of boxes and points in a folder, or one file.
 
     A column ``split``, or else the names of files and folders, name the splits.
 
@@ -86,7 +88,7 @@ class _Reader:
         collection.split(path)
 
     def read(self, line: int, row: Sequence[str]) -> None:
-        """Add the image and the box of a row."""
+        """Add the image and the box or point of a row."""
         columns = self._columns
         split, image = self._image(row)
         if image is None or (box := columns.read_box(row)) == []:
@@ -103,6 +105,9 @@ class _Reader:
             label = _ONE_CLASS
         if columns.is_open_images and label and label not in self._names:
             split.remark("objects whose class has no name in a class-descriptions.csv", where)
+        if columns.has_points:
+            split.add_point(image, label, box, where)
+            return
         is_group = columns.text(row, columns.group) == "1"
         split.add(image, self._names.get(label, label), box, where, ignore=is_group)
 
@@ -160,32 +165,50 @@ def _read_rows(path: Path, columns: Columns) -> Iterator[tuple[int, list[str]]]:
 
 
 def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
-    """Write ``SPLIT.csv`` in TensorFlow's dialect; an image without objects has an empty row.
+    """Write ``SPLIT.csv`` in TensorFlow's dialect; an image without boxes has an empty row.
+
+    Points are written to ``SPLIT_points.csv``.
 
     Returns:
         What the format cannot represent, one line each.
     """
     lost = Counter[str]()
     for split in splits:
+        points: list[tuple[object, ...]] = []
         with (folder / f"{split.name}.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(_HEADER)
             for image, objects in objects_by_image(split, lost):
                 start = image["file_name"], image["width"], image["height"]
-                if not objects:
+                boxes = [found for found in objects if not found.is_point]
+                if not boxes:
                     rows.writerow([*start, *[""] * 5])
-                for found in objects:
-                    rows.writerow([*start, found.name, *(f"{v:.10g}" for v in found.corners)])
+                for found in boxes:
+                    rows.writerow([*start, found.name, *_texts(found.corners)])
+                points += [
+                    (start[0], *_texts(found.corners[:2]), found.name)
+                    for found in objects
+                    if found.is_point
+                ]
+        if points:
+            path = folder / f"{split.name}_points.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows([_POINT_HEADER, *points])
     return counted(lost)
+
+
+def _texts(numbers: Iterable[float]) -> list[str]:
+    return [f"{number:.10g}" for number in numbers]
 
 
 FORMAT = Format(
     name="csv",
-    files="CSV files of boxes",
+    files="CSV files of boxes or points",
     detect=lambda source: any_of(annotation_files(source, ".csv"), find_columns),
     read=read,
     write=write,
     image_folder="{}",
     has_ignore_regions=False,
+    has_points=True,
     is_tool=True,
 )

@@ -1,4 +1,4 @@
-"""The columns of CSV files with one box a row, whatever their names and their order."""
+"""The columns of CSV files with one box or point a row, whatever their names and their order."""
 
 import csv
 import re
@@ -32,6 +32,10 @@ _SIZES = (
     ("bboxx", "bboxy", "bboxwidth", "bboxheight"),
 )
 _BOX = ("bbox", "box", "boundingbox")
+_POINTS = (
+    *(("x", "y"), ("cx", "cy"), ("xc", "yc"), ("px", "py"), ("xcenter", "ycenter")),
+    *(("centerx", "centery"), ("xcoord", "ycoord"), ("pointx", "pointy"), ("xpx", "ypx")),
+)
 _START = 1 << 14  # bytes that contain the first line
 _WITHOUT_BOX = ("", "[]", "nan", "none")
 
@@ -43,7 +47,7 @@ class Columns:
     Attributes:
         image: name of the image.
         box: x, y, and width and height or the opposite corner; or the column of a text such as
-            ``[x, y, width, height]``.
+            ``[x, y, width, height]``; or x and y of a point.
         has_corners: whether the box is given by corners.
         label: class; None if there is none.
         sides: width and height of the image; None if there are none.
@@ -65,15 +69,24 @@ class Columns:
     delimiter: str = ","
     has_header: bool = True
 
+    @property
+    def has_points(self) -> bool:
+        """Whether each row is a point."""
+        return len(self.box) == 2
+
     def read_box(self, row: Sequence[str]) -> list[float] | None:
-        """The box of a row as xywh; empty if the row has none, None if it is malformed."""
+        """The box of a row as xywh, of a point [x, y].
+
+        Returns:
+            Empty if the row has none, None if it is malformed.
+        """
         texts = [row[number].strip() if number < len(row) else "" for number in self.box]
         if all(text.lower() in _WITHOUT_BOX for text in texts):
             return []
         if len(texts) == 1:
             texts = re.split(r"[,;\s]+", texts[0].strip("[](){} "))
         values = [value for text in texts if (value := text_number(text)) is not None]
-        if len(values) < len(texts) or len(values) != 4:
+        if len(values) < len(texts) or len(values) != (2 if self.has_points else 4):
             return None
         return box_of_corners(values) if self.has_corners else values
 
@@ -83,7 +96,7 @@ class Columns:
 
 
 def find_columns(path: Path) -> Columns | None:
-    """The columns of a CSV file of boxes, from its first line; None for another file."""
+    """The columns of a CSV file of boxes or points, from its first line; None for another file."""
     try:
         with open_regular(path) as file:
             text = file.read(_START).decode("utf-8-sig", "replace")
@@ -116,7 +129,7 @@ def _from_header(cells: Sequence[str], delimiter: str) -> Columns | None:
         return None
     image = first(_IMAGE)
     corners, one = all_of(_CORNERS), first(_BOX)
-    box = corners or ((one,) if one is not None else all_of(_SIZES))
+    box = corners or ((one,) if one is not None else all_of(_SIZES) or all_of(_POINTS))
     if image is None or not box:
         return None
     width, height = (first((f"image{side}", side)) for side in ("width", "height"))
@@ -134,8 +147,13 @@ def _from_header(cells: Sequence[str], delimiter: str) -> Columns | None:
 
 
 def _without_header(cells: Sequence[str], delimiter: str) -> Columns | None:
-    """The columns of RetinaNet, ``path,x1,y1,x2,y2,class``, by the values of the first line."""
-    if len(cells) != 6 or Path(cells[0].strip()).suffix.lower() not in SUFFIXES:
+    """The columns of a file whose first line is a row.
+
+    They are those of RetinaNet, ``path,x1,y1,x2,y2,class``, or ``path,x,y,class``.
+    """
+    if len(cells) not in (4, 6) or Path(cells[0].strip()).suffix.lower() not in SUFFIXES:
         return None
-    columns = Columns(0, (1, 2, 3, 4), True, label=5, delimiter=delimiter, has_header=False)
+    label = len(cells) - 1
+    box = tuple(range(1, label))
+    columns = Columns(0, box, label == 5, label=label, delimiter=delimiter, has_header=False)
     return None if columns.read_box(cells) is None else columns

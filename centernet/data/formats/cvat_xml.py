@@ -19,6 +19,7 @@ from centernet.data.formats.outlines import (
     box_of_ellipse,
     box_of_points,
     box_of_rotated_box,
+    numbers,
     text_number,
 )
 from centernet.data.formats.safe_xml import load_xml, start_of
@@ -27,7 +28,7 @@ from centernet.errors import InputError
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = [f"{corner}{face}" for corner in ("tl", "bl", "tr", "br") for face in "12"]
-_WITHOUT_AREA = {"points", "tag", "skeleton"}
+_WITHOUT_AREA = {"points", "tag", "skeleton"}  # "points" has several; a single one is an object
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -76,8 +77,11 @@ def _read_shapes(
 ) -> None:
     for shape in entry:
         where = f"{shape.tag} of {image.name} in {path}"
+        if shape.tag == "points" and len(points := list(_points(shape.get("points", "")))) == 1:
+            split.add_point(image, shape.get("label"), numbers(points[0], 2), where)
+            continue
         if shape.tag in _WITHOUT_AREA:
-            split.remark("points, skeletons and tags, left out", where)
+            split.remark("groups of points, skeletons and tags, left out", where)
             continue
         angle = text_number(shape.get("rotation", "0"))
         if shape.tag != "box" or angle:
@@ -143,9 +147,13 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
         named = {"id": str(number), "name": image["file_name"], "subset": subset}
         entry = ElementTree.SubElement(root, "image", named | sides)
         for found in objects:
-            corners = zip(_CORNERS, (f"{value:.4f}" for value in found.corners), strict=True)
+            texts = [f"{value:.4f}" for value in found.corners]
+            place = dict(zip(_CORNERS, texts, strict=True))
+            if found.is_point:
+                place = {"points": ",".join(texts[:2])}
             more = {"occluded": "0", "source": "manual", "z_order": "0"}
-            ElementTree.SubElement(entry, "box", {"label": found.name, **dict(corners), **more})
+            kind = "points" if found.is_point else "box"
+            ElementTree.SubElement(entry, kind, {"label": found.name, **place, **more})
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(
         folder / "annotations.xml", encoding="utf-8", xml_declaration=True
@@ -161,5 +169,6 @@ FORMAT = Format(
     write=write,
     image_folder="images/{}",
     has_ignore_regions=False,
+    has_points=True,
     is_tool=True,
 )

@@ -80,6 +80,10 @@ def _read_annotations(
             if box and angle and angle[0]:
                 split.remark("rotated boxes read as their enclosing boxes", where)
                 box = box_of_rotated_box(box, angle[0])
+        elif kind == "points":
+            point = numbers(entry.get("points"), 2)
+            split.add_point(image, _name(names, entry.get("label_id")), point, where)
+            continue
         elif kind in _OUTLINES:
             split.remark("outlines read as their enclosing boxes", where)
             box = _box_of_list(entry.get("points"))

@@ -34,12 +34,15 @@ from centernet.data.formats.outlines import (
 )
 from centernet.data.formats.split_collector import CollectedImage, SplitCollector, class_name
 from centernet.data.images import SUFFIXES
+from centernet.data.points import is_point
 from centernet.errors import InputError
 
 _KEYS = (("data", "annotations", "result"), ("annotation_id", "annotator"))  # JSON, JSON-MIN
 _LOCAL = "/data/local-files/?d="
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # before the names of uploaded files
-_WITHOUT_BOX = ("choices", "keypointlabels", "brushlabels", "textarea", "rating", "relation")
+_WITHOUT_BOX = ("choices", "brushlabels", "textarea", "rating", "relation")
+_DOT = 0.5  # diameter of a point on the screen, in percent of the image's width
+_POINT = ("keypointlabels", "keypoint")
 
 
 def read(source: Path) -> list[DatasetSplit]:
@@ -142,6 +145,10 @@ def _read_result(
     labels = _labels(result)
     if len(labels) > 1:
         split.remark("objects with several labels, the first is read", where)
+    if kind in _POINT:
+        point = _scaled([value.get("x"), value.get("y")], *image.sides)
+        split.add_point(image, labels[0] if labels else None, point, where)
+        return
     if "points" in value or "radiusX" in value or value.get("rotation"):
         split.remark("outlines and rotated boxes read as their enclosing boxes", where)
     split.add(image, labels[0] if labels else None, _box(value, *image.sides), where)
@@ -181,9 +188,13 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
     lost = Counter[str]()
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Image", name="image", value="$image")
-    control = ElementTree.SubElement(view, "RectangleLabels", name="label", toName="image")
-    for name in class_names(splits):
-        ElementTree.SubElement(control, "Label", value=name)
+    controls = {"label": "RectangleLabels"}
+    if any(map(is_point, (a for split in splits for a in split.coco["annotations"]))):
+        controls["point"] = "KeyPointLabels"
+    for control, tag in controls.items():
+        labels = ElementTree.SubElement(view, tag, name=control, toName="image")
+        for name in class_names(splits):
+            ElementTree.SubElement(labels, "Label", value=name)
     ElementTree.indent(view)
     ElementTree.ElementTree(view).write(folder / "interface.xml", encoding="utf-8")
     for split in splits:
@@ -201,17 +212,19 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
 
 
 def _result(number: int, found: WrittenObject, image: dict[str, Any]) -> dict[str, Any]:
-    """The result of a task that is a box."""
+    """The result of a task that is a box or a point."""
     sides = image["width"], image["height"]
     x1, y1, x2, y2 = (
         100 * value / side for value, side in zip(found.corners, sides * 2, strict=True)
     )
-    kind = "rectanglelabels"
+    kind, control = "rectanglelabels", "label"
     value = {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "rotation": 0}
+    if found.is_point:
+        kind, control, value = "keypointlabels", "point", {"x": x1, "y": y1, "width": _DOT}
     return {
         "id": str(number),
         "type": kind,
-        "from_name": "label",
+        "from_name": control,
         "to_name": "image",
         "original_width": sides[0],
         "original_height": sides[1],
@@ -228,5 +241,6 @@ FORMAT = Format(
     write=write,
     image_folder="images/{}",
     has_ignore_regions=False,
+    has_points=True,
     is_tool=True,
 )

@@ -22,7 +22,6 @@ from centernet.data.formats.outlines import box_of_ellipse, box_of_points, numbe
 from centernet.data.formats.split_collector import SplitCollector
 from centernet.errors import InputError
 
-_WITHOUT_AREA = ("point", "points")
 _VERSION = "5.0.0"  # of the written files, which older versions read, too
 
 
@@ -57,13 +56,22 @@ def _read_image(content: dict[str, Any], path: Path, split: SplitCollector) -> N
         shape = shape if isinstance(shape, dict) else {}
         kind = shape.get("shape_type") or "polygon"  # older files have polygons only
         where = f"shape {number} in {path}"
-        if kind in _WITHOUT_AREA:
-            split.remark("points, left out", where)
+        if kind == "point":
+            split.add_point(image, shape.get("label"), _point(shape), where)
+            continue
+        if kind == "points":
+            split.remark("groups of points, left out", where)
             continue
         if kind != "rectangle":
             split.remark("outlines read as their enclosing boxes", where)
         box = _circle(shape) if kind == "circle" else box_of_points(shape.get("points"))
         split.add(image, shape.get("label"), box, where, ignore=shape.get("difficult") is True)
+
+
+def _point(shape: dict[str, Any]) -> list[float] | None:
+    """The only point of a shape."""
+    points = shape.get("points")
+    return numbers(points[0], 2) if isinstance(points, list) and len(points) == 1 else None
 
 
 def _circle(shape: dict[str, Any]) -> list[float] | None:
@@ -91,6 +99,7 @@ def write(splits: Sequence[DatasetSplit], folder: Path) -> list[str]:
                 {"label": found.name, "points": [found.corners[:2], found.corners[2:]]}
                 | {"group_id": None, "description": "", "shape_type": "rectangle", "flags": {}}
                 | ({"difficult": True} if found.is_region else {})
+                | ({"points": [found.corners[:2]], "shape_type": "point"} if found.is_point else {})
                 for found in objects
             ]
             path = folder / split.name / image["file_name"]
@@ -109,5 +118,6 @@ FORMAT = Format(
     read=read,
     write=write,
     image_folder="{}",
+    has_points=True,
     is_tool=True,
 )

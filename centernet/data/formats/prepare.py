@@ -11,6 +11,7 @@ from centernet.data.annotations import DatasetSplit, check_coco
 from centernet.data.boxes import annotation_box, annotation_region
 from centernet.data.entries import FLAGS, annotation_area, as_flag, box_error, image_sides
 from centernet.data.images import image_size
+from centernet.data.points import is_point, point_entry
 
 
 def clean(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
@@ -32,8 +33,9 @@ def clean(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
         image = image_of[annotation["image_id"]]
         sides = image_sides(image)
         box = annotation_box(split.source, annotation, sides)
-        annotation_region(split.source, annotation, sides)  # validates it
-        if error := box_error(box, sides):
+        region = annotation_region(split.source, annotation, sides)  # validates it
+        is_center = is_point(annotation) and not region
+        if error := box_error(box, sides, is_point=is_center):
             shown = ", ".join(f"{value:g}" for value in box)
             dropped.append(
                 f"{image['file_name']}: left out a box of {name_of[annotation['category_id']]!r} "
@@ -42,11 +44,26 @@ def clean(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
             continue
         flags = {key: int(bool(as_flag(annotation[key]))) for key in FLAGS if key in annotation}
         more = {"bbox": box, "area": annotation_area(annotation, box)}
+        more |= point_entry(*box[:2]) if is_center else {}
         kept.append({"iscrowd": 0} | annotation | flags | more)
     ids = {annotation.get("id") for annotation in kept}
     if len(ids) < len(kept) or not all(isinstance(i, int) and i > 0 for i in ids):
         kept = [annotation | {"id": number} for number, annotation in enumerate(kept, 1)]
     return replace(split, coco=split.coco | {"images": images, "annotations": kept}), dropped
+
+
+def without_points(split: DatasetSplit) -> tuple[DatasetSplit, list[str]]:
+    """Drop the points of a split, for a format that has boxes only.
+
+    Returns:
+        The split, and a line with their number, if there are any.
+    """
+    annotations = split.coco["annotations"]
+    kept = [annotation for annotation in annotations if not is_point(annotation)]
+    if len(kept) == len(annotations):
+        return split, []
+    lost = f"{split.name}: {len(annotations) - len(kept)} points left out, which have no size"
+    return replace(split, coco=split.coco | {"annotations": kept}), [lost]
 
 
 def _size(split: DatasetSplit, image: dict[str, Any]) -> dict[str, int]:

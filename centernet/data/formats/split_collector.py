@@ -3,14 +3,24 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from centernet.data.annotations import DatasetSplit
 from centernet.data.entries import MAX_PIXELS, as_number, entry_error, is_text
 from centernet.data.formats.image_finder import path_parts
 from centernet.data.formats.remarks import Remarks
 from centernet.data.images import image_size
+from centernet.data.points import point_entry
 from centernet.errors import InputError
+
+
+class CollectedObject(NamedTuple):
+    """An object of an image: its class and its box xywh in pixels; a point has zero size."""
+
+    label: str
+    box: list[float]
+    is_region: bool
+    is_point: bool
 
 
 @dataclass
@@ -21,13 +31,13 @@ class CollectedImage:
         name: name in the annotations, as a relative path.
         file: the image file; None if it is missing.
         sides: width and height in pixels, of the file if it is readable; None if unknown.
-        objects: class name, xywh in pixels, and whether it is an ignore region.
+        objects: its objects and ignore regions.
     """
 
     name: str
     file: Path | None
     sides: tuple[int, int] | None
-    objects: list[tuple[str, list[float], bool]] = field(default_factory=list)
+    objects: list[CollectedObject] = field(default_factory=list)
 
 
 class SplitCollector:
@@ -129,7 +139,19 @@ class SplitCollector:
                 self.remark("boxes with swapped corners, put in order", where)
                 x, y, width, height = box
                 box = [min(x, x + width), min(y, y + height), abs(width), abs(height)]
-            image.objects.append((name, box, ignore))
+            image.objects.append(CollectedObject(name, box, ignore, False))
+
+    def add_point(
+        self, image: CollectedImage, label: Any, point: list[float] | None, where: str
+    ) -> None:
+        """Add a point [x, y] in pixels; other arguments as for :meth:`add`."""
+        name = class_name(label)
+        if not name or point is None:
+            lacks = "a valid point" if name else "a class"
+            self.remark(f"points without {lacks}, left out", where)
+        else:
+            self.remark("points, read as objects without a size", where)
+            image.objects.append(CollectedObject(name, [*point, 0.0, 0.0], False, True))
 
     def _sides(
         self, file: Path | None, annotated: tuple[int, int] | None
@@ -160,9 +182,10 @@ class SplitCollector:
             sides = zip(("width", "height"), image.sides or (), strict=False)
             images.append({"id": number, "file_name": name, **dict(sides)})
             annotations += [
-                {"image_id": number, "category_id": number_of[label], "bbox": box}
-                | {"area": box[2] * box[3], "iscrowd": int(ignore)}
-                for label, box, ignore in image.objects
+                {"image_id": number, "category_id": number_of[one.label], "bbox": one.box}
+                | {"area": one.box[2] * one.box[3], "iscrowd": int(one.is_region)}
+                | (point_entry(*one.box[:2]) if one.is_point else {})
+                for one in image.objects
             ]
         content = {
             "images": images,

@@ -28,7 +28,7 @@ _SUFFIXES = {
 _MAX_FILES = 1000  # of a suffix, that are searched
 _MAX_HEADER = 1 << 12  # bytes
 _AS_CSV = "write a CSV file with the columns filename,xmin,ymin,xmax,ymax,class in pixels"
-_FROM_POINTS = f"draw a box of the objects' usual size around each point, and {_AS_CSV}"
+_POINTS_AS_CSV = "write a CSV file with the columns filename,x,y,class in pixels"
 
 
 def unread_content(source: Path) -> str | None:
@@ -66,14 +66,14 @@ def _rows(source: Path) -> str | None:
     if is_yolo(rows):
         return f"YOLO labels, {example}, but no images of the same names: add the images"
     if len(rows[0]) in (2, 3):
-        return f"points, {example}, but boxes are needed: {_FROM_POINTS}"
+        return f"points, {example}, which are not read from text files: {_POINTS_AS_CSV}"
     is_box = len(rows[0]) in (4, 5) and all(r[0] <= r[2] and r[1] <= r[3] for r in rows)
     meaning = "boxes as x1 y1 x2 y2" + " class" * (len(rows[0]) == 5) if is_box else "numbers"
     return f"text files with {meaning}, {example}, which are not read: {_AS_CSV}"
 
 
 def _points(source: Path) -> str | None:
-    """CSV files with the columns x and y, but without boxes."""
+    """CSV files with the columns x and y, but without one that names the image."""
     for path in islice(annotation_files(source, ".csv"), _MAX_FILES):
         try:
             with open_regular(path) as file:
@@ -81,5 +81,5 @@ def _points(source: Path) -> str | None:
         except OSError:
             continue
         if {"x", "y"} <= {word.strip().lower() for word in header.split(",")}:
-            return f"points, such as in {path}, but boxes are needed: {_FROM_POINTS}"
+            return f"points, such as in {path}, without their images: {_POINTS_AS_CSV}"
     return None

@@ -38,6 +38,9 @@ def read(source: Path) -> list[DatasetSplit]:
                 continue
             for number, region in enumerate(_regions(entry), 1):
                 where = f"region {number} of {image.name} in {path}"
+                if (point := _point(region)) is not None:
+                    split.add_point(image, label_of(region), point, where)
+                    continue
                 box = _box(region, where, split)
                 split.add(image, label_of(region), box, where)
     return collection.results()
@@ -80,6 +83,13 @@ def _label_reader(
         others = ", ".join(sorted(counts.keys() - {best})[:5])
         split.notes.append(f"{path}: the attribute {best!r} is the class, not {others}")
     return lambda region: dict(_attributes(region)).get(best)
+
+
+def _point(region: dict[str, Any]) -> list[float] | None:
+    """The point of a region; None if it is none."""
+    shape = region.get("shape_attributes")
+    is_point = isinstance(shape, dict) and shape.get("name") == "point"
+    return numbers([shape.get("cx"), shape.get("cy")]) if is_point else None
 
 
 def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[float] | None:

@@ -25,6 +25,7 @@ _MAX_CSV = 1 << 28  # bytes
 _MAX_CELL = 1 << 24  # characters of an outline
 # Names of shapes and their numbers in VIA 3, by the number of the shape.
 _SHAPES = {
+    1: ("point", ("cx", "cy")),
     2: ("rect", ("x", "y", "width", "height")),
     3: ("circle", ("cx", "cy", "r")),
     4: ("ellipse", ("cx", "cy", "rx", "ry")),
@@ -126,7 +127,7 @@ def _region(shape: Any, values: Any, attributes: dict[str, dict[str, Any]]) -> d
     if number in _OUTLINES:
         found = {"name": "polygon", "all_points_x": numbers[::2], "all_points_y": numbers[1::2]}
     else:
-        name, keys = _SHAPES.get(number, ("point", ()))
+        name, keys = _SHAPES.get(number, ("unknown", ()))
         found = {"name": name} | dict(zip(keys, numbers, strict=False))
     named = {}
     for key, value in values.items() if isinstance(values, dict) else ():
