@@ -5,13 +5,13 @@
 Letters in shapes: B images, C classes, K detections of each image, h x w cells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from centernet.heads import HEADS, Cells, Heatmap
+from centernet.heads import HEADS, Cells, Heatmap, Offset
 from centernet.targets import DEFAULT_STRIDE
 
 DEFAULT_TOP_K = 100  # detections per image; COCO's evaluation counts 100
@@ -84,6 +84,35 @@ def read_heads(outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]
         if name in outputs:
             fields |= head.decode(outputs, cells)
     return fields
+
+
+def collapse_points(
+    fields: Mapping[str, Tensor],
+    outputs: Mapping[str, Tensor],
+    point_sizes: Sequence[float | None] | None,
+    *,
+    stride: int = DEFAULT_STRIDE,
+) -> dict[str, Tensor]:
+    """Replace the boxes of classes that were learned from points by their centers.
+
+    Args:
+        fields: ``boxes`` (..., K, 4), ``labels`` (..., K) and ``cells`` (..., K, 2).
+        outputs: the output maps. Without an offset, centers are the middles of their cells.
+        point_sizes: by label None for a class with boxes; see :class:`.DetectionModel`.
+        stride: network input pixels per cell.
+
+    Returns:
+        The fields; boxes of points have zero size.
+    """
+    if point_sizes is None:
+        return dict(fields)
+    boxes, labels = fields["boxes"], fields["labels"]
+    marks = torch.tensor([size is not None for size in point_sizes], device=labels.device)
+    has_offset = Offset.name in outputs
+    middle = (fields["cells"].to(boxes.dtype) + 0.5) * stride
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2 if has_offset else middle
+    points = torch.cat([center, center], -1)
+    return dict(fields) | {"boxes": torch.where(marks[labels][..., None], points, boxes)}
 
 
 def _find_peaks(heatmap: Tensor, count: int) -> tuple[Tensor, Tensor]:

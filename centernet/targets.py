@@ -37,6 +37,8 @@ class Targets:
             several Gaussians cover is listed once for each.
         gaussian_object: (M,) the object whose Gaussian it is, in [0, N).
         gaussian_value: (M,) the value of that Gaussian in the cell.
+        is_point: (N,) bool, the objects without a size, of which only the center is known: ``size``
+            is that of a typical object; None if all have boxes.
         annotations: the B dicts that were encoded. Heads that learn more than boxes read their
             annotations here; the N objects are those of the images, one image after the other.
     """
@@ -52,6 +54,17 @@ class Targets:
     gaussian_object: Tensor
     gaussian_value: Tensor
     annotations: Sequence[Mapping[str, Any]]
+    is_point: Tensor | None = None
+
+    @property
+    def num_boxes(self) -> int:
+        """Number of objects that have a box."""
+        return len(self.label) - (0 if self.is_point is None else int(self.is_point.sum()))
+
+    @property
+    def box_index(self) -> Tensor | slice:
+        """The index of the objects that have a box, for tensors (N, ...)."""
+        return slice(None) if self.is_point is None else ~self.is_point
 
 
 def gaussian_radius(
@@ -124,7 +137,8 @@ def encode_targets(
     Args:
         targets: B dicts with ``boxes`` (n, 4) float xyxy in network input pixels, clipped to the
             input and not empty, ``labels`` (n,) int64, and optionally ``ignore``, a list of (label,
-            or None for all classes; bool mask (h, w) of cells, True where ignored).
+            or None for all classes; bool mask (h, w) of cells, True where ignored), and
+            ``is_point`` (n,) bool, whose boxes are squares of typical size, which are not clipped.
         shape: (B, C, h, w) of the heatmap.
         stride: network input pixels per cell.
         out: earlier targets of the same shape. Their heatmap is cleared and reused.
@@ -138,14 +152,12 @@ def encode_targets(
     batch, classes, rows, columns = shape
     if len(targets) != batch:
         raise ValueError(f"shape is for {batch} images, but there are {len(targets)} targets")
-    if device is None:
-        device = out.heatmap.device if out else targets[0]["boxes"].device
+    device = device or (out.heatmap.device if out else targets[0]["boxes"].device)
     # The few numbers of the objects are computed on the CPU and copied to the device once.
     boxes_cells = torch.cat([t["boxes"] for t in targets]).cpu().float() / stride  # (N, 4)
     label = torch.cat([t["labels"] for t in targets]).cpu()
     check_labels(label, classes)
-    counts = torch.tensor([len(t["boxes"]) for t in targets])
-    batch_index = torch.repeat_interleave(torch.arange(batch), counts)
+    batch_index = torch.repeat_interleave(torch.tensor([len(t["boxes"]) for t in targets]))
     top_left, bottom_right = boxes_cells.split(2, 1)
     size = bottom_right - top_left
     center_cell, offset = _locate((top_left + bottom_right) / 2, rows, columns)  # (N, 2) x, y
@@ -165,7 +177,15 @@ def encode_targets(
         gaussian_object=owner,
         gaussian_value=value,
         annotations=targets,
+        is_point=_points(targets, device),
     )
+
+
+def _points(targets: Sequence[Mapping[str, Any]], device: torch.device | str) -> Tensor | None:
+    """Which of the N objects are points; None if none is."""
+    marks = [t.get("is_point", torch.zeros(len(t["boxes"]), dtype=torch.bool)) for t in targets]
+    is_point = torch.cat(marks)
+    return is_point.to(device) if is_point.any() else None
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:

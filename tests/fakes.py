@@ -92,7 +92,7 @@ class SpotNetwork(nn.Module):
 
     size_multiple, stride, has_heatmaps = CenterNet.size_multiple, CenterNet.stride, True
     decode = CenterNet.decode
-    thresholds, counting, top_k = None, None, 100
+    thresholds, point_sizes, counting, top_k = None, None, None, 100
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         self.seen = tuple(images.shape)
@@ -107,11 +107,12 @@ class SpotNetwork(nn.Module):
 
 
 def spot_detector(
-    class_names=tuple(COLORS), *, thresholds=None, counting=None, **options
+    class_names=tuple(COLORS), *, thresholds=None, counting=None, point_sizes=None, **options
 ) -> Detector:
     options = {"device": "cpu", "image_size": (128, 128)} | options
     network = SpotNetwork()
     network.thresholds, network.counting = thresholds, counting
+    network.point_sizes = point_sizes
     return Detector.from_network(network, class_names, **options)
 
 

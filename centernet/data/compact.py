@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.data.points import is_point
 
 
 class ImageAnnotation(NamedTuple):
@@ -21,11 +22,13 @@ class ImageAnnotation(NamedTuple):
         boxes: (n, 4) xyxy in image pixels.
         labels: (n,) of the objects.
         regions: label and COCO annotation of each ignore region.
+        points: (n,) bool, the objects that are points; None if the dataset has none.
     """
 
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     regions: list[tuple[int, dict[str, Any]]]
+    points: NDArray[np.bool_] | None = None
 
 
 class CompactAnnotations:
@@ -54,6 +57,8 @@ class CompactAnnotations:
         self._starts = np.cumsum([0, *self.counts])
         self._boxes = geometry.xywh_to_xyxy(boxes.reshape(-1, 4)[order])
         self._labels = labels[order]
+        points = np.array([is_point(a) for a in objects], bool)[order]
+        self._points = points if points.any() else None
         self._regions: dict[int, list[tuple[int, dict[str, Any]]]] = {}
         for a in coco["annotations"]:
             if a["iscrowd"]:
@@ -62,7 +67,9 @@ class CompactAnnotations:
 
     def __getitem__(self, index: int) -> ImageAnnotation:
         own = slice(self._starts[index], self._starts[index + 1])
-        return ImageAnnotation(self._boxes[own], self._labels[own], self._regions.get(index, []))
+        points = None if self._points is None else self._points[own]
+        regions = self._regions.get(index, [])
+        return ImageAnnotation(self._boxes[own], self._labels[own], regions, points)
 
 
 class CompactTexts(Sequence[str]):

@@ -17,12 +17,12 @@ from centernet import geometry
 from centernet.data.annotations import DatasetSplit, category_labels, names_by_label, read_coco
 from centernet.data.augment import Augment
 from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
-from centernet.data.entries import image_sides
 from centernet.data.image_cache import ImageCache
 from centernet.data.images import check_files, image_size, read_image
+from centernet.data.points import PointSizes, extend_points, keep_points, sizes_without_boxes
 from centernet.data.preprocess import make_view, view_matrix
 from centernet.data.regions import Box, region_to_cells
-from centernet.data.tiles import Tile, tiles_of_image
+from centernet.data.tiles import Tile, count_tiles
 from centernet.errors import InputError
 from centernet.targets import DEFAULT_STRIDE
 
@@ -45,6 +45,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         source: the file or folder that the annotations were read from.
         class_names: names by label.
         category_ids: COCO category id of each label; None for a class that the file lacks.
+        point_sizes: by label the side in image pixels of the squares around the points of a class
+            without boxes, None for another class; None if there is no such class.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         augment: Augment | None = None,
         tile: int | None = None,
         class_names: Sequence[str] | None = None,
+        point_size: PointSizes | float | None = None,
         seed: int = 0,
         stride: int = DEFAULT_STRIDE,
     ) -> None:
@@ -70,6 +73,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             tile: with ``augment``, samples are random square tiles of this side, of images that are
                 scaled to fit ``input_size``; large images have several.
             class_names: classes in the order of their labels; by default by ascending category id.
+            point_size: sides of the squares around points, see :func:`.extend_points`.
             seed: seed of the random variation.
             stride: input pixels per cell of the ignore masks.
 
@@ -87,9 +91,10 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             self.name, self.source = Path(annotations).stem, Path(annotations)
         self.folder, self.input_size, self.augment = Path(images), input_size, augment
         self.seed, self.stride = seed, stride
-        coco = read_coco(annotations)
+        coco = extend_points(read_coco(annotations), point_size)
         self.annotations = None if augment else coco
         self.class_names = tuple(class_names or names_by_label(coco))
+        self.point_sizes = sizes_without_boxes(coco, self.class_names)
         label_of = category_labels(self.source, coco, self.class_names)
         id_of = {label: category for category, label in label_of.items()}
         self.category_ids = [id_of.get(label) for label in range(len(self.class_names))]
@@ -102,7 +107,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         # The end of the samples of each image.
         self._ends = np.arange(1, len(self._files) + 1)
         if self._tile:
-            self._ends = np.cumsum(self._count_tiles(coco["images"], self._tile))
+            each = zip(coco["images"], self.paths, self.objects_per_image, strict=True)
+            self._ends = np.cumsum([count_tiles(*one, input_size, self._tile) for one in each])
 
     def keep_images(self, capacity: int, *, shared: bool) -> None:
         """Decode each image once and keep it, as far as the memory suffices.
@@ -118,15 +124,6 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         if capacity:
             with suppress(OSError):  # the system does not provide so much memory
                 self._cache = ImageCache(self.num_images, capacity, shared=shared)
-
-    def _count_tiles(self, images: Sequence[dict[str, Any]], side: int) -> list[int]:
-        counts = []
-        for image, path, objects in zip(images, self.paths, self.objects_per_image, strict=True):
-            width, height = image_sides(image)
-            known = np.isfinite(width + height)
-            size = (int(height), int(width)) if known else image_size(path)
-            counts.append(tiles_of_image(size, int(objects), self.input_size, side))
-        return counts
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -177,10 +174,11 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
 
         Returns:
             The network input (3, H, W) uint8 RGB, and its target: ``boxes`` (n, 4) xyxy in input
-            pixels, clipped to the input, ``labels`` (n,), ``ignore``, a list of (label, bool mask
-            (h, w) of cells), ``image_id``, ``file``, ``image_size`` (height, width) in pixels,
-            and ``matrix`` (2, 3) from image to input. In training, an unreadable image is replaced
-            by another one, and ``unreadable`` lists (file, reason) of each.
+            pixels, clipped to the input except for points, ``labels`` (n,), ``is_point`` (n,) bool
+            in a dataset with points, ``ignore``, a list of (label, bool mask (h, w) of cells),
+            ``image_id``, ``file``, ``image_size`` (height, width) in pixels, and ``matrix`` (2, 3)
+            from image to input. In training, an unreadable image is replaced by another one, and
+            ``unreadable`` lists (file, reason) of each.
 
         Raises:
             InputError: the image cannot be read; in training, ten in a row cannot.
@@ -255,6 +253,8 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         boxes = geometry.transform_boxes(annotation.boxes, matrix)
         height, width = self.sample_size
         clipped, visible = geometry.clip_boxes(boxes, (height, width))
+        if (points := annotation.points) is not None:
+            keep_points(boxes, clipped, visible, points, (height, width))
         cells = (height // self.stride, width // self.stride)
         regions = [(label, region["region"]) for label, region in annotation.regions]
         if self.augment and self.augment.min_visible:
@@ -270,6 +270,7 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
             "boxes": torch.from_numpy(clipped[visible]),
             "labels": torch.from_numpy(annotation.labels[visible]),
             "ignore": [(label, torch.from_numpy(mask)) for label, mask in masks if mask.any()],
+            **({} if points is None else {"is_point": torch.from_numpy(points[visible])}),
             "image_id": json.loads(self._ids[index]),
             "file": str(self.folder / self._files[index]),
             "image_size": image_size,

@@ -1,10 +1,14 @@
 """Tiles: square parts of large images as training samples."""
 
 import math
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from centernet.data.entries import image_sides
+from centernet.data.images import image_size
 
 # Fraction of the tiles that are drawn around an object; the others are anywhere in the image.
 _AROUND_OBJECTS = 0.8
@@ -39,6 +43,24 @@ class Tile(NamedTuple):
         inside = np.minimum(side, size) / 2  # the tile has as much of the image as possible
         x, y = point.clip(inside, size - inside).tolist()
         return x, y
+
+
+def count_tiles(
+    image: dict[str, Any], path: Path, objects: int, input_size: tuple[int, int], side: int
+) -> int:
+    """The number of :func:`tiles_of_image` of an image whose size may have to be read.
+
+    Args:
+        image: entry of the image in the annotations.
+        path: file of the image.
+        objects: as for :func:`tiles_of_image`, like the other arguments.
+        input_size: (height, width) in pixels that the image is scaled to fit.
+        side: side of a tile.
+    """
+    width, height = image_sides(image)
+    is_known = math.isfinite(width + height)
+    size = (int(height), int(width)) if is_known else image_size(path)
+    return tiles_of_image(size, int(objects), input_size, side)
 
 
 def tiles_of_image(

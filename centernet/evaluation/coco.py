@@ -1,9 +1,6 @@
 """Average precision with COCO's metrics, computed by faster-coco-eval."""
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,70 +10,8 @@ from numpy.typing import NDArray
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.decode import DEFAULT_TOP_K
 from centernet.evaluation.ground_truth import GroundTruth
-from centernet.files import atomic_write
-
-_AREAS = ("small", "medium", "large")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """COCO metrics of a set of detections.
-
-    Attributes:
-        metrics: the twelve COCO metrics by name, in [0, 1]; NaN without objects. See
-            :func:`metric_names`.
-        per_class: one row per class with ``class``, ``objects`` (in the evaluated images, without
-            crowds), ``AP``, ``AP50``, ``AP75``, and the average recall at ``max_detections``.
-        max_detections: number of detections per image and class that were evaluated.
-        precision: (101, C) precision at IoU 0.5, by recall (0, 0.01, ..., 1) and class, in the
-            order of ``per_class``; -1 for a class without objects.
-        limit_note: what the limit of detections per image costs; empty if it costs nothing.
-    """
-
-    metrics: dict[str, float]
-    per_class: list[dict[str, Any]]
-    max_detections: int
-    precision: NDArray
-    limit_note: str = ""
-
-    @property
-    def summary(self) -> str:
-        """The twelve metrics in the table format of pycocotools."""
-        lines = zip(self.metrics.items(), _conditions(self.max_detections), strict=True)
-        return "\n".join(
-            f" {'Average Precision' if name.startswith('AP') else 'Average Recall':<18} "
-            f"({name[:2]}) @[ IoU={iou:<9} | area={area:>6s} | maxDets={limit:>3d} ] = "
-            f"{-1 if np.isnan(value) else value:0.3f}"
-            for (name, value), (iou, area, limit) in lines
-        )
-
-    def save(self, folder: Path) -> None:
-        """Write ``metrics.json`` and ``per_class.csv``, each atomically."""
-        numbers = {name: None if np.isnan(value) else value for name, value in self.metrics.items()}
-        with atomic_write(folder / "metrics.json") as unfinished:
-            unfinished.write_text(json.dumps(numbers, indent=2) + "\n")
-        place = atomic_write(folder / "per_class.csv")
-        with place as unfinished, unfinished.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.per_class[0])
-            writer.writeheader()
-            writer.writerows(self.per_class)
-
-
-def metric_names(max_detections: int = DEFAULT_TOP_K) -> tuple[str, ...]:
-    """Names of the twelve COCO metrics; one is the average recall at ``max_detections``."""
-    return (
-        "AP", "AP50", "AP75", *(f"AP_{area}" for area in _AREAS),
-        "AR_1", "AR_10", f"AR_{max_detections}", *(f"AR_{area}" for area in _AREAS),
-    )  # fmt: skip
-
-
-def _conditions(limit: int) -> list[tuple[str, str, int]]:
-    """IoU, area and detections per image of each of the twelve metrics."""
-    all_ious = "0.50:0.95"
-    by_area = [(all_ious, area, limit) for area in _AREAS]
-    precision = [(iou, "all", limit) for iou in (all_ious, "0.50", "0.75")]
-    recall = [(all_ious, "all", count) for count in (1, 10, limit)]
-    return [*precision, *by_area, *recall, *by_area]
+from centernet.evaluation.metrics import Evaluation, metric_names
+from centernet.evaluation.points import evaluate_points
 
 
 def coco_results(
@@ -119,10 +54,12 @@ def evaluate(
     image_ids: Sequence[Any] | None = None,
     *,
     top_k: int = DEFAULT_TOP_K,
+    centers: bool | None = None,
 ) -> Evaluation:
-    """Compute the COCO metrics of detections.
+    """Compute the COCO metrics of detections, or those of their centers.
 
     Detections in crowd and ignore regions are no false positives. Boxes and scores are not rounded.
+    Of boxes and points, only the boxes are evaluated, see :class:`.GroundTruth`.
 
     Args:
         annotations: a COCO JSON file, a split of a dataset in another format, the content of
@@ -131,8 +68,13 @@ def evaluate(
         image_ids: the images to evaluate; all by default.
         top_k: the detector's limit of detections per image. COCO evaluates 100 per image and class,
             here max(100, top_k).
+        centers: compute the metrics of :func:`.evaluate_points`; by default if all objects are
+            points.
     """
     truth = _ground_truth(annotations)
+    note = _limit_note(truth, image_ids, top_k)
+    if truth.has_points_only if centers is None else centers:
+        return evaluate_points(truth, results, image_ids, limit_note=note)
     limit = max(DEFAULT_TOP_K, top_k)
     coco = truth.average_precision(results, image_ids, (1, 10, limit))
     # precision: (IoU, recall, class, area, limit); recall: (IoU, class, area, limit)
@@ -160,7 +102,6 @@ def evaluate(
             zip(truth.categories, truth.counts(image_ids), strict=True)
         )
     ]
-    note = _limit_note(truth, image_ids, top_k)
     return Evaluation(metrics, per_class, limit, everywhere[at[0]][0], note)
 
 

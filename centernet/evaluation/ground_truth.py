@@ -8,20 +8,33 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from centernet.data.points import is_point
+
 
 class GroundTruth:
     """The annotations of a split, indexed once for several evaluations.
 
-    Image ids are numbers or strings, or both.
+    Image ids are numbers or strings, or both. If there are boxes and points, COCO's evaluation of
+    boxes leaves out the images that have only points, and ignores the points of the others.
 
     Attributes:
         categories: the categories of the annotation file, by ascending id.
-        annotations: the annotations of the file.
+        source: the annotations of the file.
+        annotations: those for COCO's evaluation.
+        has_points_only: whether all objects are points.
     """
 
     def __init__(self, coco: Mapping[str, list[dict[str, Any]]]) -> None:
         """Index a result of :func:`centernet.data.annotations.read_coco`."""
-        self.categories, self.annotations = coco["categories"], coco["annotations"]
+        self.categories, self.source = coco["categories"], coco["annotations"]
+        objects = [a for a in self.source if not a["iscrowd"]]
+        points = {a["image_id"] for a in objects if is_point(a)}
+        boxes = {a["image_id"] for a in objects if not is_point(a)} if points else set()
+        self.has_points_only = bool(points) and not boxes
+        self._left_out = points - boxes if boxes else set()
+        self.annotations = self.source
+        if boxes:
+            self.annotations = [a | {"iscrowd": 1} if is_point(a) else a for a in self.source]
         ids = [image["id"] for image in coco["images"]]
         self._image = {image_id: i for i, image_id in enumerate(sorted(ids, key=image_order))}
         self._category = {category["id"]: i for i, category in enumerate(self.categories)}
@@ -46,8 +59,9 @@ class GroundTruth:
             [{"iscrowd": 0, "area": _area(r["bbox"])} | dict(r) for r in results]
         )
         coco = COCOeval_faster(self._index, found, "bbox", print_function=_silent)
-        if image_ids is not None:
-            coco.params.imgIds = sorted(self._image[image_id] for image_id in image_ids)
+        if image_ids is not None or self._left_out:
+            wanted = set(self._image if image_ids is None else image_ids) - self._left_out
+            coco.params.imgIds = sorted(self._image[image_id] for image_id in wanted)
         if not areas:
             coco.params.areaRng, coco.params.areaRngLbl = coco.params.areaRng[:1], ["all"]
         coco.params.maxDets = list(limits)

@@ -71,7 +71,7 @@ def analyze(
         outputs = network(images.to(device))
         for replaced, results in _decode_all(network, outputs, targets, top_k).items():
             kept = collected.setdefault(replaced, CocoResults())
-            detections = in_image_pixels(results, targets)
+            detections = in_image_pixels(results, targets, network.point_sizes)
             for target, found in zip(targets, detections, strict=True):
                 kept.add(target["image_id"], found, dataset.category_ids)
     annotations = GroundTruth(dataset.annotations)

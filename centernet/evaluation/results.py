@@ -19,19 +19,23 @@ DetectionArrays = Mapping[str, NDArray]
 
 
 def in_image_pixels(
-    results: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Any]]
+    results: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Mapping[str, Any]],
+    point_sizes: Sequence[float | None] | None = None,
 ) -> Iterator[DetectionArrays]:
     """Transform decoded detections of a batch to pixels of their images, and clip them.
 
     Args:
         results: B dicts with ``boxes`` (K, 4) in input pixels, ``scores``, ``labels``.
         targets: B dicts with ``matrix`` (2, 3) from image to input pixels, and ``image_size``.
+        point_sizes: those of the network, see :func:`.with_squares`.
 
     Yields:
         The detections of each image, best first.
     """
     for result, target in zip(results, targets, strict=True):
-        yield clip_to_image(to_image(as_arrays(result), target["matrix"]), target["image_size"])
+        found = to_image(as_arrays(result), target["matrix"], point_sizes)
+        yield clip_to_image(found, target["image_size"])
 
 
 def detections_of_files(

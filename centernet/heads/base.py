@@ -48,12 +48,14 @@ class LossContext:
             average over the processes if there are several.
         num_objects: scalar, number of objects, likewise. Two objects of a class in one cell are one
             positive.
+        num_boxes: scalar, number of objects that are not points, likewise.
         heatmap_loss: called with logits, heatmap, mask or None, and the keyword ``normalizer``.
         box_cells: which cells learn a box, see :func:`centernet.losses.box_samples`.
     """
 
     num_positives: Tensor
     num_objects: Tensor
+    num_boxes: Tensor
     heatmap_loss: Callable[..., Tensor]
     box_cells: str
 
@@ -70,6 +72,7 @@ class Head(ABC):
         loss_weight: default weight of the loss term.
         loss_options: the options of :class:`centernet.losses.CenterNetLoss` that the head uses.
         is_dense: whether the target is a map instead of c numbers per object.
+        needs_boxes: whether points, whose size is not known, have no target.
     """
 
     name: ClassVar[str]
@@ -77,6 +80,7 @@ class Head(ABC):
     loss_weight: ClassVar[float] = 1.0
     loss_options: ClassVar[frozenset[str]] = frozenset()
     is_dense: ClassVar[bool] = False
+    needs_boxes: ClassVar[bool] = False
 
     def num_channels(self, num_classes: int) -> int:
         """The number of channels c in a network for ``num_classes`` classes."""
@@ -94,12 +98,13 @@ class Head(ABC):
 
     def loss(self, output: Tensor, targets: Targets, context: LossContext) -> Tensor:
         """The loss term, a scalar, before it is weighted."""
+        own = targets.box_index if self.needs_boxes else slice(None)
         return l1_at_centers(
             output,
-            self.encode(targets),
-            targets.batch_index,
-            targets.cell_index,
-            normalizer=context.num_objects,
+            self.encode(targets)[own],
+            targets.batch_index[own],
+            targets.cell_index[own],
+            normalizer=context.num_boxes if self.needs_boxes else context.num_objects,
         )
 
     def decode(self, outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:

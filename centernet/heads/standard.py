@@ -62,6 +62,7 @@ class Size(Head):
     name = "size"
     channels = 2
     loss_weight = 0.1
+    needs_boxes = True
 
     def encode(self, targets: Targets) -> Tensor:
         """The sizes of the boxes."""
@@ -109,6 +110,7 @@ class Sides(Head):
     channels = 4
     loss_weight = 2.0
     loss_options = frozenset({"box_cells"})
+    needs_boxes = True
 
     def init(self, layers: nn.Sequential) -> None:
         """Start with boxes of 4 x 4 cells; an exponential makes all distances positive."""
@@ -122,7 +124,7 @@ class Sides(Head):
     def loss(self, output: Tensor, targets: Targets, context: LossContext) -> Tensor:
         """Generalized IoU at the cells that learn a box."""
         samples = box_samples(targets, context.box_cells)
-        return giou_loss_at_cells(output, samples, normalizer=context.num_objects)
+        return giou_loss_at_cells(output, samples, normalizer=context.num_boxes)
 
     def decode(self, outputs: Mapping[str, Tensor], cells: Cells) -> dict[str, Tensor]:
         """Boxes (B, K, 4)."""

@@ -15,6 +15,7 @@ from centernet.inference.counting import Count
 from centernet.inference.label_layout import Rectangle, choose_corner, place_labels
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
 from centernet.inference.lettering import font, in_one_line, letter_size, paste, truncate
+from centernet.inference.points import points_of
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -68,7 +69,7 @@ def draw(
     class_ids = detections.class_id
     assert class_ids is not None  # the Detector sets it
     colors = [_rgb(label) for label in class_ids.tolist()]
-    boxes = _draw_boxes(picture, detections.xyxy, colors, size)
+    boxes = _draw_boxes(picture, detections.xyxy, colors, size, points_of(detections))
     corner = None
     if count is not None:
         shape = picture.shape[0], picture.shape[1]
@@ -87,23 +88,33 @@ def _rgb(label: int) -> Color:
 
 
 def _draw_boxes(
-    picture: NDArray[np.uint8], boxes: NDArray, colors: Sequence[Color], size: int
+    picture: NDArray[np.uint8],
+    boxes: NDArray,
+    colors: Sequence[Color],
+    size: int,
+    points: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Draw boxes, or dots for small ones; return the part (n, 4) of the picture each covers."""
+    """Draw boxes, or dots for points (n,) and small boxes; return the part (n, 4) each covers."""
     many = len(boxes) > MANY_BOXES
     thickness = max(1, size // 10) if many else max(2, size // 7)
     radius, height, width = max(2, size // 5), *picture.shape[:2]
     # Values that OpenCV can draw; edges outside of the picture stay outside.
     limit = np.array([width, height, width, height]) + 2 * thickness
     sides = np.nan_to_num(boxes.astype(float)).clip(-2 * thickness, limit)
-    is_dot = (sides[:, 2:] - sides[:, :2]).max(1, initial=0) < size
+    is_dot = points | ((sides[:, 2:] - sides[:, :2]).max(1, initial=0) < size)
     centers = (sides[:, :2] + sides[:, 2:]) / 2
-    sides[is_dot] = np.hstack([centers - radius, centers + radius])[is_dot]
-    corners, points = sides.round().astype(int).tolist(), centers.round().astype(int).tolist()
+    centers[points] = np.nan_to_num(boxes[points, :2] + boxes[points, 2:]) / 2
+    radii = np.full((len(boxes), 1), radius)
+    radii[points] *= 1 if many else 2
+    sides[is_dot] = np.hstack([centers - radii, centers + radii])[is_dot]
+    corners, middles = sides.round().astype(int).tolist(), centers.round().astype(int).tolist()
     for i in reversed(range(len(boxes))):
         if is_dot[i]:
-            cv2.circle(picture, points[i], radius + max(1, radius // 3), (0, 0, 0), -1, cv2.LINE_AA)
-            cv2.circle(picture, points[i], radius, colors[i], -1, cv2.LINE_AA)
+            radius = int(radii[i, 0])
+            cv2.circle(
+                picture, middles[i], radius + max(1, radius // 3), (0, 0, 0), -1, cv2.LINE_AA
+            )
+            cv2.circle(picture, middles[i], radius, colors[i], -1, cv2.LINE_AA)
         else:
             cv2.rectangle(picture, corners[i][:2], corners[i][2:], colors[i], thickness)
     return sides

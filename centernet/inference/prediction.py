@@ -13,6 +13,7 @@ from centernet.inference.counting import MIN_COUNTED_SCORE, Count
 from centernet.inference.engines.base import EngineInfo
 from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
+from centernet.inference.points import IS_POINT, points_of
 from centernet.inference.tta import clip_to_image
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ class DetectedObject(NamedTuple):
         label: number of the class.
         score: score in [0, 1].
         box: x1, y1, x2, y2 in image pixels.
+        point: the center x, y of an object of a class that was learned from points, whose box is
+            only a square of typical size; None for another class.
     """
 
     class_name: str
     label: int
     score: float
     box: list[float]
+    point: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,15 @@ class Prediction:
         found = self.detections
         names, labels, scores = found.data["class_name"], found.class_id, found.confidence
         assert labels is not None and scores is not None  # the Detector sets all three
+        centers = ((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2).tolist()
+        points = [
+            center if is_point else None
+            for center, is_point in zip(centers, points_of(found), strict=True)
+        ]
+        rows = zip(names, labels, scores, found.xyxy.tolist(), points, strict=True)
         return [
-            DetectedObject(str(name), int(label), float(score), box)
-            for name, label, score, box in zip(
-                names, labels, scores, found.xyxy.tolist(), strict=True
-            )
+            DetectedObject(str(name), int(label), float(score), box, point)
+            for name, label, score, box, point in rows
         ]
 
     @property
@@ -147,7 +155,8 @@ def to_detections(
     """The detections that reach the threshold of their class, as ``supervision.Detections``.
 
     Args:
-        found: ``boxes`` (K, 4) xyxy, ``scores`` (K,), ``labels`` (K,).
+        found: ``boxes`` (K, 4) xyxy, ``scores`` (K,), ``labels`` (K,), and optionally ``is_point``
+            (K,), which ``data`` of the result then contains.
         thresholds: (C,).
         class_names: class names by label.
     """
@@ -159,7 +168,8 @@ def to_detections(
         xyxy=found["boxes"][kept],
         confidence=found["scores"][kept],
         class_id=labels,
-        data={"class_name": np.array(class_names, dtype=str)[labels]},
+        data={"class_name": np.array(class_names, dtype=str)[labels]}
+        | ({IS_POINT: found[IS_POINT][kept]} if IS_POINT in found else {}),
     )
 
 

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.data.points import keep_points
 from centernet.data.preprocess import InputView, same_size_batches
 from centernet.inference.config import InferenceConfig
+from centernet.inference.points import IS_POINT, with_squares
 from centernet.nms import nms
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def run_views(
         for row, index in enumerate(batch):
             matrix = views[index].matrix
             logits = None if output.heatmaps is None else output.heatmaps[row]
-            results[index] = ViewResult(to_image(output.detections[row], matrix), logits, matrix)
+            found = to_image(output.detections[row], matrix, engine.info.point_sizes)
+            results[index] = ViewResult(found, logits, matrix)
     return [results[index] for index in range(len(views))], seconds
 
 
@@ -80,21 +83,27 @@ def merge_views(
     return {name: values[best] for name, values in found.items()}
 
 
-def to_image(found: Mapping[str, NDArray], matrix: geometry.Matrix) -> dict[str, NDArray]:
+def to_image(
+    found: Mapping[str, NDArray],
+    matrix: geometry.Matrix,
+    point_sizes: Sequence[float | None] | None = None,
+) -> dict[str, NDArray]:
     """Map detections from input pixels to image pixels.
 
     Args:
         found: ``boxes`` (K, 4) xyxy in input pixels, ``scores`` (K,), ``labels`` (K,).
         matrix: (2, 3) from image to input.
+        point_sizes: as for :func:`.with_squares`, which is applied.
     """
     boxes = geometry.transform_boxes(found["boxes"], geometry.invert(matrix))
-    return {**found, "boxes": boxes}
+    return with_squares({**found, "boxes": boxes}, point_sizes)
 
 
 def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> dict[str, NDArray]:
     """Clip boxes to their image.
 
-    Detections outside of the image, such as those in the padding of the input, are dropped. So are
+    The squares of points are not clipped, so that their centers stay. Detections outside of the
+    image, such as those in the padding of the input, and points there, are dropped. So are
     detections of score 0, which only fill up the list, and those whose box or score is not finite.
 
     Args:
@@ -106,6 +115,8 @@ def clip_to_image(found: Mapping[str, NDArray], image_size: tuple[int, int]) -> 
         The same keys.
     """
     boxes, visible = geometry.clip_boxes(found["boxes"], image_size)
+    if (points := found.get(IS_POINT)) is not None:
+        keep_points(found["boxes"], boxes, visible, points, image_size)
     visible &= (found["scores"] > 0) & np.isfinite(found["scores"])
     visible &= np.isfinite(found["boxes"]).all(1)
     return {name: values[visible] for name, values in ({**found, "boxes": boxes}).items()}

@@ -66,7 +66,7 @@ class BoxSamples:
 
 
 def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
-    """Choose the cells that learn the objects' boxes.
+    """Choose the cells that learn the objects' boxes; points have none.
 
     Args:
         targets: targets of a batch.
@@ -76,10 +76,11 @@ def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
             center is always one of them.
     """
     if cells == "center":
-        owner = torch.arange(len(targets.label), device=targets.label.device)
-        sides = _sides(targets, owner, targets.cell_index).clamp(min=_MIN_DISTANCE)
+        owner = torch.arange(len(targets.label), device=targets.label.device)[targets.box_index]
+        cell = targets.cell_index[owner]
+        sides = _sides(targets, owner, cell).clamp(min=_MIN_DISTANCE)
         weight = torch.ones_like(sides[:, 0])
-        return BoxSamples(targets.batch_index, targets.cell_index, sides, weight)
+        return BoxSamples(targets.batch_index[owner], cell, sides, weight)
     owner, value = targets.gaussian_object, targets.gaussian_value
     batch_index = targets.batch_index[owner]
     cell = targets.gaussian_cell % targets.heatmap[0, 0].numel()
@@ -87,6 +88,8 @@ def box_samples(targets: Targets, cells: str = DEFAULT_BOX_CELLS) -> BoxSamples:
     largest = targets.heatmap.amax(1).flatten(1)[batch_index, cell]  # over the classes
     is_inside = (sides > _MIN_DISTANCE).all(1)
     chosen = (value == 1) | ((value == largest) & is_inside)
+    if targets.is_point is not None:
+        chosen &= ~targets.is_point[owner]
     owner, weight = owner[chosen], value[chosen]
     total = torch.zeros_like(targets.offset[:, 0]).index_add_(0, owner, weight)  # (N,)
     sides = sides[chosen].clamp(min=_MIN_DISTANCE)

@@ -108,9 +108,11 @@ class CenterNetLoss(DetectionLoss):
             A scalar per head by its name, not weighted, and ``loss``, their weighted sum.
         """
         positives = (targets.heatmap == 1).sum()
-        objects = torch.tensor(len(targets.label), device=positives.device)
-        num_positives, num_objects = averaged_counts(positives, objects)
-        context = LossContext(num_positives, num_objects, self.heatmap_loss, self.box_cells)
+        counts = torch.tensor([len(targets.label), targets.num_boxes], device=positives.device)
+        num_positives, num_objects, num_boxes = averaged_counts(positives, *counts)
+        context = LossContext(
+            num_positives, num_objects, num_boxes, self.heatmap_loss, self.box_cells
+        )
         terms = {}
         for name, head in self.heads.items():
             losses = [head.loss(outputs[name], targets, context) for outputs in stacks]

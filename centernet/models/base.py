@@ -34,6 +34,9 @@ class DetectionModel(nn.Module, ABC):
             ``detector`` name, which a CenterNet omits.
         class_names: class names by label; "0", "1", ... by default.
         thresholds: score threshold with the best F1 score by label; None if unknown.
+        point_sizes: by label the side in image pixels of the squares that stand for the objects of
+            a class that was learned from points, whose sizes were never learned; None for another
+            class; None if there is no such class.
         counting: calibration of counts as plain values, see
             :class:`centernet.inference.counting.CountCalibration`; None if unknown.
         top_k: detections per image, enough for the images it was trained on.
@@ -55,9 +58,15 @@ class DetectionModel(nn.Module, ABC):
         self.num_classes = num_classes
         self.class_names = tuple(map(str, range(num_classes)))
         self.thresholds: tuple[float | None, ...] | None = None
+        self.point_sizes: tuple[float | None, ...] | None = None
         self.counting: dict[str, Any] | None = None
         self.top_k = DEFAULT_TOP_K
         self.set_normalization(None)
+
+    @property
+    def has_box_sizes(self) -> bool:
+        """Whether the size of a class was learned, or at least may have been."""
+        return self.point_sizes is None or None in self.point_sizes
 
     def set_normalization(self, normalization: Normalization | None) -> None:
         """Set ``mean`` and ``std``, which checkpoints and exported models contain.

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from centernet.decode import DEFAULT_TOP_K, decode, decode_batch
+from centernet.decode import DEFAULT_TOP_K, collapse_points, decode, decode_batch
 from centernet.errors import InputError
 from centernet.heads import DEFAULT_BOX_HEAD, HEADS, Heatmap, select_heads
 from centernet.models.backbones import channels_by_stride, make_backbone
@@ -162,13 +162,16 @@ class CenterNet(DetectionModel):
         self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
     ) -> list[dict[str, Tensor]]:
         """The detections of each image; see :func:`centernet.decode.decode`."""
-        return decode(outputs, stride=self.stride, top_k=top_k)
+        found = decode(outputs, stride=self.stride, top_k=top_k)
+        sizes = self.point_sizes
+        return [collapse_points(fields, outputs, sizes, stride=self.stride) for fields in found]
 
     def decode_batch(
         self, outputs: Mapping[str, Tensor], *, top_k: int = DEFAULT_TOP_K
     ) -> dict[str, Tensor]:
         """The detections of all images; see :func:`centernet.decode.decode_batch`."""
-        return decode_batch(outputs, stride=self.stride, top_k=top_k)
+        found = decode_batch(outputs, stride=self.stride, top_k=top_k)
+        return collapse_points(found, outputs, self.point_sizes, stride=self.stride)
 
     def classifier_parameter_names(self) -> list[str]:
         """The parameters of the last convolutions of every head with one channel per class."""

@@ -20,8 +20,9 @@ from centernet.models.registry import make_network, tensor_shapes
 
 # The entry of a checkpoint that describes its network: {"model": the architecture, "class_names",
 # "image_size": the (height, width) that it was trained at, or None for images of any size, "top_k":
-# the maximum number of detections per image, and optionally "thresholds" by label and "counting",
-# the calibration of counts}.
+# the maximum number of detections per image, and optionally "thresholds" by label, "points": by
+# label the size of the points that a class was learned from, or None, and "counting", the
+# calibration of counts}.
 DESCRIPTION = "centernet"
 # The training task stores the network as its attribute ``model``.
 _PREFIX = "model."
@@ -120,12 +121,13 @@ def description(network: DetectionModel, image_size: Sequence[int] | None) -> di
         network: the network.
         image_size: (height, width) that it was trained at; None for images of any size.
     """
+    optional = {"thresholds": network.thresholds, "points": network.point_sizes}
     return {
         "model": network.architecture,
         "class_names": list(network.class_names),
         "image_size": image_size and list(image_size),
         "top_k": network.top_k,
-        **({"thresholds": list(network.thresholds)} if network.thresholds else {}),
+        **{name: list(values) for name, values in optional.items() if values},
         **({"counting": network.counting} if network.counting else {}),
     }
 
@@ -173,5 +175,7 @@ def build_network(checkpoint: dict[str, Any]) -> DetectionModel:
     network.top_k = checkpoint[DESCRIPTION].get("top_k", network.top_k)
     thresholds = checkpoint[DESCRIPTION].get("thresholds")
     network.thresholds = thresholds and tuple(thresholds)
+    points = checkpoint[DESCRIPTION].get("points")
+    network.point_sizes = points and tuple(points)
     network.counting = checkpoint[DESCRIPTION].get("counting")
     return network.eval()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from centernet.data.entries import is_integer, is_text, short
+from centernet.data.entries import MAX_PIXELS, is_integer, is_text, short
 from centernet.decode import MAX_TOP_K
 from centernet.errors import InputError
 from centernet.heads import HEADS
@@ -31,8 +31,11 @@ def check_description(description: Mapping[str, Any]) -> None:
         ("top_k", top_k := description.get("top_k", 1), _is_count(top_k, MAX_TOP_K),
          f"an integer from 1 to {MAX_TOP_K}"),
         ("thresholds", thresholds := description.get("thresholds"),
-         thresholds is None or _are_thresholds(thresholds, len(names)),
+         thresholds is None or _are_numbers(thresholds, len(names), 1),
          "a number from 0 to 1, or None, for each class"),
+        ("points", points := description.get("points"),
+         points is None or _are_numbers(points, len(names), MAX_PIXELS),
+         "a number of pixels, or None, for each class"),
         ("counting", counting := description.get("counting"),
          counting is None or isinstance(counting, dict), "None or a calibration of counts"),
         ("num_classes", count := model.get("num_classes"), _is_count(count, _MAX_CLASSES),
@@ -82,11 +85,11 @@ def _is_count(value: Any, maximum: int) -> bool:
     return is_integer(value) and 1 <= value <= maximum
 
 
-def _are_thresholds(values: Any, count: int) -> bool:
+def _are_numbers(values: Any, count: int, maximum: float) -> bool:
     return (
         isinstance(values, list | tuple)
         and len(values) == count
-        and all(v is None or (isinstance(v, int | float) and 0 <= v <= 1) for v in values)
+        and all(v is None or (isinstance(v, int | float) and 0 <= v <= maximum) for v in values)
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from centernet.data.annotations import DatasetSplit, read_coco
 from centernet.data.entries import image_sides
 from centernet.data.images import image_size
+from centernet.data.points import extend_points
 from centernet.decode import DEFAULT_TOP_K, MAX_TOP_K
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
@@ -37,8 +38,7 @@ _RARE = 0.01
 # largest input separates.
 _MAX_SHARED = 0.01
 _MIN_STEPS, _MIN_EPOCHS = 1000, 12
-# Detections per object of the densest training image: other images may be denser, and some of the
-# best detections are false positives.
+# Detections per object of the densest training image; others may be denser, and some are wrong.
 _DETECTIONS_PER_OBJECT = 1.5
 
 
@@ -57,7 +57,10 @@ class InputChoice(NamedTuple):
 
 
 def input_for_data(
-    images: Path, annotations: Path | DatasetSplit, tile: int | str | None = None
+    images: Path,
+    annotations: Path | DatasetSplit,
+    tile: int | str | None = None,
+    point_size: float | None = None,
 ) -> InputChoice:
     """The input for training images; see :func:`choose_input`.
 
@@ -65,8 +68,9 @@ def input_for_data(
         images: folder of the images, which is read if the annotations lack image sizes.
         annotations: COCO JSON or a split.
         tile: as for :func:`choose_input`.
+        point_size: as for :func:`.choose_point_sizes`.
     """
-    coco = read_coco(annotations)
+    coco = extend_points(read_coco(annotations), point_size)
     sized = coco | {"images": [_with_size(image, images) for image in coco["images"]]}
     return choose_input(sized, tile)
 

@@ -194,6 +194,15 @@ def validate_input_size(
     validate_backbone_size(backbone, network.architecture["backbone"], size)
 
 
+def validate_points(network: DetectionModel, has_points: bool) -> None:
+    """Raise InputError if there are points, and the network cannot learn from them."""
+    if has_points and not network.has_heatmaps:
+        raise InputError(
+            "the training images have points, which have no size for anchors: use "
+            "--model.detector centernet"
+        )
+
+
 def validate_backbone_size(backbone: nn.Module, name: str, size: tuple[int, int]) -> None:
     """Raise InputError if a backbone does not accept an input size (height, width)."""
     tensors = dict(backbone.named_parameters()) | dict(backbone.named_buffers())

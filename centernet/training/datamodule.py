@@ -15,6 +15,8 @@ from torch import Tensor
 from centernet.data.annotations import truncate_list
 from centernet.data.augment import NONE, Augment
 from centernet.data.dataset import DetectionDataset
+from centernet.data.entries import MAX_PIXELS
+from centernet.data.points import PointSizes, choose_point_sizes, count_points
 from centernet.data.sampler import EpochSampler
 from centernet.errors import InputError
 from centernet.models.base import DetectionModel
@@ -53,6 +55,9 @@ class DetectionData(LightningDataModule):
         tile: side in pixels of the samples, random tiles of images that are scaled to fit
             image_size, for objects that are small in large images; null for samples of image_size;
             auto, with image_size auto, where objects would be too small otherwise.
+        point_size: side in image pixels of a typical object of the classes that are annotated by
+            points only; auto chooses it from the distances of neighboring points. It sets the
+            Gaussians of training, and how near a detection must be: half of it.
         batch_size: images per step over all processes together.
         workers: processes that load images; by default one per spare CPU core, at most 8.
         cache: memory in MB for decoded images, which are then read and decoded only once; auto
@@ -79,6 +84,7 @@ class DetectionData(LightningDataModule):
         val_annotations: str = "annotations/instances_val2017.json",
         image_size: int | str | tuple[int, int] = DEFAULT_IMAGE_SIZE,
         tile: int | str | None = None,
+        point_size: float | Literal["auto"] = "auto",
         batch_size: int = DEFAULT_BATCH_SIZE,
         workers: int | None = None,
         cache: int | Literal["auto"] = "auto",
@@ -101,6 +107,9 @@ class DetectionData(LightningDataModule):
         self.image_size, self._tile = image_size, tile
         # Wrong values raise InputError here.
         _ = image_size != "auto" and self.input_size, tile != "auto" and self.tile
+        self._point_size = None if point_size == "auto" else float(point_size)
+        if self._point_size is not None and not 0 < self._point_size <= MAX_PIXELS:
+            raise InputError(f"point_size must be a number of pixels, got {point_size}")
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         for name, value in (("workers", workers), ("cache", cache), ("seed", seed)):
@@ -120,7 +129,7 @@ class DetectionData(LightningDataModule):
     @cached_property
     def _chosen_input(self) -> InputChoice:
         """The input size, and the tile if it is auto, chosen from the training images."""
-        chosen = input_for_data(*self.source.find_for_choices(), self._tile)
+        chosen = input_for_data(*self.source.find_for_choices(), self._tile, self._point_size)
         log.info("image size %s: %s", format_size(chosen.size), chosen.reason)
         return chosen
 
@@ -135,6 +144,21 @@ class DetectionData(LightningDataModule):
         if height != width:
             raise InputError(f"data.tile must be one number, as 512, got {self._tile!r}")
         return height
+
+    @cached_property
+    def point_sizes(self) -> PointSizes | None:
+        """The extent of points, chosen from the training images; None if these have no points."""
+        coco = self.source.find("train")[1].coco
+        points = count_points(coco)
+        if not points:
+            return None
+        chosen = choose_point_sizes(coco, self._point_size)
+        log.info("%d training objects are points", points)
+        names = {str(category["name"]) for category in coco["categories"]}
+        if others := sorted(names - chosen.of_class.keys()):
+            size, classes = chosen.other, truncate_list(others)
+            log.info("point size %.3g pixels for %s: %s", size, classes, chosen.reason)
+        return chosen
 
     @cached_property
     def top_k(self) -> int:
@@ -156,7 +180,8 @@ class DetectionData(LightningDataModule):
         if self.tile and self.tile > max(self.input_size):
             size = format_size(self.input_size)
             raise InputError(f"data.tile {self.tile} is larger than the input, {size}: use null")
-        dataset = self._dataset("train", self._class_names, augment=self.augment, tile=self.tile)
+        options = {"augment": self.augment, "tile": self.tile, "point_size": self.point_sizes}
+        dataset = self._dataset("train", self._class_names, **options)
         self.source.release("train")
         if not dataset.num_objects:
             raise InputError(f"{dataset.source} has no boxes: there is nothing to learn from")
@@ -165,7 +190,10 @@ class DetectionData(LightningDataModule):
     @cached_property
     def val_set(self) -> DetectionDataset:
         """The validation images, read on first use."""
-        return self._dataset("val", self.class_names)
+        names = self.class_names
+        # The training images may be unread, or missing, where the classes are given.
+        sizes = self.point_sizes if "train_set" in self.__dict__ else None
+        return self._dataset("val", names, point_size=sizes or self._point_size)
 
     @property
     def val_annotations(self) -> dict[str, list[dict[str, Any]]]:
@@ -177,7 +205,7 @@ class DetectionData(LightningDataModule):
     def log_sizes(self) -> None:
         """Log the numbers of images, boxes and classes, and the size of the samples."""
         log.info(
-            "%d images with %d boxes for training, %d for validation, %d classes (%s), input %s",
+            "%d images with %d objects for training, %d for validation, %d classes (%s), input %s",
             self.train_set.num_images,
             self.train_set.num_objects,
             len(self.val_set),
@@ -193,7 +221,7 @@ class DetectionData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the annotations that a stage needs, so that errors show early."""
-        _ = self.val_set, stage == "fit" and self.train_set
+        _ = stage == "fit" and self.train_set, self.val_set
 
     def _dataset(
         self, part: str, class_names: Sequence[str] | None, **options: Any

@@ -183,7 +183,7 @@ class TrainCLI(OptionsCLI):
             print(f"never validated, so there is no best.ckpt; the weights are in {last}: {remedy}")
             return
         folder = next(c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunFolder))
-        print(f"best AP {folder.best:.3f}, saved in {best}")
+        print(f"best {folder.metric} {folder.best:.3f}, saved in {best}")
         if self._after_training:
             self._after_training(self)
 

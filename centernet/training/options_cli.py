@@ -165,6 +165,8 @@ class OptionsCLI(LightningCLI):
         if has_class_names(network):
             self.options.data.class_names = list(network.class_names)
         self._set_image_size(size)
+        if sizes := [size for size in network.point_sizes or () if size]:
+            self.options.data.point_size = sizes[0]  # all are equal
         if size is None and self.options.model.test.resolution == "auto":
             # Released weights use images at their own size, as in the Detector.
             self.options.model.test.resolution = "keep"

@@ -17,6 +17,7 @@ from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 
 from centernet.errors import InputError
+from centernet.evaluation.metrics import MAIN_METRICS
 from centernet.files import atomic_write
 from centernet.models.checkpoints import save_file
 from centernet.training.epoch_sums import collect_sums, restore_sums
@@ -82,6 +83,7 @@ class RunFolder(Checkpoint):
             signals: signals that stop the process.
         """
         self.folder, self.config, self.new, self.best = folder, config, new, -1.0
+        self.metric = MAIN_METRICS[0]
         self.minutes, self.signals = minutes, signals or StopSignals()
         self._saved_at = monotonic()
         self._epoch: dict[str, Any] = {}
@@ -208,8 +210,10 @@ class RunFolder(Checkpoint):
             earlier = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
             self._write([*earlier, _row(trainer, metrics, validated)])
         # The latest of equal ones: without objects, every AP is 0.
-        if validated and metrics["AP"] >= self.best:
-            self.best = metrics["AP"]
+        if validated:
+            self.metric = next(name for name in MAIN_METRICS if name in metrics)
+        if validated and metrics[self.metric] >= self.best:
+            self.best = metrics[self.metric]
             trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
         self._save_last(trainer)
         (requested,) = self._agree(trainer, self.signals.requested)
@@ -253,7 +257,11 @@ class RunFolder(Checkpoint):
 
 def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[str, Any]:
     trained = {n: value for n, value in metrics.items() if n.split("/")[0] in ("loss", "gradient")}
-    scores = {n: value for n, value in metrics.items() if n[:2] in ("AP", "AR", "AU")}
+    scores = {
+        n: value
+        for n, value in metrics.items()
+        if n[:2] in ("AP", "AR", "AU") or n.endswith("_points")
+    }
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
     return row | trained | (scores if validated else {})

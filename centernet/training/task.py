@@ -7,7 +7,6 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
@@ -26,7 +25,7 @@ from centernet.models.checkpoints import DESCRIPTION, description
 from centernet.models.pretrained import load_pretrained, load_weights
 from centernet.models.registry import make_loss, make_network
 from centernet.training.callbacks import EMA
-from centernet.training.checks import validate_batch, validate_input_size
+from centernet.training.checks import validate_batch, validate_input_size, validate_points
 from centernet.training.epoch_sums import LossMeans
 from centernet.training.freezing import freezing_callbacks
 from centernet.training.guards import FiniteLoss, UnreadableImages
@@ -160,7 +159,7 @@ class DetectionTask(LightningModule):
         self.model = make_network(architecture | {"num_classes": len(self.class_names)})
         self.model.class_names = self.class_names
         if trained:
-            self.model.top_k = trained.top_k
+            self.model.top_k, self.model.point_sizes = trained.top_k, trained.point_sizes
         self.start = load_pretrained(self.model, trained) if trained else None
 
     @property
@@ -178,6 +177,8 @@ class DetectionTask(LightningModule):
         if stage == "fit":
             images = max(1, self.data.batch_size // self.trainer.world_size)
             samples = self.data.train_set
+            validate_points(self.model, self.data.point_sizes is not None)
+            self.model.point_sizes = samples.point_sizes
             if self.data.tile:
                 validate_input_size(self.model, samples.sample_size, "data.tile")
             validate_batch(self.model, samples.sample_size, min(images, len(samples)))
@@ -221,9 +222,8 @@ class DetectionTask(LightningModule):
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.data.val_annotations)
-        options = self.test_options
-        if self.trainer.state.fn != "validate":
-            options = InferenceConfig(top_k=options.top_k)
+        is_fit = self.trainer.state.fn != "validate"
+        options = InferenceConfig(top_k=self.test_options.top_k) if is_fit else self.test_options
         if math.prod(self.data.input_size) > AUTO_PIXELS or not options.plain:
             self._detector = Detector.from_network(
                 self.model,
@@ -243,7 +243,7 @@ class DetectionTask(LightningModule):
         else:
             outputs = self.model(images)
             decoded = self.model.decode(outputs, top_k=self.model.top_k)
-            found = in_image_pixels(decoded, targets)
+            found = in_image_pixels(decoded, targets, self.model.point_sizes)
         for target, values in zip(targets, found, strict=True):
             self.collected.add(target["image_id"], values, self.data.val_set.category_ids)
         return outputs
@@ -260,13 +260,13 @@ class DetectionTask(LightningModule):
                 self.collected.results,
                 self.collected.image_ids,
                 top_k=self.model.top_k,
+                centers=None if self.model.has_box_sizes else True,
             )
-            metrics = self.evaluation.metrics.items()
-            numbers = {"AP": 0.0} | {name: value for name, value in metrics if not np.isnan(value)}
+            numbers = self.evaluation.numbers
         numbers = self.trainer.strategy.broadcast(numbers)
         self.log_dict(numbers)
-        if self.trainer.state.fn == "fit" and self.trainer.is_global_zero:
-            names = ("AP", "AP50", "AP75")
+        if self.trainer.state.fn == "fit" and self.evaluation:
+            names = self.evaluation.headline
             scores = ", ".join(f"{name} {numbers.get(name, 0):.3f}" for name in names)
             seconds = perf_counter() - self._validation_start
             log.info("epoch %d: %s (%.1f s)", self.current_epoch, scores, seconds)

@@ -151,7 +151,8 @@ class ImageMaps:
 def dataset_examples(dataset: DetectionDataset) -> Iterator[Example]:
     """The images of a dataset with their annotations."""
     for index, (path, image_id) in enumerate(zip(dataset.paths, dataset.image_ids, strict=True)):
-        yield Example(path, path.name, *dataset.annotation(index), image_id)
+        found = dataset.annotation(index)
+        yield Example(path, path.name, found.boxes, found.labels, found.regions, image_id)
 
 
 def analyze_image(

@@ -88,8 +88,9 @@ def _label_reader(
 def _point(region: dict[str, Any]) -> list[float] | None:
     """The point of a region; None if it is none."""
     shape = region.get("shape_attributes")
-    is_point = isinstance(shape, dict) and shape.get("name") == "point"
-    return numbers([shape.get("cx"), shape.get("cy")]) if is_point else None
+    if not isinstance(shape, dict) or shape.get("name") != "point":
+        return None
+    return numbers([shape.get("cx"), shape.get("cy")])
 
 
 def _box(region: dict[str, Any], where: str, split: SplitCollector) -> list[float] | None:

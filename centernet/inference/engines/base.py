@@ -25,6 +25,9 @@ class EngineInfo:
         top_k: maximum number of detections per image.
         has_heatmaps: whether the engine returns heatmaps.
         has_cells: whether each detection names the cell of its peak, as those of a CenterNet do.
+        point_sizes: by label the side in image pixels of the squares that stand for the objects of
+            a class that was learned from points, None for another class; None if there is no such
+            class. The boxes of such a class have zero size and the point as their center.
         radius: the distance in pixels beyond which no pixel influences a cell; None if it is
             unlimited or unknown. An engine may measure it later, see :attr:`Engine.radius`.
         counting: the calibration of counts; None if the weights store none.
@@ -38,6 +41,7 @@ class EngineInfo:
     top_k: int
     has_heatmaps: bool
     has_cells: bool = False
+    point_sizes: tuple[float | None, ...] | None = None
     radius: int | None = None
     counting: CountCalibration | None = None
 

@@ -35,8 +35,7 @@ _METADATA = (
     "top_k",
     "version",
 )
-# Optional in the metadata.
-_RADIUS, _COUNTING = "radius", "counting"
+_OPTIONAL = _RADIUS, _POINTS, _COUNTING = "radius", "points", "counting"
 # ONNX Runtime's name for each device, the fastest last.
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -49,9 +48,8 @@ def metadata_of(info: EngineInfo, version: str) -> dict[str, str]:
         version: version of this package.
     """
     counting = info.counting and info.counting.as_dict()
-    values = vars(info) | {"version": version, _COUNTING: counting}
-    names = (*_METADATA, _RADIUS, _COUNTING)
-    return {name: json.dumps(values[name], ensure_ascii=False) for name in names}
+    values = vars(info) | {"version": version, _POINTS: info.point_sizes, _COUNTING: counting}
+    return {name: json.dumps(values[name], ensure_ascii=False) for name in (*_METADATA, *_OPTIONAL)}
 
 
 def read_info(
@@ -74,7 +72,7 @@ def read_info(
     try:
         values = {name: json.loads(metadata[name]) for name in _METADATA}
         size, thresholds = values["image_size"], values["thresholds"]
-        radius, counting = (json.loads(metadata.get(n, "null")) for n in (_RADIUS, _COUNTING))
+        radius, points, counting = (json.loads(metadata.get(n, "null")) for n in _OPTIONAL)
         info = EngineInfo(
             class_names=tuple(map(str, values["class_names"])),
             thresholds=None if thresholds is None else tuple(map(_number_or_none, thresholds)),
@@ -85,12 +83,14 @@ def read_info(
             has_heatmaps=HEATMAP in outputs,
             has_cells=CELLS in outputs,
             radius=None if radius is None else int(radius),
+            point_sizes=None if points is None else tuple(map(_number_or_none, points)),
             counting=CountCalibration.from_stored(counting, len(values["class_names"])),
         )
     except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{weights}: the metadata are damaged ({error})") from None
     numbers = (info.stride, info.size_multiple, info.top_k, *(info.image_size or ()))
-    if min(numbers) < 1 or len(info.thresholds or info.class_names) != len(info.class_names):
+    by_class = (info.class_names, info.thresholds, info.point_sizes)
+    if min(numbers) < 1 or len({len(values) for values in by_class if values}) != 1:
         raise InputError(f"{weights}: the metadata are damaged ({info})")
     return info
 

@@ -70,6 +70,7 @@ class TorchEngine:
             top_k=config.max_detections(network.top_k),
             has_heatmaps=network.has_heatmaps,
             has_cells=network.has_heatmaps,
+            point_sizes=network.point_sizes,
             counting=CountCalibration.from_stored(network.counting, len(class_names)),
         )
         self._flip = config.flip
