@@ -125,7 +125,11 @@ class Video(_FileOutput):
 
 
 class JsonLines(_FileOutput):
-    """``detections.jsonl``: a JSON object with all detections for each image or frame."""
+    """``detections.jsonl``: a JSON object with all detections for each image or frame.
+
+    An object has a ``box`` x1, y1, x2, y2; one of a class that was learned from points has a
+    ``point`` x, y instead.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Write into a folder."""
@@ -139,7 +143,8 @@ class JsonLines(_FileOutput):
         if name.frame is not None:
             line["frame"] = name.frame
         objects = [
-            {"class": one.class_name, "label": one.label, "score": one.score, "box": one.box}
+            {"class": one.class_name, "label": one.label, "score": one.score}
+            | ({"point": one.point} if one.point else {"box": one.box})
             for one in prediction.objects
         ]
         line |= {"width": width, "height": height}
@@ -150,10 +155,19 @@ class JsonLines(_FileOutput):
 
 
 class CsvTable(_FileOutput):
-    """``detections.csv``: a row for each detection, boxes in image pixels."""
+    """``detections.csv``: a row for each detection, boxes or points in image pixels.
 
-    def __init__(self, folder: Path) -> None:
-        """Write into a folder."""
+    If only some classes were learned from points, these have boxes of zero size.
+    """
+
+    def __init__(self, folder: Path, *, has_boxes: bool = True) -> None:
+        """Write into a folder.
+
+        Args:
+            folder: an existing folder.
+            has_boxes: whether a class has boxes, else the columns are those of points.
+        """
+        self._columns = ["x1", "y1", "x2", "y2"] if has_boxes else ["x", "y"]
         lines = LinesFile(folder / "detections.csv")
         super().__init__(lines)
         self._rows = csv.writer(lines, lineterminator="\n")
@@ -163,10 +177,12 @@ class CsvTable(_FileOutput):
         """Append the rows of an image or frame."""
         frame = {} if name.frame is None else {"frame": name.frame}
         if not self._has_header:
-            self._rows.writerow(["image", *frame, "class", "score", "x1", "y1", "x2", "y2"])
+            self._rows.writerow(["image", *frame, "class", "score", *self._columns])
             self._has_header = True
         for one in prediction.objects:
-            self._rows.writerow([name.source, *frame.values(), one.class_name, one.score, *one.box])
+            place = [*one.point, *one.point] if one.point else one.box
+            start = [name.source, *frame.values(), one.class_name, one.score]
+            self._rows.writerow([*start, *place[: len(self._columns)]])
 
 
 class CountTable(_FileOutput):
@@ -251,7 +267,7 @@ OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "pictures": _pictures,
     "heatmaps": _heatmap_pictures,
     "json": lambda context: JsonLines(context.folder),
-    "csv": lambda context: CsvTable(context.folder),
+    "csv": lambda context: CsvTable(context.folder, has_boxes=context.info.has_box_sizes),
     "counts": _count_table,
     "summary": lambda context: context.summary,
     "show": lambda context: Window(context.draw, still=context.stem is None),

@@ -34,9 +34,12 @@ def check_boxes(arrays: SplitArrays) -> None:
         finite = (np.abs(arrays.boxes) <= MAX_PIXELS).all(1)
         empty = finite & ((w <= 0) | (h <= 0))
         outside = finite & ~empty & ((x >= width) | (y >= height) | (x + w <= 0) | (y + h <= 0))
+        center_x, center_y = x + w / 2, y + h / 2
+        is_away = (center_x < 0) | (center_y < 0) | (center_x > width) | (center_y > height)
+        outside = np.where(arrays.point, finite & is_away, outside)
         arrays.usable = known & finite & ~empty & ~outside
         excess = np.max([-x, -y, x + w - width, y + h - height], axis=0, initial=-np.inf)
-        excess = np.where(arrays.usable & ~arrays.region, excess, 0)
+        excess = np.where(arrays.objects & ~arrays.point, excess, 0)
     for kind, found in (
         ("box-not-finite", ~arrays.malformed & ~finite),
         ("box-zero", empty),
@@ -79,7 +82,8 @@ def _are_normalized(arrays: SplitArrays) -> bool:
 
 def _are_corners(arrays: SplitArrays) -> bool:
     """Whether many boxes exceed their images, but fit as corners; adds the finding."""
-    chosen = np.flatnonzero((arrays.image >= 0) & np.isfinite(arrays.boxes).all(1))
+    known = (arrays.image >= 0) & np.isfinite(arrays.boxes).all(1) & ~arrays.point
+    chosen = np.flatnonzero(known)
     boxes = arrays.boxes[chosen]
     size = arrays.training_sizes[arrays.image[chosen]][:, ::-1]
     exceeds = (boxes[:, :2] + boxes[:, 2:] > size + _EDGE_TOLERANCE).any(1)

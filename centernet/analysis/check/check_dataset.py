@@ -19,6 +19,7 @@ from centernet.analysis.check.files import (
     check_sizes,
     read_image_files,
 )
+from centernet.analysis.check.points import extend_points
 from centernet.analysis.check.split_arrays import SplitArrays, read_splits, usable_annotations
 from centernet.data.formats import read_dataset
 from centernet.errors import InputError
@@ -58,6 +59,7 @@ def check_dataset(
     if not splits[0].names and not any(arrays.files for arrays in splits):
         raise InputError(f"{dataset} holds no images and no categories")
     files = _check_images(splits, read_images=read_images, progress=progress)
+    extend_points(splits)
     for arrays in splits:
         check_boxes(arrays)
     recommended = _training_input(splits[0])

@@ -146,6 +146,7 @@ def _split_as_dict(
         "images": len(arrays.files),
         "objects": dict(zip(arrays.names, objects_by_class(arrays).tolist(), strict=True)),
         "regions": int((arrays.usable & arrays.region).sum()),
+        "points": int((arrays.usable & arrays.point).sum()),
         "median_cells": float(np.median(sides)) if len(sides) else None,
         "below_cell": int(assignment.below_cell.sum()),
         "lost_to_collisions": int(assignment.occluded.sum()),

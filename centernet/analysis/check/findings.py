@@ -154,6 +154,12 @@ KINDS = {
         "The segmentation must be an RLE with counts and size, or polygons of at least three "
         "points: correct it, or remove it to use the box.",
     ),
+    "points": Kind(
+        NOTE,
+        "objects annotated by their center alone",
+        "They train the heatmap, and are measured by center distance; a class without a box gets "
+        "no sizes (docs/points.md).",
+    ),
     # Classes and splits
     "split-without-objects": Kind(
         ERROR, "splits without a usable box", "There is nothing to learn, or to measure."

@@ -19,6 +19,7 @@ from centernet.data.entries import (
     is_integer,
     short,
 )
+from centernet.data.points import is_point
 from centernet.data.regions import parse_segmentation
 from centernet.errors import InputError
 
@@ -44,6 +45,7 @@ class SplitArrays:
         areas: (m,) annotated areas; where missing, the area of the box.
         malformed: (m,) bool, the box is not four numbers.
         region: (m,) bool, crowd and ignore regions, which are not objects.
+        point: (m,) bool, objects without a size; their boxes are squares of typical size.
         usable: (m,) bool, training keeps the annotation; see
             :mod:`centernet.analysis.check.boxes`.
         findings: at most ``MAX_LISTED`` of each kind.
@@ -63,6 +65,7 @@ class SplitArrays:
     areas: NDArray[np.float64]
     malformed: NDArray[np.bool_]
     region: NDArray[np.bool_]
+    point: NDArray[np.bool_]
     usable: NDArray[np.bool_]
     findings: list[Finding] = field(default_factory=list)
     unlisted: Counter[str] = field(default_factory=Counter)
@@ -75,11 +78,7 @@ class SplitArrays:
 
     @property
     def training_sizes(self) -> NDArray[np.float64]:
-        """(n, 2) height and width that training compares boxes with.
-
-        Training reads boxes before images, so this is the annotated size. Where the annotations
-        give none, it is the size of the file.
-        """
+        """(n, 2) height and width that training compares boxes with: the annotated ones, if any."""
         return np.where(np.isnan(self.annotated_sizes), self.sizes, self.annotated_sizes)
 
     def add(
@@ -205,8 +204,10 @@ def _read(split: DatasetSplit, names: tuple[str, ...]) -> SplitArrays:
         areas=np.array([*map(annotation_area, annotations, boxes)], float),
         malformed=np.isin(np.arange(len(annotations)), list(malformed)),
         region=np.array([is_ignore_region(annotation) for annotation in annotations], bool),
+        point=np.array([is_point(annotation) for annotation in annotations], bool),
         usable=np.zeros(len(annotations), bool),
     )
+    arrays.point &= ~arrays.region
     _check_entries(arrays)
     arrays.add_each("box-malformed", np.array([*malformed], int), malformed.__getitem__)
     for note in split.notes:

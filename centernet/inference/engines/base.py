@@ -45,6 +45,11 @@ class EngineInfo:
     radius: int | None = None
     counting: CountCalibration | None = None
 
+    @property
+    def has_box_sizes(self) -> bool:
+        """Whether the boxes of a class have a meaning: not all were learned from points."""
+        return self.point_sizes is None or None in self.point_sizes
+
     def require_heatmaps(self, option: str) -> None:
         """Raise InputError, for ``option``, if the engine returns no heatmaps."""
         if not self.has_heatmaps:
