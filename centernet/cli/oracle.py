@@ -92,21 +92,24 @@ def run(options: argparse.Namespace) -> None:
         f"ground truth\n\n"
         f"{table(rows)}\n\n{_advice(rows)}"
     )
-    if rows[0].evaluation.limit_note:
-        print(rows[0].evaluation.limit_note)
+    if rows[0].evaluation.note:
+        print(rows[0].evaluation.note)
     if options.json:
         _write(options.json, rows)
 
 
 def table(rows: Sequence["Row"]) -> str:
-    """Format rows in columns: the replaced outputs, AP, AP50, AP75, and AP of few classes."""
-    names = rows[-1].replaced
+    """Format rows in columns: the replaced outputs, AP, AP50, AP75, and AP of few classes.
+
+    For points, the metrics are those of the centers.
+    """
+    names, headline = rows[-1].replaced, rows[0].evaluation.headline
     classes = [str(row["class"]) for row in rows[0].evaluation.per_class]
     classes = classes if 1 < len(classes) <= _MAX_COLUMNS else []
-    lines = [[*names, "AP", "AP50", "AP75", *(f"AP {name}" for name in classes)]]
+    lines = [[*names, *headline, *(f"AP {name}" for name in classes)]]
     for row in rows:
         metrics, own = row.evaluation.metrics, row.evaluation.per_class
-        values = [metrics[name] for name in ("AP", "AP50", "AP75")]
+        values = [metrics[name] for name in headline]
         values += [entry["AP"] for entry in own] if classes else []
         lines.append(
             [
@@ -122,9 +125,10 @@ def table(rows: Sequence["Row"]) -> str:
 
 
 def _advice(rows: Sequence["Row"]) -> str:
-    base = rows[0].evaluation.metrics["AP"]
+    metric = rows[0].evaluation.headline[0]
+    base = rows[0].evaluation.metrics[metric]
     alone = {
-        row.replaced[0]: row.evaluation.metrics["AP"] - base
+        row.replaced[0]: row.evaluation.metrics[metric] - base
         for row in rows
         if len(row.replaced) == 1
     }

@@ -42,6 +42,11 @@ class Evaluation:
     criterion: ClassVar[str] = "IoU 0.5"
 
     @property
+    def note(self) -> str:
+        """What a reader of the metrics should know; empty for nothing."""
+        return self.limit_note
+
+    @property
     def numbers(self) -> dict[str, float]:
         """The metrics that are known; without objects the first of ``headline`` is 0."""
         known = {name: value for name, value in self.metrics.items() if not np.isnan(value)}

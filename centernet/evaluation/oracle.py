@@ -76,7 +76,16 @@ def analyze(
                 kept.add(target["image_id"], found, dataset.category_ids)
     annotations = GroundTruth(dataset.annotations)
     return [
-        Row(replaced, evaluate(annotations, kept.results, kept.image_ids, top_k=top_k))
+        Row(
+            replaced,
+            evaluate(
+                annotations,
+                kept.results,
+                kept.image_ids,
+                top_k=top_k,
+                centers=None if network.has_box_sizes else True,
+            ),
+        )
         for replaced, kept in collected.items()
     ]
 

@@ -36,6 +36,12 @@ class PointEvaluation(Evaluation):
     distance: float | None = None
 
     @property
+    def note(self) -> str:
+        """That there are no sizes, and :attr:`limit_note`."""
+        first = "only centers are measured, because sizes are not annotated or were not learned"
+        return "; ".join(filter(None, (first, self.limit_note)))
+
+    @property
     def summary(self) -> str:
         """The metrics as lines of text."""
         limit = "half the size of the object"
@@ -162,6 +168,23 @@ def match_centers(
     inside: NDArray[np.bool_] = np.any(np.all(is_inside, axis=2), axis=1)
     matched[(matched == _WRONG) & inside] = _IGNORED
     return matched
+
+
+def center_agreement(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """How near the centers of boxes are to those of objects, as a replacement of the IoU.
+
+    Args:
+        boxes: (k, 4) xyxy.
+        others: (n, 4) xyxy, the objects.
+
+    Returns:
+        (k, n) in [0, 1]: 1 at the center, 0.5 at a distance of half the object's size, the square
+        root of its area.
+    """
+    centers, theirs = ((b[:, :2] + b[:, 2:]) / 2 for b in (boxes, others))
+    size = np.sqrt((others[:, 2:] - others[:, :2]).prod(1))
+    away = np.linalg.norm(centers[:, None].astype(float) - theirs[None], axis=2)
+    return np.clip(1 - away / np.maximum(size, 1e-9), 0, 1)
 
 
 def _boxes(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

@@ -155,8 +155,8 @@ def input_size_for(
         return size, f"{reason}, and there are no boxes"
     cells = part * max(image) * min(size[0] / image[0], size[1] / image[1]) / stride
     reason += (
-        f", and the smallest class, {name}, has boxes of typically {part:.1%} of the longer side, "
-        f"here {cells:.1f} cells (target: {_CELLS})"
+        f", and the smallest class, {name}, has objects of typically {part:.1%} of the longer "
+        f"side, here {cells:.1f} cells (target: {_CELLS})"
     )
     return size, reason + _bound(wanted, smallest, side, min(limit, max(image)), max_side)
 

@@ -35,7 +35,11 @@ def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
 
 
 def validation_set(
-    config: str | Path, class_names: Sequence[str], *, root: str | Path | None = None
+    config: str | Path,
+    class_names: Sequence[str],
+    *,
+    root: str | Path | None = None,
+    point_size: float | None = None,
 ) -> DetectionDataset:
     """The validation images of a configuration; its input size is arbitrary.
 
@@ -43,10 +47,11 @@ def validation_set(
         config: YAML file of ``configs/`` or of a run.
         class_names: class names of the detector, by label.
         root: folder of the dataset, if not the configuration's.
+        point_size: replaces the configuration's ``data.point_size``.
 
     Raises:
         InputError: the configuration or its data cannot be read or used.
     """
     # A fixed size, because auto would read the training images.
     known = {"class_names": list(class_names), "image_size": DEFAULT_IMAGE_SIZE}
-    return data_of_config(config, root=root, **known).val_set
+    return data_of_config(config, root=root, point_size=point_size, **known).val_set

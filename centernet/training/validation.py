@@ -47,8 +47,8 @@ def report_results(task: DetectionTask, folder: Path) -> None:
     with atomic_write(folder / "detections.json") as unfinished:
         unfinished.write_text(json.dumps(task.collected.results))
     print(evaluation.summary)
-    if evaluation.limit_note:
-        print(evaluation.limit_note)
+    if evaluation.note:
+        print(evaluation.note)
     Console().print(_class_table(evaluation))
     print(f"saved in {folder}")
 

@@ -36,10 +36,9 @@ def test_labelme(tmp_path):
     assert [a["iscrowd"] for a in train.coco["annotations"]] == [0, 0, 0, 0, 1]
     assert train.coco["images"][0]["height"] == 40
     remarks = [note.partition("; ")[0].removeprefix(f"{tmp_path}: ") for note in train.notes]
-    assert remarks[:5] == [
+    assert remarks[:4] == [
         "1 images of another size than annotated, their own is used",
         "2 outlines read as their enclosing boxes",
-        "1 points, read as objects without a size",
         "1 objects without a class, left out",
         "1 objects without a valid box, left out",
     ]
@@ -84,7 +83,7 @@ def test_via(tmp_path, is_project):
     ]
     assert len(found.coco["images"]) == 3
     notes = " ".join(found.notes)
-    assert "'kind' is the class, not id" in notes and "1 points, read as objects" in notes
+    assert "'kind' is the class, not id" in notes
 
 
 def test_via_without_classes(tmp_path):
@@ -131,7 +130,6 @@ def test_cvat_xml(tmp_path):
     remarks = [note.partition("; ")[0].split(": ")[1] for note in splits["val"].notes]
     assert remarks == [
         "5 outlines and rotated boxes read as their enclosing boxes",
-        "1 points, read as objects without a size",
         "2 groups of points, skeletons and tags, left out",
         "1 objects without a valid box, left out",
     ]

@@ -33,7 +33,6 @@ def test_csv_of_points(tmp_path, content):
     found = only_split(tmp_path)
     assert points(found) == [("a.png", "cat", 5.5, 7), ("a.png", "dog", 59, 1)]
     assert len(found.coco["images"]) == 2
-    assert any("2 points, read as objects without a size" in note for note in found.notes)
 
 
 def test_csv_with_width_and_height_has_boxes(tmp_path):

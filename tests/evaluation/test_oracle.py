@@ -252,7 +252,10 @@ def test_a_size_that_is_not_the_networks_is_named(workplace, capsys, monkeypatch
 def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
     base = np.nan if np.isnan(size) else 0.5
     gained = {(): base, ("heatmap",): heatmap, ("size",): size, ("heatmap", "size"): 1.0}
-    rows = [Row(true, SimpleNamespace(metrics={"AP": ap})) for true, ap in gained.items()]
+    rows = [
+        Row(true, SimpleNamespace(metrics={"AP": ap}, headline=["AP"]))
+        for true, ap in gained.items()
+    ]
     assert said in oracle_command._advice(rows)
 
 

@@ -18,6 +18,7 @@ from centernet.export.verify import Difference, compare_engines, sample_images, 
 from centernet.inference.counting import CountCalibration
 from centernet.inference.engines.exported import OnnxRuntimeEngine
 from centernet.inference.engines.torch_engine import TorchEngine
+from centernet.inference.points import points_of
 from centernet.inference.tiling import TiledEngine
 from centernet.models.head_layers import CoarseHeads
 from centernet.models.layers import DeformConv
@@ -102,6 +103,7 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     content = checkpoint(box_head="sides")
     content["centernet"]["thresholds"] = [0.25, None]
     content["centernet"]["top_k"] = 30
+    content["centernet"]["points"] = [None, 12.5]
     calibration = CountCalibration((1.0, 2.0), (0.0, 0.5), (1.1, 1.0), (1, 2, None), (1, 1, 1), 30)
     content["centernet"]["counting"] = calibration.as_dict()
     torch.save(content, tmp_path / "w.ckpt")
@@ -112,6 +114,7 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     theirs = Detector.load(tmp_path / "out" / "m.onnx")
     assert theirs.engine.info == replace(ours.engine.info)
     assert theirs.engine.info.thresholds == (0.25, None) and theirs.top_k == 30
+    assert theirs.engine.info.point_sizes == (None, 12.5)
     assert theirs.engine.info.counting == calibration
     assert theirs.class_names == ("cat", "dog") and theirs.engine.info.image_size == (64, 96)
     image = sample_images(1, (150, 170))[0]
@@ -120,6 +123,9 @@ def test_detector_and_metadata_of_an_exported_checkpoint(tmp_path, capsys):
     count = theirs.count(image).total.estimate
     assert count == pytest.approx(ours.count(image).total.estimate, rel=0.02) and count > 0
     assert sorted(found.confidence) == pytest.approx(sorted(expected.confidence), abs=2e-3)
+    points = points_of(found)
+    assert points.tolist() == (found.class_id == 1).tolist() and points.any()
+    assert np.ptp(found.xyxy[points][:, ::2], axis=1) == pytest.approx(12.5, abs=1e-3)
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "m.onnx"]
     arguments = ["export", tmp_path / "w.ckpt", tmp_path / "many.onnx", "--top-k", "2300"]
     status, _, _ = run_centernet(arguments, capsys)

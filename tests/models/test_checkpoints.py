@@ -181,6 +181,7 @@ def test_a_backbone_from_a_file_must_be_in_the_registry_of_timm(tmp_path, backbo
     [
         *(("image_size", value) for value in ([10**9, 32], [-32, 32], [True, 32], [32, 2**70])),
         *(("top_k", value) for value in (0, -1, 100_001, "9", True, 1.5, None)),
+        *(("points", value) for value in (3, [9.0], [9, "x"], [float("inf"), None], [-1, 2])),
         *(("thresholds", value) for value in (3, [0.5], [0.5, "x"], [float("nan"), 0.5], {0: 0.5})),
         *(("counting", value) for value in (3, [1], {}, {"slopes": [1.0, 1.0]}, {"images": 2**70})),
         *(("class_names", value) for value in (["a", 7], ["a", "\ud800"], [["a"], "b"])),

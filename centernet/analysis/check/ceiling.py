@@ -77,7 +77,8 @@ def measure_ceiling(
                 "scores": scores,
                 "labels": labels,
             }
-            found = clip_to_image(found, arrays.sizes[image])
+            if not arrays.point.any():  # whose squares keep their centers
+                found = clip_to_image(found, arrays.sizes[image])
             results += coco_results(
                 number, found["boxes"], found["scores"], found["labels"], category_ids
             )

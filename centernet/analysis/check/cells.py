@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from centernet import geometry
 from centernet.analysis.check.boxes import format_box
 from centernet.analysis.check.split_arrays import SplitArrays
+from centernet.data.points import keep_points
 from centernet.data.preprocess import fit_input
 from centernet.decode import DEFAULT_TOP_K
 from centernet.models.base import DetectionModel
@@ -146,7 +147,9 @@ def _boxes_in_input(
     own = matrices[arrays.image[objects]]
     scale, shift = own[:, [0, 1], [0, 1]], own[:, :, 2]
     boxes = (boxes.reshape(-1, 2, 2) * scale[:, None] + shift[:, None]).reshape(-1, 4)
-    return geometry.clip_boxes(boxes.astype(np.float32), input_size)
+    clipped, visible = geometry.clip_boxes(boxes.astype(np.float32), input_size)
+    keep_points(boxes, clipped, visible, arrays.point[objects], input_size)
+    return clipped, visible
 
 
 def _is_largest(place: NDArray, area: NDArray) -> NDArray[np.bool_]:

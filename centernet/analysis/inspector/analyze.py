@@ -19,9 +19,11 @@ from centernet.analysis.inspector.error_types import (
     Regions,
     classify_errors,
 )
+from centernet.analysis.inspector.overlaps import overlaps_with_points
 from centernet.data.dataset import DetectionDataset
+from centernet.data.points import keep_points
 from centernet.data.preprocess import InputView
-from centernet.decode import read_heads
+from centernet.decode import collapse_points, read_heads
 from centernet.heads import Cells
 from centernet.inference.detector import Detector
 from centernet.inference.engines.torch_engine import as_arrays
@@ -47,6 +49,8 @@ class Example:
         labels: (n,); None for an image without annotations.
         regions: label (None for all classes) and annotation of each ignore region.
         image_id: id in the annotation file.
+        points: (n,) bool, the objects without a size, whose boxes are squares of typical size; None
+            if all have boxes.
     """
 
     path: Path
@@ -55,6 +59,7 @@ class Example:
     labels: NDArray | None = None
     regions: Sequence[tuple[int | None, Mapping[str, Any]]] = ()
     image_id: Any = None
+    points: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ def dataset_examples(dataset: DetectionDataset) -> Iterator[Example]:
     """The images of a dataset with their annotations."""
     for index, (path, image_id) in enumerate(zip(dataset.paths, dataset.image_ids, strict=True)):
         found = dataset.annotation(index)
-        yield Example(path, path.name, found.boxes, found.labels, found.regions, image_id)
+        values = found.boxes, found.labels, found.regions
+        yield Example(path, path.name, *values, image_id, found.points)
 
 
 def analyze_image(
@@ -173,22 +179,25 @@ def analyze_image(
     network, top_k = detector.network, int(detector.top_k)
     stride = network.stride
     decoded = as_arrays(network.decode(outputs, top_k=top_k)[0])
-    detections = clip_to_image(to_image(decoded, view.matrix), size)
+    detections = clip_to_image(to_image(decoded, view.matrix, network.point_sizes), size)
     heat = None
     if network.has_heatmaps:
         logits = outputs["heatmap"][0].float().cpu()
         heat = logits.sigmoid().numpy()
         found = _peaks(network, outputs, logits.numpy(), _PEAKS_PER_TOP_K * top_k)
-        kept = clip_to_image(to_image(found, view.matrix), size)
+        kept = clip_to_image(to_image(found, view.matrix, network.point_sizes), size)
         peaks = Peaks(kept["boxes"], kept["labels"], kept["cells"], kept["scores"])
     else:
         peaks = _as_peaks(detections, view.matrix, stride)
     truth, target = None, None
     if example.boxes is not None and example.labels is not None:
         shape = (len(detector.class_names), *_cells(view, stride))
-        objects, target = _objects(example.boxes, example.labels, view, shape, stride)
+        objects, points, target = _objects(example, view, shape, stride)
         regions = _regions(example)
-        matches = classify_errors(objects, peaks, regions, heat, iou=iou)
+        overlap = overlaps_with_points(
+            peaks.boxes, peaks.labels, objects.boxes, points, network.point_sizes
+        )
+        matches = classify_errors(objects, peaks, regions, heat, iou=iou, overlap=overlap)
         truth = GroundTruthMatches(objects, regions, *matches)
     to_pixels = geometry.invert(view.matrix) * np.array([stride, stride, 1])
     analysis = ImageAnalysis(example, size, peaks, detections, truth)
@@ -207,8 +216,12 @@ def _peaks(
     label, row, column, scores = (values[:max_peaks] for values in peak_cells(logits, MIN_SCORE))
     columns = logits.shape[2]
     cell = torch.from_numpy(row * columns + column)[None].to(outputs["heatmap"].device)
+    cells = Cells(cell, columns, network.stride)
+    fields = read_heads(outputs, cells) | {"cells": cells.corner}
+    fields["labels"] = torch.from_numpy(label)[None].to(cell.device)
+    fields = collapse_points(fields, outputs, network.point_sizes, stride=network.stride)
     return {
-        "boxes": as_arrays(read_heads(outputs, Cells(cell, columns, network.stride)))["boxes"][0],
+        "boxes": as_arrays(fields)["boxes"][0],
         "labels": label,
         "scores": scores,
         "cells": np.column_stack([column, row]),
@@ -225,12 +238,16 @@ def _as_peaks(detections: Mapping[str, NDArray], matrix: geometry.Matrix, stride
 
 
 def _objects(
-    boxes: NDArray, labels: NDArray, view: InputView, shape: tuple[int, int, int], stride: int
-) -> tuple[Objects, NDArray]:
-    """The objects that are visible in the network input, and the target heatmaps (C, h, w)."""
-    height, width = view.pixels.shape[:2]
-    in_input = geometry.transform_boxes(boxes, view.matrix)
-    in_input, visible = geometry.clip_boxes(in_input, (height, width))
+    example: Example, view: InputView, shape: tuple[int, int, int], stride: int
+) -> tuple[Objects, NDArray, NDArray]:
+    """The objects in the network input, which of them are points, and target heatmaps (C, h, w)."""
+    boxes, labels, points = example.boxes, example.labels, example.points
+    assert boxes is not None and labels is not None
+    points = np.zeros(len(boxes), bool) if points is None else points
+    size = (view.pixels.shape[0], view.pixels.shape[1])
+    unclipped = geometry.transform_boxes(boxes, view.matrix)
+    in_input, visible = geometry.clip_boxes(unclipped, size)
+    keep_points(unclipped, in_input, visible, points, size)
     labels = labels[visible]
     targets = encode_targets(
         [{"boxes": torch.from_numpy(in_input[visible]), "labels": torch.from_numpy(labels)}],
@@ -239,7 +256,8 @@ def _objects(
     )
     cell, radius = targets.cell_index.numpy(), target_radius(targets.size).numpy()
     cells = np.column_stack([cell % shape[2], cell // shape[2]])
-    return Objects(boxes[visible], labels, cells, radius), targets.heatmap[0].numpy()
+    objects = Objects(boxes[visible], labels, cells, radius)
+    return objects, points[visible], targets.heatmap[0].numpy()
 
 
 def _regions(example: Example) -> Regions:

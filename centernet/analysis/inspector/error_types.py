@@ -14,7 +14,8 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
+
+from centernet.analysis.inspector.overlaps import box_overlaps
 
 # Below this IoU a box is unrelated to an object (background threshold of TIDE).
 _MIN_IOU = 0.1
@@ -125,27 +126,14 @@ class Match:
         return self.error
 
 
-def box_overlaps(boxes: NDArray, others: NDArray, *, is_crowd: bool = False) -> NDArray:
-    """IoU of two sets of boxes, computed by pycocotools, so that ties match COCO evaluation.
-
-    Args:
-        boxes: (n, 4) xyxy.
-        others: (m, 4) xyxy.
-        is_crowd: ``others`` are ignore regions: the share of each box that lies inside, not IoU.
-
-    Returns:
-        (n, m) values in [0, 1].
-    """
-    if not len(boxes) or not len(others):
-        return np.zeros((len(boxes), len(others)))
-    as_xywh = (
-        np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]).astype(float) for b in (boxes, others)
-    )
-    return coco_mask.iou(*as_xywh, [int(is_crowd)] * len(others))
-
-
 def classify_errors(
-    objects: Objects, peaks: Peaks, regions: Regions, heat: NDArray | None, *, iou: float = 0.5
+    objects: Objects,
+    peaks: Peaks,
+    regions: Regions,
+    heat: NDArray | None,
+    *,
+    iou: float = 0.5,
+    overlap: NDArray | None = None,
 ) -> tuple[list[Match], list[Match]]:
     """Match objects and peaks of an image, and find the error type of each without a match.
 
@@ -155,11 +143,14 @@ def classify_errors(
         regions: ignore regions.
         heat: (C, h, w) predicted probabilities; None for a network without heatmaps.
         iou: minimum IoU of a correct detection.
+        overlap: (k, n) of peaks and objects; by default the IoU of their boxes.
 
     Returns:
         A match for each object, and a match for each peak.
     """
-    matcher = _Matcher(objects, peaks, regions, heat, iou)
+    if overlap is None:
+        overlap = box_overlaps(peaks.boxes, objects.boxes)
+    matcher = _Matcher(objects, peaks, regions, heat, iou, overlap)
     return (
         [matcher.match_object(i) for i in range(len(objects))],
         [matcher.match_peak(k) for k in range(len(peaks))],
@@ -170,10 +161,16 @@ class _Matcher:
     """Objects and peaks of one image, with their pairwise relations."""
 
     def __init__(
-        self, objects: Objects, peaks: Peaks, regions: Regions, heat: NDArray | None, iou: float
+        self,
+        objects: Objects,
+        peaks: Peaks,
+        regions: Regions,
+        heat: NDArray | None,
+        iou: float,
+        overlap: NDArray,
     ) -> None:
         self.objects, self.peaks, self.heat, self.iou = objects, peaks, heat, iou
-        self.overlap = box_overlaps(peaks.boxes, objects.boxes)
+        self.overlap = overlap
         self.same_class = peaks.labels[:, None] == objects.labels[None]
         distance = np.abs(peaks.cells[:, None] - objects.cells[None]).max(2, initial=0)
         # The peak is inside the Gaussian of the object's target.

@@ -60,15 +60,19 @@ def learning_rate(metrics: Mapping[str, NDArray]) -> Markup:
 
 
 def precision_by_epoch(metrics: Mapping[str, NDArray]) -> Markup:
-    """Plot of AP, AP50 and AP75 of every validation epoch."""
-    curves = {name: metrics[name] for name in ("AP50", "AP", "AP75") if name in metrics}
+    """Plot of AP, AP50 and AP75 of every validation epoch; of points, AP and F1."""
+    names = ("AP50", "AP", "AP75", "AP_points", "F1_points")
+    curves = {name: metrics[name] for name in names if name in metrics}
     return plot(
         lambda axes: _by_epoch(axes, metrics["epoch"], curves, "average precision", marker="o")
     )
 
 
 def precision_recall(
-    precision: NDArray, class_names: Sequence[str], objects: Sequence[int]
+    precision: NDArray,
+    class_names: Sequence[str],
+    objects: Sequence[int],
+    criterion: str = "IoU 0.5",
 ) -> Markup:
     """Precision-recall curves, one per class; only the most frequent classes if there are many.
 
@@ -76,6 +80,7 @@ def precision_recall(
         precision: (101, C) at recalls from 0 to 1; -1 for a class without objects.
         class_names: class names by column.
         objects: number of objects by column.
+        criterion: what makes a detection correct.
     """
     shown = [i for i in np.argsort(objects)[::-1] if precision[0, i] >= 0][:_MAX_CURVES]
 
@@ -86,7 +91,7 @@ def precision_recall(
             color = SHADES[number % len(SHADES)]
             style = "-" if number < len(SHADES) else "--"
             lines += axes.plot(recall, precision[:, i], style, color=color)
-        axes.set(xlabel="recall", ylabel="precision (IoU 0.5)", xlim=(0, 1.01), ylim=(0, 1.02))
+        axes.set(xlabel="recall", ylabel=f"precision ({criterion})", xlim=(0, 1.01), ylim=(0, 1.02))
         # Labels of lines are ignored if they begin with "_", so they are given here.
         axes.legend(lines, escape_formula([class_names[i] for i in shown]), loc="lower left")
 

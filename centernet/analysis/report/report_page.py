@@ -22,12 +22,16 @@ from centernet.analysis.report.worst_errors import (
     worst_false_positives,
     worst_missed_objects,
 )
-from centernet.evaluation.coco import Evaluation
+from centernet.evaluation.metrics import Evaluation
+from centernet.evaluation.points import PointEvaluation
 from centernet.inference.drawing import class_color
 from centernet.inference.thresholds import BEST, per_class_thresholds
 
 INSPECTOR_FILE = "inspect.html"
-_HEADLINE = ("AP", "AP50", "AP75")
+# The report computes these of the classes itself.
+_OWN_COLUMNS = ("precision", "recall", "F1", "threshold")
+# IoU of equal squares that are about half their side apart: correct for points.
+_IOU_OF_POINTS = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def render_report_page(report: TrainingReport) -> Iterator[str]:
     """The page as pieces of HTML."""
     metrics, per_class = report.evaluation.metrics, report.evaluation.per_class
     truths = [analysis.truth for analysis in report.analyses if analysis.truth]
-    numbers = {name: _number(metrics[name]) for name in _HEADLINE}
+    numbers = {name: _number(metrics[name]) for name in report.evaluation.headline}
     numbers["validation images"] = f"{len(report.analyses):,}"
     numbers["objects"] = f"{sum(len(truth.objects) for truth in truths):,}"
     return render(
@@ -71,9 +75,10 @@ def render_report_page(report: TrainingReport) -> Iterator[str]:
         run=report.run.name,
         inspector=INSPECTOR_FILE if len(report.inspector) else None,
         numbers=numbers,
-        limit_note=report.evaluation.limit_note,
+        limit_note=report.evaluation.note,
+        criterion=report.evaluation.criterion,
         curves=_curves(report.run / "metrics.csv"),
-        columns=[*list(per_class[0])[1:], "best threshold", "precision", "recall", "F1"],
+        columns=[*_names(per_class[0]), "best threshold", "precision", "recall", "F1"],
         classes=_classes(report),
         matrices=_matrices(report),
         counts=report.counts
@@ -101,7 +106,7 @@ def _classes(report: TrainingReport) -> list[dict[str, Any]]:
     label_of = {name: label for label, name in enumerate(report.class_names)}
     rows = []
     for row in report.evaluation.per_class:
-        name, *values = row.values()
+        name, values = row["class"], [row[column] for column in _names(row)]
         label = label_of[name]
         best = report.best[label]
         values += [best.threshold, best.precision, best.recall, best.f1] if best else [np.nan] * 4
@@ -111,12 +116,21 @@ def _classes(report: TrainingReport) -> list[dict[str, Any]]:
     return rows
 
 
+def _names(row: dict[str, Any]) -> list[str]:
+    """The columns of a class that the report takes from the evaluation."""
+    return [name for name in row if name not in ("class", *_OWN_COLUMNS)]
+
+
 def _matrices(report: TrainingReport) -> dict[str, Markup]:
-    counts = confusion_counts(report.analyses, report.thresholds, report.class_names)
+    has_points = isinstance(report.evaluation, PointEvaluation)
+    iou = _IOU_OF_POINTS if has_points else 0.5
+    counts = confusion_counts(report.analyses, report.thresholds, report.class_names, iou)
     names = [row["class"] for row in report.evaluation.per_class]
     objects = [row["objects"] for row in report.evaluation.per_class]
     return {
-        "Precision and recall": plots.precision_recall(report.evaluation.precision, names, objects),
+        "Precision and recall": plots.precision_recall(
+            report.evaluation.precision, names, objects, report.evaluation.criterion
+        ),
         "Confusion matrix": plots.confusion_matrix(counts, report.class_names),
     }
 

@@ -66,7 +66,8 @@ def write_report(
         raise InputError(f"no best.ckpt in {run}: give the folder of a training run")
     detector = Detector.load(weights, device=device)
     names = detector.class_names
-    dataset = dataset or _validation_images(run, names, root)
+    sizes = [size for size in detector.engine.info.point_sizes or () if size]
+    dataset = dataset or _validation_images(run, names, root, sizes[0] if sizes else None)
     inspector = InspectorPage(names, title=run.name, limit=limit or None)
     analyses, evaluation = _analyze_all(detector, dataset, inspector, progress)
     best = best_thresholds(analyses, len(names))
@@ -83,11 +84,11 @@ def write_report(
 
 
 def _validation_images(
-    run: Path, class_names: tuple[str, ...], root: str | Path | None
+    run: Path, class_names: tuple[str, ...], root: str | Path | None, point_size: float | None
 ) -> DetectionDataset:
     from centernet.training.config_data import validation_set
 
-    return validation_set(run / "config.yaml", class_names, root=root)
+    return validation_set(run / "config.yaml", class_names, root=root, point_size=point_size)
 
 
 def _analyze_all(
@@ -104,7 +105,11 @@ def _analyze_all(
             inspector.add(analysis, maps)
         collected.add(example.image_id, analysis.detections, dataset.category_ids)
     evaluation = evaluate(
-        dataset.annotations, collected.results, collected.image_ids, top_k=int(detector.top_k)
+        dataset.annotations,
+        collected.results,
+        collected.image_ids,
+        top_k=int(detector.top_k),
+        centers=None if detector.engine.info.has_box_sizes else True,
     )
     return analyses, evaluation
 

@@ -150,7 +150,6 @@ class SplitCollector:
             lacks = "a valid point" if name else "a class"
             self.remark(f"points without {lacks}, left out", where)
         else:
-            self.remark("points, read as objects without a size", where)
             image.objects.append(CollectedObject(name, [*point, 0.0, 0.0], False, True))
 
     def _sides(

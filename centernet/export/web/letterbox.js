@@ -71,18 +71,22 @@ function letterbox(rows, model) {
   return { data, width, height, x, y };
 }
 
-/* The detections of an image, best first, boxes clipped to it; empty boxes are dropped.
+/* The detections of an image, best first, boxes clipped to it; empty boxes are dropped, but for
+   points inside the image: boxes of zero size, of classes that were learned from points.
    outputs: boxes (K, 4), scores (K), labels (K) as flat arrays, boxes in input pixels. */
 function toImage({ boxes, scores, labels }, { x, y }, { width, height }) {
   const found = [];
   for (let i = 0; i < scores.length; i++) {
     const score = scores[i];
-    const box = [0, 1, 2, 3].map((side) => {
+    const whole = [0, 1, 2, 3].map((side) => {
       const { scale, shift } = side % 2 ? y : x;
-      const value = Math.fround((boxes[4 * i + side] - shift) / scale);
-      return Number.isNaN(value) ? value : Math.min(Math.max(value, 0), side % 2 ? height : width);
+      return Math.fround((boxes[4 * i + side] - shift) / scale);
     });
-    if (score > 0 && box[2] > box[0] && box[3] > box[1]) {
+    const box = whole.map((value, side) =>
+      Number.isNaN(value) ? value : Math.min(Math.max(value, 0), side % 2 ? height : width));
+    const isInside = box.every((value, side) => value === whole[side]);
+    const isPoint = isInside && box[0] === box[2] && box[1] === box[3];
+    if (score > 0 && (isPoint || (box[2] > box[0] && box[3] > box[1]))) {
       found.push({ label: Number(labels[i]), score, box });
     }
   }
