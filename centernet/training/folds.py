@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # The file that marks the folder of a cross-validation, and holds its results.
 SUMMARY = "folds.json"
-_METRICS = ("AP", "AP50")
+_METRICS = ("AP", "AP50", "AP_points", "F1_points")  # of boxes, or of points
 
 
 class FoldsRequested(Exception):
@@ -162,8 +162,10 @@ def _summarize(folder: Path, folds: int) -> tuple[list[dict[str, Any]], dict[str
     rows = []
     for fold in range(1, folds + 1):
         metrics = json.loads(_metrics_file(folder, fold).read_text())
-        rows.append({"fold": fold} | {name: metrics[name] for name in _METRICS})
-    known = {name: [row[name] for row in rows if row[name] is not None] for name in _METRICS}
+        own = {name: metrics[name] for name in _METRICS if name in metrics}
+        rows.append({"fold": fold} | own)
+    names = [name for name in rows[0] if name != "fold"]
+    known = {name: [row[name] for row in rows if row[name] is not None] for name in names}
     return rows, {
         "mean": {name: mean(values) if values else None for name, values in known.items()},
         "std": {name: stdev(v) if len(v) > 1 else None for name, v in known.items()},
@@ -203,8 +205,9 @@ def _write_json(path: Path, content: Any) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Table:
-    table = Table("fold", *_METRICS)
+    names = [name for name in rows[0] if name != "fold"]
+    table = Table("fold", *names)
     for row in [*rows, *({"fold": name} | values for name, values in summary.items())]:
-        numbers = ("-" if row[name] is None else f"{row[name]:.3f}" for name in _METRICS)
+        numbers = ("-" if row[name] is None else f"{row[name]:.3f}" for name in names)
         table.add_row(str(row["fold"]), *numbers, end_section=row is rows[-1])
     return table
