@@ -153,6 +153,8 @@ def sizes_without_boxes(coco: Coco, class_names: Sequence[str]) -> tuple[float |
     Returns:
         None for a class with boxes or without objects; None for all if there is no such class.
     """
+    if not any(map(is_point, coco["annotations"])):
+        return None
     names = {category["id"]: str(category["name"]) for category in coco["categories"]}
     of_points: dict[str, float] = {}
     with_boxes: set[str] = set()
@@ -162,7 +164,7 @@ def sizes_without_boxes(coco: Coco, class_names: Sequence[str]) -> tuple[float |
             of_points[name] = annotation["bbox"][2]
         elif not annotation["iscrowd"]:
             with_boxes.add(name)
-    sizes = tuple(None if n in with_boxes else of_points.get(n) for n in class_names)
+    sizes = tuple(None if name in with_boxes else of_points.get(name) for name in class_names)
     return sizes if any(sizes) else None
 
 

@@ -215,6 +215,9 @@ class DetectionData(LightningDataModule):
         )
         if self.tile:
             log.info("%d tiles of %d pixels in each epoch", len(self.train_set), self.tile)
+        points, objects = count_points(self.val_annotations), self.val_set.num_objects
+        if 0 < points < objects:
+            log.info("%d of %d validation objects are points: AP is for boxes", points, objects)
         if not self.val_set.num_objects:
             outcome = "AP will be 0, and best.ckpt the latest validated network"
             log.warning("%s has no boxes: %s", self.val_set.source, outcome)

@@ -64,7 +64,7 @@ def test_fit_and_validate(points, capsys, caplog):
     assert metrics["AP_points"] == pytest.approx(float(row["AP_points"]))
 
 
-def test_mixed_images(root):
+def test_mixed_images(root, caplog):
     path = root / "annotations" / "instances_train.json"
     images = {image["id"] for image in json.loads(path.read_text())["images"][::2]}
     reduce(path, lambda annotation: annotation["image_id"] in images)
@@ -76,9 +76,12 @@ def test_mixed_images(root):
         val_annotations="annotations/instances_val.json",
         image_size=64,
     )
+    reduce(path.with_name("instances_val.json"), lambda annotation: annotation["id"] == 1)
+    caplog.set_level("INFO")
     sizes = data.point_sizes
     assert set(sizes.of_class) == set(data.class_names) and data.train_set.point_sizes is None
     folder = run(root, fit)
+    assert any("1 of 6 validation objects are points" in line for line in caplog.messages)
     (row,) = csv.DictReader((folder / "metrics.csv").open())
     assert "AP" in row and "AP_points" not in row and float(row["loss/sides"]) > 0
     assert "points" not in read_checkpoint(folder / "best.ckpt")[DESCRIPTION]
