@@ -4,7 +4,10 @@ import base64
 import gzip
 import hashlib
 import importlib.util
+import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -148,3 +151,17 @@ def test_a_checkpoint_is_exported_as_a_page(folder, tmp_path, capsys):
     assert "<h1><bdi>cells</bdi></h1>" in html
     model = onnx.load_from_string(data(html, "network"))
     assert [output.name for output in model.graph.output][-1] == "heatmap"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_points_inside_the_image_are_kept():
+    source = (Path(page.__file__).parent / "web" / "letterbox.js").read_text()
+    boxes = [10, 10, 10, 10, 2, 10, 2, 10, 4, 10, 12, 14, 10, 10, 10, 14]
+    call = f"""{source}
+    const place = {{ x: {{ scale: 2, shift: 4 }}, y: {{ scale: 2, shift: 4 }} }};
+    const outputs = {{ boxes: {boxes}, scores: [1, 1, 1, 1], labels: [0, 1, 2, 3] }};
+    console.log(JSON.stringify(toImage(outputs, place, {{ width: 4, height: 5 }})));"""
+    result = subprocess.run(["node", "-e", call], capture_output=True, text=True, check=True)
+    found = {one["label"]: one["box"] for one in json.loads(result.stdout)}
+    # a point, one in the padding, a box that is clipped, and an empty box
+    assert found == {0: [3, 3, 3, 3], 2: [0, 3, 4, 5]}
