@@ -150,7 +150,7 @@ def text_with_corners(root: Path) -> None:
         text(root / "group" / "00041_not" / f"p{number}.txt", "\n".join(lines))
 
 
-@report("Chula-PIC-Lab/Chula-RBC-12-Dataset fa130f4", "points", "points.*boxes are needed", None)
+@report("Chula-PIC-Lab/Chula-RBC-12-Dataset fa130f4", "points", "points.*filename,x,y", None)
 def text_with_points(root: Path) -> None:
     for number in range(6):
         draw(root / "Dataset" / f"{number}.jpg", number)
