@@ -25,6 +25,8 @@ _KEY = "point"
 # Share of the longer image side that a point's automatic size does not exceed.
 _MAX_SHARE = 1 / 8
 _DEFAULT_SIZE = 32.0  # pixels, if neither neighbors nor image sizes are known
+# The automatic size is measured on evenly spaced images, and points in each.
+_MAX_IMAGES, _MAX_POINTS = 1000, 500
 _CHUNK = 1 << 22  # pairs of points whose distances are computed at once
 
 Coco = Mapping[str, list[dict[str, Any]]]
@@ -91,7 +93,8 @@ def choose_point_sizes(coco: Coco, size: float | None = None) -> PointSizes:
 def _automatic_size(coco: Coco, centers: Mapping[Any, list[list[float]]]) -> tuple[float, str]:
     """The side for classes without boxes, from the centers (x, y) by image, and the reason."""
     limits = {image["id"]: _MAX_SHARE * max(image_sides(image)) for image in coco["images"]}
-    distances = {key: _neighbor_distances(np.array(own)) for key, own in centers.items()}
+    keys = list(centers)[:: max(1, len(centers) // _MAX_IMAGES)]
+    distances = {key: _neighbor_distances(np.array(centers[key])) for key in keys}
     bounded = [np.minimum(own, limits[key]) for key, own in distances.items()]
     known = np.concatenate([*bounded, np.empty(0)])
     known = known[np.isfinite(known) & (known > 0)]
@@ -106,15 +109,15 @@ def _automatic_size(coco: Coco, centers: Mapping[Any, list[list[float]]]) -> tup
 
 
 def _neighbor_distances(centers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The distance (n,) of each center (n, 2) to the nearest other one; infinite for a single."""
-    step = max(1, _CHUNK // len(centers))
-    nearest = np.empty(len(centers))
-    for start in range(0, len(centers), step):
-        part = centers[start : start + step]
-        squared = ((part[:, None] - centers[None]) ** 2).sum(2)
-        squared[np.arange(len(part)), start + np.arange(len(part))] = np.inf
-        nearest[start : start + step] = squared.min(1)
-    return np.sqrt(nearest)
+    """Distances (m,) of some of the centers (n, 2) to the nearest other one; infinite for n = 1."""
+    chosen = np.arange(0, len(centers), max(1, len(centers) // _MAX_POINTS))
+    nearest = [np.empty(0)]
+    for part in np.array_split(chosen, -(-len(chosen) * len(centers) // _CHUNK)):
+        dx, dy = (centers[part, None, axis] - centers[None, :, axis] for axis in range(2))
+        squared = dx * dx + dy * dy
+        squared[np.arange(len(part)), part] = np.inf
+        nearest.append(squared.min(1))
+    return np.sqrt(np.concatenate(nearest))
 
 
 def extend_points(

@@ -121,3 +121,11 @@ def test_mirrored_point(dataset):
     _, target = dataset(point(15, 20), augment=augment, point_size=6.0)[0]
     x, y = ((target["boxes"][0, :2] + target["boxes"][0, 2:]) / 2).tolist()
     assert (x, y) == pytest.approx((64 - 15 * 64 / 60, 32), abs=1)
+
+
+def test_very_many_points_take_bounded_work():
+    # a grid of 200 x 200 points at a distance of 2 pixels
+    points = [point(2 * x, 2 * y) for x in range(200) for y in range(200)]
+    split = split_of(points)
+    split.coco["images"][0] |= {"width": 400, "height": 400}
+    assert choose_point_sizes(read_coco(split)).other == 2
