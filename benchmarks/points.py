@@ -143,7 +143,7 @@ def measure(weights: Path, splits: dict[str, DatasetSplit], distance: float) -> 
             correct += int((match_centers(objects, hits, distance) >= 0).sum())
             off.append(abs(len(objects) - len(hits)))
         total = sum(map(len, own.values())) + sum(map(len, detected.values()))
-        scores.append(f"{2 * correct / total:.3f}")
+        scores.append(f"{2 * correct / total:.3f}" if total else "-")
         errors.append(f"{np.mean(off):.2f}")
     metrics = evaluate(truth["test"], found["test"], centers=False).metrics
     has_boxes = Detector.load(weights, device="cpu").engine.info.has_box_sizes
