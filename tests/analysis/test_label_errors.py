@@ -20,6 +20,7 @@ from centernet.analysis.labels.find import find_suspicions
 from centernet.analysis.labels.population import estimate
 from centernet.analysis.labels.reliability import Reliability, peak_features
 from centernet.analysis.labels.suspicions import LabeledImage, LabelError
+from centernet.errors import InputError
 from centernet.inference.detector import Detector
 
 SIZE = (200, 300)
@@ -305,6 +306,15 @@ def test_the_command_finds_lists_and_corrects(dataset, capsys):
     own = [a for a in fixed["annotations"] if a["image_id"] == 29]
     boxes = sorted((a["category_id"], *map(round, a["bbox"])) for a in own)
     assert boxes == [(1, 14, 18, 16, 8), (1, 34, 86, 16, 8), (2, 74, 38, 16, 8)]
+
+
+def test_points_have_no_boxes_to_judge(dataset):
+    path = dataset / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0] |= {"point": True, "bbox": [20, 20, 0, 0]}
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="points"):
+        find_label_errors.find_label_errors(dataset, "best.ckpt")
 
 
 @pytest.mark.parametrize(

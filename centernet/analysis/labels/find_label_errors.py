@@ -23,6 +23,7 @@ from centernet.analysis.labels.suspicions import LabeledImage, SuspectImage
 from centernet.data.annotations import DatasetSplit
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats.detect import read_dataset
+from centernet.data.points import count_points
 from centernet.errors import InputError
 from centernet.inference.detector import Detector
 
@@ -78,6 +79,8 @@ def find_label_errors(
     examples, images = [], []
     for split in chosen:
         data = DetectionDataset(split.images, split, class_names=class_names)
+        if count_points(split.coco):
+            raise InputError(f"{split.source} has points: label errors are found in boxes only")
         for example in dataset_examples(data):
             assert example.boxes is not None and example.labels is not None
             name = example.path.relative_to(split.images).as_posix()
