@@ -33,10 +33,12 @@ def report(tmp_path):
     truth = GroundTruthMatches(objects, regions, *classify_errors(objects, peaks, regions, None))
     found = ImageAnalysis(Example(tmp_path / "a.png", HOSTILE), (50, 90), peaks, {}, truth)
     evaluation = SimpleNamespace(
-        metrics=dict.fromkeys(("AP", "AP50", "AP75"), 0.5),
+        headline=("AP",),
+        metrics={"AP": 0.5},
         per_class=[{"class": HOSTILE, "objects": 1, "AP": 0.5}],
         precision=np.ones((101, 1)),
-        limit_note="",
+        note="",
+        criterion="",
     )
     best = [BestThreshold(0.5, 0.5, 0.5)]
     run = tmp_path / "<script>alert(1)"

@@ -194,7 +194,7 @@ def test_a_backbone_from_a_file_must_be_in_the_registry_of_timm(tmp_path, backbo
 )
 def test_a_description_with_a_wrong_value_is_refused(tmp_path, key, value):
     good = checkpoint()
-    if key in ("image_size", "top_k", "thresholds", "counting", "class_names"):
+    if key in ("image_size", "top_k", "points", "thresholds", "counting", "class_names"):
         bad = described(**{key: value})
     else:
         bad = described(model=good[DESCRIPTION]["model"] | {key: value})
