@@ -35,8 +35,6 @@ def evidence(objects, peaks, *, heat=None) -> Evidence:
     found = np.array([box for _, box, _ in peaks], np.float32).reshape(-1, 4)
     cells = ((found[:, :2] + found[:, 2:]) / 8).astype(np.int64)
     scores = np.array([score for *_, score in peaks], np.float32)
-    between = box_overlaps(boxes, boxes)
-    np.fill_diagonal(between, 0)
     if heat is None:
         heat = np.full((len(labels), len(NAMES)), 0.01, np.float32)
         for i, box in enumerate(boxes):
@@ -48,8 +46,6 @@ def evidence(objects, peaks, *, heat=None) -> Evidence:
         SIZE,
         Peaks(found, np.array([label for label, *_ in peaks], np.int64), cells, scores),
         heat,
-        box_overlaps(found, boxes),
-        between,
     )
 
 
@@ -75,6 +71,15 @@ def test_peaks_agree_with_annotations_or_contradict_them():
     assert found.objects.tolist() == [0, 0, 1, 2, -1]
     assert found.supporters.tolist() == [0, -1, -1]
     np.testing.assert_allclose(found.support, [0.9, 0, 0])
+
+
+def test_of_boxes_that_exceed_the_image_the_visible_part_counts():
+    # The image is 300 wide: a third of the second box is visible.
+    one = evidence([(0, [-30, 10, 30, 50]), (0, [280, 10, 340, 50])], [(0, [0, 10, 30, 50], 0.9)])
+    assert agree(one).supporters.tolist() == [0, -1]
+    np.testing.assert_allclose(one.overlap, [[1, 0]])
+    assert one.boxes[1].tolist() == [280, 10, 300, 50]
+    assert one.image.boxes[1].tolist() == [280, 10, 340, 50]  # as annotated, for corrections
 
 
 def test_a_weak_peak_does_not_contradict_what_a_strong_one_supports():
@@ -247,6 +252,16 @@ def test_heat_is_read_at_annotated_centers_and_ignore_regions_hide_peaks(tmp_pat
     assert found.peaks.labels.tolist() == [0]  # the blue one is in the region
     assert found.overlap[0, 0] == pytest.approx(1)
     assert found.size == (128, 128)
+
+
+def test_heat_is_read_at_the_center_of_the_visible_part(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), picture(("red", 40, 108))[..., ::-1])
+    # The image is 128 high: the visible part ends there, and its center is at y = 108.
+    boxes, labels = np.array([[34, 88, 50, 256]], np.float32), np.array([0], np.int64)
+    image = LabeledImage("train", "a.png", path, boxes, labels)
+    found = collect_evidence(spot_detector(), Example(path, "a.png", boxes, labels), image)
+    assert found.heat[0, 0] > 0.99
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def agree(evidence: Evidence) -> Agreements:
             support[objects[k]], supporters[objects[k]] = peaks.scores[k], k
         elif row.max(initial=0) > 0:
             objects[k], of_peaks[k] = row.argmax(), Agreement.AGAIN
-    shares = _share_inside(peaks.boxes, image.boxes)
+    shares = _share_inside(peaks.boxes, evidence.boxes)
     for k in (k for k, agreement in enumerate(of_peaks) if agreement == Agreement.ALONE):
         # Weaker support does not count: the peak may be what the annotation should have been.
         weaker = support < peaks.scores[k]

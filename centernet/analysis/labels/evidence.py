@@ -16,22 +16,37 @@ from centernet.inference.detector import Detector
 class Evidence:
     """Annotations and peaks of an image with their relations.
 
+    The relations are computed when they are read: those of all images would not fit in memory.
+
     Attributes:
         image: the image with n annotations.
         size: (height, width) of the image in pixels.
         peaks: k peaks outside of ignore regions, best first.
         heat: (n, C) highest probability of each class around each annotated center, in the cell
             of the center and its neighbors.
-        overlap: (k, n) IoU of each peak's box with each annotated box.
-        between: (n, n) IoU of the annotated boxes with each other, 0 on the diagonal.
     """
 
     image: LabeledImage
     size: tuple[int, int]
     peaks: Peaks
     heat: NDArray[np.float32]
-    overlap: NDArray
-    between: NDArray
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """The annotated boxes clipped to the image, as the network predicts them, (n, 4)."""
+        return _clipped(self.image.boxes, self.size)
+
+    @property
+    def overlap(self) -> NDArray:
+        """IoU of each peak's box with each annotated box, (k, n)."""
+        return box_overlaps(self.peaks.boxes, self.boxes)
+
+    @property
+    def between(self) -> NDArray:
+        """IoU of the annotated boxes with each other, 0 on the diagonal, (n, n)."""
+        between = box_overlaps(self.boxes, self.boxes)
+        np.fill_diagonal(between, 0)
+        return between
 
 
 def collect_evidence(detector: Detector, example: Example, image: LabeledImage) -> Evidence:
@@ -51,11 +66,12 @@ def collect_evidence(detector: Detector, example: Example, image: LabeledImage) 
     peaks = analysis.peaks
     if truth is not None:
         peaks = _outside(peaks, truth.regions)
-    between = box_overlaps(image.boxes, image.boxes)
-    np.fill_diagonal(between, 0)
-    overlap = box_overlaps(peaks.boxes, image.boxes)
-    heat = _heat_at_centers(image.boxes, maps)
-    return Evidence(image, analysis.size, peaks, heat, overlap, between)
+    heat = _heat_at_centers(_clipped(image.boxes, analysis.size), maps)
+    return Evidence(image, analysis.size, peaks, heat)
+
+
+def _clipped(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return geometry.clip_boxes(boxes, size)[0]
 
 
 def _outside(peaks: Peaks, regions: Regions) -> Peaks:

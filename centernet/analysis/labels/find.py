@@ -63,7 +63,8 @@ class _Finder:
         class_names: Sequence[str],
     ) -> None:
         self.image, self.peaks, self.overlap = evidence.image, evidence.peaks, evidence.overlap
-        self.between = evidence.between
+        # Clipped to the image; corrections use the boxes of the image, as annotated.
+        self.boxes, self.between = evidence.boxes, evidence.between
         self.agreements, self.real = agreements, real
         self.populations, self.names = populations, class_names
         self.heat, self.crowded = own_heat(evidence, agreements), are_crowded(evidence)
@@ -130,7 +131,7 @@ class _Finder:
             if is_part and box_overlaps(self.peaks.boxes[[k]], others).max(initial=0) < SAME_BOX:
                 parts.append(k)
         boxes, label = self.peaks.boxes[parts], int(self.image.labels[i])
-        if len(parts) < 2 or not _have_extent(boxes, self.image.boxes[i]):
+        if len(parts) < 2 or not _have_extent(boxes, self.boxes[i]):
             return
         score = self.real[parts].min() * (1 - self.supported[i])
         reason = f"{len(parts)} objects are found in this {self._annotation(i)}"
@@ -141,10 +142,10 @@ class _Finder:
         if self.agreements.of_peaks[k] == Agreement.SUPPORTS:
             return
         box, label = self.peaks.boxes[k], int(self.peaks.labels[k])
-        inside = _share_inside(self.image.boxes, box) >= _INSIDE
+        inside = _share_inside(self.boxes, box) >= _INSIDE
         weaker = self.agreements.support < self.peaks.scores[k]
         objects = np.flatnonzero(inside & weaker & (self.image.labels == label)).tolist()
-        if len(objects) < 2 or not _have_extent(self.image.boxes[objects], box):
+        if len(objects) < 2 or not _have_extent(self.boxes[objects], box):
             return
         score = self.real[k] * (1 - self.supported[objects].max())
         reason = f"{self._peak(k)} covers {len(objects)} annotations"

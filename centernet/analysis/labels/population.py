@@ -120,6 +120,12 @@ def _are_explained(agreements: Agreements) -> NDArray[np.bool_]:
     return explained & (agreements.support == 0)
 
 
+def _own_overlaps(evidence: Evidence, agreements: Agreements) -> NDArray:
+    """IoU of each peak with the annotation that it agrees with, (k,); of no meaning without one."""
+    overlap, k = evidence.overlap, len(evidence.peaks)
+    return overlap[np.arange(k), agreements.objects] if overlap.size else np.zeros(k)
+
+
 class _Table:
     """The peaks and annotations of all images in arrays."""
 
@@ -129,14 +135,7 @@ class _Table:
         self.labels = np.concatenate([e.peaks.labels for e in evidence])
         self.features = np.concatenate([peak_features(e.peaks, e.size) for e in evidence])
         self.kinds = np.array([str(kind) for a in agreements for kind in a.of_peaks], object)
-        self.overlaps = np.concatenate(
-            [
-                e.overlap[np.arange(len(e.peaks)), a.objects]
-                if e.overlap.size
-                else np.zeros(len(e.peaks))
-                for e, a in pairs
-            ]
-        )
+        self.overlaps = np.concatenate([_own_overlaps(e, a) for e, a in pairs])
         self.annotated = np.concatenate([e.image.labels for e in evidence])
         self.heat = np.concatenate([own_heat(e, a) for e, a in pairs])
         self.explained = np.concatenate([_are_explained(a) for a in agreements])
