@@ -1,6 +1,7 @@
 """``centernet labels``: find and correct label errors."""
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +130,13 @@ def _apply(options: argparse.Namespace) -> int:
 def _find(options: argparse.Namespace) -> int:
     import sys
 
+    from centernet.analysis.labels.corrections import require_score
     from centernet.analysis.labels.find_label_errors import find_label_errors
     from centernet.files import require_writable
 
     require_at_least(1, limit=options.limit)
+    if options.accept is not None:
+        require_score(options.accept)
     if (options.weights is None) == (options.folds is None):
         raise InputError("give either --folds 5, or --weights")
     dataset = options.words[0]
@@ -205,10 +209,13 @@ def _rank(options: argparse.Namespace) -> int:
     require_at_least(1, limit=options.limit)
     if options.weights is None:
         raise InputError("--unlabeled needs --weights, a checkpoint")
+    for name in ("folds", "accept"):
+        if (value := getattr(options, name)) is not None:
+            raise InputError(f"--{name} {value:g} is for labeled datasets, not for --unlabeled")
     paths = find_images(options.unlabeled)
     if paths is None:
         raise InputError(f"{options.unlabeled} is not a folder of images")
-    folder = options.output or _DEFAULT_OUTPUT / Path(options.unlabeled).resolve().name
+    folder = options.output or _DEFAULT_OUTPUT / _name_of(options.unlabeled)
     labeled = folder / "prelabels"
     if labeled.exists():
         raise InputError(f"{labeled} exists: remove it, or give another --output")
@@ -224,6 +231,19 @@ def _rank(options: argparse.Namespace) -> int:
     print_text(str(conversion))
     print_text(f"{folder / 'next.html'}: the images to label next; all {len(ranking)} in next.csv")
     return int(len(ranking) < len(paths))
+
+
+def _name_of(source: str) -> str:
+    """Name of an image without its suffix, or of a folder; of a glob, the folder without wildcards.
+
+    ``photos/*.jpg`` and ``photos`` are both ``photos``.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path.stem
+    if not path.exists():
+        path = Path(*itertools.takewhile(lambda part: not set("*?[") & set(part), path.parts))
+    return path.resolve().name
 
 
 def _train_folds(dataset: str, folds: int, config: str, folder: Path) -> Path:

@@ -340,6 +340,7 @@ def test_points_have_no_boxes_to_judge(dataset):
         (["--folds", "1"], "folds"),
         (["--weights", "w.ckpt", "--split", "night"], "night"),
         (["--weights", "w.ckpt", "--limit", "0"], "limit"),
+        (["--folds", "2", "--accept", "1.5"], "accept must be in [0, 1], got 1.5"),
         (["--weights", "."], "cross-validation"),
     ],
 )
@@ -360,6 +361,33 @@ def test_each_image_is_judged_by_the_fold_that_has_not_seen_it(tmp_path, monkeyp
     chosen = [indices for _, indices in detectors.detectors_of(tmp_path, paths)]
     assert loaded == ["fold-1", "fold-2"]
     assert chosen == [[1, 3], [0, 2]]  # the last image is in no fold
+
+
+def test_images_of_no_fold_are_judged_but_not_those_of_another_dataset(tmp_path, monkeypatch):
+    own, test, other = (tmp_path / name for name in ("own.png", "test.png", "other.png"))
+    monkeypatch.setattr(detectors, "_fold_of_files", lambda _: {own: 1})
+    monkeypatch.setattr(detectors.Detector, "load", lambda *_, **__: None)
+    # A page may show images of the split test only.
+    assert list(detectors.detectors_of(tmp_path, [test])) == [(None, [0])]
+    detectors.require_own_folds(tmp_path, [test, own])
+    with pytest.raises(InputError, match=r"other\.png"):
+        detectors.require_own_folds(tmp_path, [other])
+
+
+def test_a_folder_without_folds_is_named_before_a_checkpoint_in_it(dataset, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="cross-validation"):
+        find_label_errors.find_label_errors(dataset, dataset)
+
+
+def test_images_are_named_as_the_annotations_name_them(dataset):
+    file = dataset / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    for image in content["images"]:
+        image["file_name"] = "./" + image["file_name"]
+    write_json(file, content)
+    found = find_label_errors.find_label_errors(dataset, "best.ckpt")
+    assert {image.image.file_name for image in found.images} == {"./29.png"}
 
 
 def test_a_model_that_was_trained_on_the_images_is_named(dataset, monkeypatch):

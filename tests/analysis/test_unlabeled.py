@@ -107,6 +107,26 @@ def test_the_command_writes_page_ranking_and_tasks(tmp_path, capsys, monkeypatch
     assert status != 0 and "prelabels" in str(status) + error  # nothing is overwritten
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("photos", "photos"), ("photos/*.png", "photos"), ("photos/0.png", "0"), ("ph*/0.png", "")],
+)
+def test_the_output_has_the_name_of_the_source(tmp_path, capsys, monkeypatch, source, name):
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: spot_detector())
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "photos" / "0.png", ("red", 20, 40))
+    status, _, _ = run_centernet(["labels", "--unlabeled", source, "--weights", "w"], capsys)
+    assert status == 0
+    assert (tmp_path / "runs" / "labels" / (name or tmp_path.name) / "next.html").is_file()
+
+
+@pytest.mark.parametrize("option", [["--folds", "3"], ["--accept", "0.5"]])
+def test_options_for_labeled_datasets_are_errors(tmp_path, capsys, option):
+    words = ["labels", "--unlabeled", str(tmp_path), "--weights", "w.ckpt", *option]
+    status, _, error = run_centernet(words, capsys)
+    assert status != 0 and " ".join(option) in str(status) + error
+
+
 def test_without_readable_images_nothing_is_written(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(unlabeled.InputError, match="1 images"):

@@ -115,8 +115,7 @@ def corrections_of(
     Raises:
         InputError: ``min_score`` is not in [0, 1].
     """
-    if not 0 <= min_score <= 1:
-        raise InputError(f"the lowest score to accept must be in [0, 1], got {min_score:g}")
+    require_score(min_score)
     images, decisions = [], []
     for suspect in suspect_images:
         accepted = [s for s in suspect.suspicions if s.score >= min_score]
@@ -129,6 +128,16 @@ def corrections_of(
         if corrections.add or corrections.remove or corrections.change:
             images.append(corrections)
     return Corrections(dataset, tuple(class_names), images, decisions)
+
+
+def require_score(min_score: float) -> None:
+    """Check the lowest score to accept.
+
+    Raises:
+        InputError: it is not in [0, 1].
+    """
+    if not 0 <= min_score <= 1:
+        raise InputError(f"the lowest score to accept must be in [0, 1], got {min_score:g}")
 
 
 @dataclass

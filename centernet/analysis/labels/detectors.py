@@ -27,18 +27,33 @@ def detectors_of(
         A detector, and indices of ``paths``.
 
     Raises:
-        InputError: the weights are wrong, a fold is not trained, or no fold has one of the images.
+        InputError: the weights are wrong, or a fold is not trained.
     """
     if not weights.is_dir():
         yield Detector.load(weights, **options), list(range(len(paths)))
         return
     folds = _fold_of_files(weights)
     chosen = [folds.get(path.resolve(), 1) for path in paths]
-    if not any(path.resolve() in folds for path in paths):
-        raise InputError(f"{weights} was trained on other images, not on {paths[0]}")
     for fold in sorted(set(chosen)):
         load = partial(Detector.load, weights / fold_name(fold) / "best.ckpt", **options)
         yield load(), [index for index, own in enumerate(chosen) if own == fold]
+
+
+def require_own_folds(weights: Path, paths: Sequence[Path]) -> None:
+    """Check that a cross-validation belongs to a dataset; a checkpoint can belong to any.
+
+    Args:
+        weights: a checkpoint, or the folder of a cross-validation.
+        paths: all image files of the dataset.
+
+    Raises:
+        InputError: a folder is no trained cross-validation, or no fold has one of the images.
+    """
+    if not weights.is_dir():
+        return
+    folds = _fold_of_files(weights)
+    if not any(path.resolve() in folds for path in paths):
+        raise InputError(f"{weights} was trained on other images, not on {paths[0]}")
 
 
 def trained_images(weights: Path, paths: Sequence[Path]) -> bool:

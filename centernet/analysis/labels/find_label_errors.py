@@ -15,12 +15,12 @@ from centernet.analysis.inspector.analyze import (
     dataset_examples,
 )
 from centernet.analysis.labels.agreement import agree
-from centernet.analysis.labels.detectors import detectors_of, trained_images
+from centernet.analysis.labels.detectors import detectors_of, require_own_folds, trained_images
 from centernet.analysis.labels.evidence import Evidence, collect_evidence
 from centernet.analysis.labels.find import find_suspicions
 from centernet.analysis.labels.population import estimate
 from centernet.analysis.labels.suspicions import LabeledImage, SuspectImage
-from centernet.data.annotations import DatasetSplit
+from centernet.data.annotations import DatasetSplit, check_coco
 from centernet.data.dataset import DetectionDataset
 from centernet.data.formats.detect import read_dataset
 from centernet.data.points import count_points
@@ -74,16 +74,20 @@ def find_label_errors(
         InputError: dataset, split or weights are wrong, or no image can be read.
     """
     weights = Path(weights)
-    chosen = _choose(dataset, splits)
+    found = read_dataset(dataset, outlines=False)
+    chosen = _choose(dataset, found, splits)
+    require_own_folds(
+        weights, [s.images / image["file_name"] for s in found.values() for image in _images(s)]
+    )
     class_names = _class_names(weights, options)
     examples, images = [], []
     for split in chosen:
         data = DetectionDataset(split.images, split, class_names=class_names)
         if count_points(split.coco):
             raise InputError(f"{split.source} has points: label errors are found in boxes only")
-        for example in dataset_examples(data):
+        names = [image["file_name"] for image in _images(split)]
+        for name, example in zip(names, dataset_examples(data), strict=True):
             assert example.boxes is not None and example.labels is not None
-            name = example.path.relative_to(split.images).as_posix()
             examples.append(example)
             images.append(
                 LabeledImage(split.name, name, example.path, example.boxes, example.labels)
@@ -93,11 +97,11 @@ def find_label_errors(
         raise InputError(f"none of the {len(images)} images of {dataset} could be read")
     agreements = [agree(one) for one in evidence]
     populations, real = estimate(evidence, agreements, len(class_names))
-    found = [
+    judged = [
         SuspectImage(one.image, find_suspicions(one, how, chances, populations, class_names))
         for one, how, chances in zip(evidence, agreements, real, strict=True)
     ]
-    suspects = [image for image in found if image.suspicions]
+    suspects = [image for image in judged if image.suspicions]
     suspects.sort(key=lambda image: -image.suspicions[0].score)
     biased = [
         split.name
@@ -117,8 +121,13 @@ def maps_of(
             yield images[index], analyze_image(detector, example)[1]
 
 
-def _choose(dataset: str | Path, names: Sequence[str]) -> list[DatasetSplit]:
-    found = read_dataset(dataset, outlines=False)
+def _images(split: DatasetSplit) -> list[dict[str, Any]]:
+    return check_coco(split.source, split.coco)["images"]
+
+
+def _choose(
+    dataset: str | Path, found: dict[str, DatasetSplit], names: Sequence[str]
+) -> list[DatasetSplit]:
     for name in names:
         if name not in found:
             raise InputError(f"{dataset} has no split {name!r}, only {', '.join(found)}")
