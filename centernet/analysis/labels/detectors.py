@@ -1,7 +1,7 @@
 """Choose for each image a detector that has not been trained on it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def trained_images(weights: Path, paths: Sequence[Path]) -> bool:
     return sum(path.resolve() in known for path in paths) > len(paths) / 2
 
 
+@lru_cache(maxsize=1)
 def _fold_of_files(folder: Path) -> Mapping[Path, int]:
     """The fold of each image file of a cross-validation."""
     if not is_cross_validation(folder):
