@@ -39,6 +39,7 @@ PACKAGE = ".[train]"
 
 _APPLY = "apply"
 _PROBABLE = 0.5
+_FEW_IMAGES = 50
 _DEFAULT_OUTPUT = Path("runs/labels")
 
 
@@ -180,6 +181,11 @@ def _write(
     kinds = count_kinds(errors, _PROBABLE)
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
     print_text(f"errors with a probability of at least {_PROBABLE:g}: {listed}")
+    if errors.seen < _FEW_IMAGES:
+        print_text(
+            f"the probabilities are estimated from the images themselves, and {errors.seen} are "
+            "few: look at each suspicion"
+        )
     if errors.biased:
         print_text(
             f"the model was trained on split {', '.join(errors.biased)}, so it repeats some of its "
@@ -207,8 +213,9 @@ def _rank(options: argparse.Namespace) -> int:
     from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD
 
     require_at_least(1, limit=options.limit)
-    if options.weights is None:
-        raise InputError("--unlabeled needs --weights, a checkpoint")
+    if options.weights is None or options.weights.is_dir():
+        given = "none" if options.weights is None else f"the folder {options.weights}"
+        raise InputError(f"--unlabeled needs --weights, a checkpoint, not {given}")
     for name in ("folds", "accept"):
         if (value := getattr(options, name)) is not None:
             raise InputError(f"--{name} {value:g} is for labeled datasets, not for --unlabeled")

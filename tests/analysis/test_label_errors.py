@@ -299,7 +299,7 @@ def test_the_command_finds_lists_and_corrects(dataset, capsys):
         "labels.csv",
         "corrections.json",
     }
-    assert "1 missing object" in out and "1 wrong class" in out
+    assert "1 missing object" in out and "1 wrong class" in out and "30 are few" in out
     listed = json.loads((folder / "labels.json").read_text())["suspicions"]
     assert {(s["file_name"], s["kind"]) for s in listed} == {
         ("29.png", "missing object"),

@@ -127,6 +127,13 @@ def test_options_for_labeled_datasets_are_errors(tmp_path, capsys, option):
     assert status != 0 and " ".join(option) in str(status) + error
 
 
+def test_unlabeled_images_need_one_checkpoint(tmp_path, capsys):
+    write(tmp_path / "a.png", ("red", 40, 40))
+    for words in ([], ["--weights", str(tmp_path)]):
+        status, _, error = run_centernet(["labels", "--unlabeled", str(tmp_path), *words], capsys)
+        assert status != 0 and "--weights" in str(status) + error
+
+
 def test_without_readable_images_nothing_is_written(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(unlabeled.InputError, match="1 images"):
