@@ -84,11 +84,9 @@ class _Finder:
                 yield from covered
             elif agreement in (Agreement.OTHER_CLASS, Agreement.NEAR):
                 wrong = self._wrong_class if agreement == Agreement.OTHER_CLASS else self._poor_box
-                yield (
-                    (suspicion := wrong(k, i, self._contradicts(k) * (1 - self.supported[i]))),
-                    [k],
-                )
-                explained[i] = max(explained[i], suspicion.score)
+                score = self._contradicts(k) * (1 - self.supported[i])
+                yield wrong(k, i, score), [k]
+                explained[i] = max(explained[i], score)
             elif agreement == Agreement.SUPPORTS:
                 population = self.populations[self.peaks.labels[k]]
                 poor = self.real[k] * population.is_poor(float(self.overlap[k, i]))
