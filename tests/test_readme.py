@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from fakes import released_weights
 
+from centernet.analysis.labels.corrections import Corrections
+from centernet.analysis.labels.corrections_file import write_corrections
 from centernet.data.formats import convert_dataset
 from centernet.data.shapes import make_shapes
 
@@ -60,7 +63,8 @@ def workplace(tmp_path_factory):
         (folder / "shapes" / part).rename(mine / "images" / part)
     (folder / "shapes" / "annotations").rename(mine / "annotations")
     picture = np.full((40, 60, 3), 90, np.uint8)
-    cv2.imwrite(str(folder / "photo.jpg"), picture)
+    for name in ("photo.jpg", "aerial.tif"):
+        cv2.imwrite(str(folder / name), picture)
     writer = cv2.VideoWriter(
         str(folder / "video.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (60, 40)
     )
@@ -68,6 +72,12 @@ def workplace(tmp_path_factory):
         writer.write(picture)
     writer.release()
     torch.save({"state_dict": released_weights("dla_34")}, folder / "ctdet_coco_dla_2x.pth")
+    write_corrections(folder / "corrections.json", Corrections("mine", ("circle",)))
+    recipe = yaml.safe_load((ROOT / "configs" / "custom.yaml").read_text())
+    recipe["model"] |= {"backbone": "test_resnet", "pretrained": False}
+    recipe["data"] |= {"image_size": 64, "workers": 0}
+    recipe["trainer"] |= {"max_epochs": 1, "check_val_every_n_epoch": 1, "accelerator": "cpu"}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     return folder
 
 
@@ -83,7 +93,11 @@ def test_every_command_and_snippet_runs(workplace):
         "--data.workers=0 --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 "
         "--trainer.accelerator=cpu"
     )
-    small = {"centernet fit": tiny, "centernet validate": "--data.image_size=64"}
+    small = {
+        "centernet fit": tiny,
+        "centernet validate": "--data.image_size=64",
+        "centernet labels data/mine": "--config tiny.yaml",
+    }
     ran = []
     for command in commands():
         if any(part in command for part in NOT_RUN):
