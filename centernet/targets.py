@@ -37,8 +37,8 @@ class Targets:
             several Gaussians cover is listed once for each.
         gaussian_object: (M,) the object whose Gaussian it is, in [0, N).
         gaussian_value: (M,) the value of that Gaussian in the cell.
-        is_point: (N,) bool, the objects without a size, of which only the center is known: ``size``
-            is that of a typical object; None if all have boxes.
+        is_point: (N,) bool: only the center of the object is known, and ``size`` is that of a
+            typical object; None if all have boxes.
         annotations: the B dicts that were encoded. Heads that learn more than boxes read their
             annotations here; the N objects are those of the images, one image after the other.
     """

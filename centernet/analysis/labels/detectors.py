@@ -1,7 +1,7 @@
 """Choose for each image a detector that has not been trained on it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,13 @@ def detectors_of(
     folds = _fold_of_files(weights)
     chosen = [folds.get(path.resolve(), 1) for path in paths]
     for fold in sorted(set(chosen)):
-        load = partial(Detector.load, weights / fold_name(fold) / "best.ckpt", **options)
-        yield load(), [index for index, own in enumerate(chosen) if own == fold]
+        detector = Detector.load(fold_checkpoint(weights, fold), **options)
+        yield detector, [index for index, own in enumerate(chosen) if own == fold]
+
+
+def fold_checkpoint(folder: Path, fold: int) -> Path:
+    """The checkpoint of a fold of a cross-validation."""
+    return folder / fold_name(fold) / "best.ckpt"
 
 
 def require_own_folds(weights: Path, paths: Sequence[Path]) -> None:

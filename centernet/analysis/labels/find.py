@@ -150,7 +150,7 @@ class _Finder:
         yield _new(LabelError.SPLIT, score, objects, box[None], label, reason), [k]
 
     def _duplicates(self) -> Iterator[tuple[Suspicion, Sequence[int]]]:
-        """Two annotations of nearly one box, of which only one is found."""
+        """Two annotations of nearly the same box; only one is found."""
         labels, support = self.image.labels, self.agreements.support
         for i, j in np.argwhere(np.triu(self.between >= SAME_BOX)).tolist():
             least = SAME_BOX if labels[i] == labels[j] else _SAME_OBJECT

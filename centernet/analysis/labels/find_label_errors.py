@@ -1,7 +1,7 @@
 """Find the suspected label errors of a dataset."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,12 @@ from centernet.analysis.inspector.analyze import (
     dataset_examples,
 )
 from centernet.analysis.labels.agreement import agree
-from centernet.analysis.labels.detectors import detectors_of, require_own_folds, trained_images
+from centernet.analysis.labels.detectors import (
+    detectors_of,
+    fold_checkpoint,
+    require_own_folds,
+    trained_images,
+)
 from centernet.analysis.labels.evidence import Evidence, collect_evidence
 from centernet.analysis.labels.find import find_suspicions
 from centernet.analysis.labels.population import estimate
@@ -80,21 +85,36 @@ def find_label_errors(
         weights, [s.images / image["file_name"] for s in found.values() for image in _images(s)]
     )
     class_names = _class_names(weights, options)
-    examples, images = [], []
-    for split in chosen:
-        data = DetectionDataset(split.images, split, class_names=class_names)
-        if count_points(split.coco):
-            raise InputError(f"{split.source} has points: label errors are found in boxes only")
-        names = [image["file_name"] for image in _images(split)]
-        for name, example in zip(names, dataset_examples(data), strict=True):
-            assert example.boxes is not None and example.labels is not None
-            examples.append(example)
-            images.append(
-                LabeledImage(split.name, name, example.path, example.boxes, example.labels)
-            )
-    evidence = _collect(weights, examples, images, progress, options)
+    pairs = [pair for split in chosen for pair in _labeled_images(split, class_names)]
+    images = [image for _, image in pairs]
+    evidence = _collect(weights, pairs, progress, options)
     if not evidence:
         raise InputError(f"none of the {len(images)} images of {dataset} could be read")
+    suspects = _judge(evidence, class_names)
+    biased = [
+        split.name
+        for split in chosen
+        if trained_images(weights, [image.path for image in images if image.split == split.name])
+    ]
+    return LabelErrors(class_names, suspects, len(images), len(images) - len(evidence), biased)
+
+
+def _labeled_images(
+    split: DatasetSplit, class_names: Sequence[str]
+) -> Iterator[tuple[Example, LabeledImage]]:
+    """The images of a split, for the detector and for the corrections."""
+    data = DetectionDataset(split.images, split, class_names=class_names)
+    if count_points(split.coco):
+        raise InputError(f"{split.source} has points: label errors are found in boxes only")
+    names = [image["file_name"] for image in _images(split)]
+    for name, example in zip(names, dataset_examples(data), strict=True):
+        assert example.boxes is not None and example.labels is not None
+        image = LabeledImage(split.name, name, example.path, example.boxes, example.labels)
+        yield example, image
+
+
+def _judge(evidence: Sequence[Evidence], class_names: Sequence[str]) -> list[SuspectImage]:
+    """The images with suspicions, the one with the most probable error first."""
     agreements = [agree(one) for one in evidence]
     populations, real = estimate(evidence, agreements, len(class_names))
     judged = [
@@ -102,13 +122,7 @@ def find_label_errors(
         for one, how, chances in zip(evidence, agreements, real, strict=True)
     ]
     suspects = [image for image in judged if image.suspicions]
-    suspects.sort(key=lambda image: -image.suspicions[0].score)
-    biased = [
-        split.name
-        for split in chosen
-        if trained_images(weights, [image.path for image in images if image.split == split.name])
-    ]
-    return LabelErrors(class_names, suspects, len(images), len(images) - len(evidence), biased)
+    return sorted(suspects, key=lambda image: -image.suspicions[0].score)
 
 
 def maps_of(
@@ -135,7 +149,7 @@ def _choose(
 
 
 def _class_names(weights: Path, options: dict[str, Any]) -> Sequence[str]:
-    checkpoint = weights / "fold-1" / "best.ckpt" if weights.is_dir() else weights
+    checkpoint = fold_checkpoint(weights, 1) if weights.is_dir() else weights
     detector = Detector.load(checkpoint, **options)
     _ = detector.network  # raises InputError for an exported model
     return detector.class_names
@@ -143,18 +157,18 @@ def _class_names(weights: Path, options: dict[str, Any]) -> Sequence[str]:
 
 def _collect(
     weights: Path,
-    examples: Sequence[Example],
-    images: Sequence[LabeledImage],
+    pairs: Sequence[tuple[Example, LabeledImage]],
     progress: bool,
     options: dict[str, Any],
 ) -> list[Evidence]:
     """The evidence of each image that can be read."""
     collected = []
-    with tqdm(total=len(images), unit="image", disable=not progress) as bar:
-        for detector, indices in detectors_of(weights, [i.path for i in images], **options):
+    paths = [image.path for _, image in pairs]
+    with tqdm(total=len(pairs), unit="image", disable=not progress) as bar:
+        for detector, indices in detectors_of(weights, paths, **options):
             for index in indices:
                 try:
-                    collected.append(collect_evidence(detector, examples[index], images[index]))
+                    collected.append(collect_evidence(detector, *pairs[index]))
                 except InputError as error:
                     tqdm.write(f"skipped: {error}", file=sys.stderr)
                 bar.update()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.analysis.inspector.error_types import Peaks, box_overlaps
+from centernet.inference.probabilities import logit, sigmoid
 
 # Scores are clipped to this distance from 0 and 1.
 _MARGIN = 1e-4
@@ -34,7 +35,7 @@ def peak_features(peaks: Peaks, size: tuple[int, int]) -> NDArray[np.float64]:
     overlap = np.triu(box_overlaps(peaks.boxes, peaks.boxes), 1)  # best first
     return np.column_stack(
         [
-            np.log(scores / (1 - scores)),
+            logit(scores),
             border.any(1),
             np.log(sides.prod(1).clip(1)),
             overlap.max(0, initial=0),
@@ -63,13 +64,13 @@ class Reliability:
         real = supported.astype(float)
         for _ in range(_ROUNDS):
             self.weights = _fit_logistic(inputs, real, self.weights)
-            chance = _sigmoid(inputs @ self.weights)
+            chance = sigmoid(inputs @ self.weights)
             unannotated = chance * missed / (chance * missed + 1 - chance)
             real = np.where(supported, 1.0, unannotated)
 
     def is_real(self, features: NDArray) -> NDArray[np.float64]:
         """Probability that each peak is a real object, (k,)."""
-        return _sigmoid(self._standardize(features) @ self.weights)
+        return sigmoid(self._standardize(features) @ self.weights)
 
     def _standardize(self, features: NDArray) -> NDArray:
         return np.column_stack([(features - self._mean) / self._scale, np.ones(len(features))])
@@ -79,12 +80,8 @@ def _fit_logistic(inputs: NDArray, targets: NDArray, weights: NDArray) -> NDArra
     """Ridge logistic regression on targets in [0, 1] by Newton's method; the last is intercept."""
     ridge = _RIDGE * np.diag([*np.ones(len(weights) - 1), 1e-6])
     for _ in range(_STEPS):
-        chance = _sigmoid(inputs @ weights)
+        chance = sigmoid(inputs @ weights)
         gradient = inputs.T @ (chance - targets) / len(targets) + ridge @ weights
         curvature = (inputs.T * (chance * (1 - chance))) @ inputs / len(targets) + ridge
         weights = weights - np.linalg.solve(curvature, gradient)
     return weights
-
-
-def _sigmoid(values: NDArray) -> NDArray:
-    return 1 / (1 + np.exp(-values.clip(-30, 30)))
