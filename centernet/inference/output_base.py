@@ -1,10 +1,23 @@
-"""The base class of outputs of ``detect``."""
+"""The base classes of outputs of ``detect``, and of steps before them."""
 
 from abc import ABC, abstractmethod
 from typing import Self
 
 from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import Prediction
+
+
+class Step(ABC):
+    """Changes the predictions of a run, one after another, before the outputs receive them."""
+
+    @abstractmethod
+    def __call__(self, prediction: Prediction, name: ResultName) -> Prediction:
+        """The changed prediction.
+
+        Args:
+            prediction: prediction for an image or a video frame, in the order of the frames.
+            name: name of the image or frame.
+        """
 
 
 class Output(ABC):
