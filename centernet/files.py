@@ -69,9 +69,18 @@ def read_bytes(path: str | Path, most: int) -> bytes:
         OSError: as in :func:`open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
-        if (size := os.fstat(file.fileno()).st_size) > most:
-            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(path))
-        return file.read()
+        return read_open(file, most)
+
+
+def read_open(file: BinaryIO, most: int) -> bytes:
+    """Read the rest of an open file of at most ``most`` bytes.
+
+    Raises:
+        OSError: the file is larger, or cannot be read.
+    """
+    if (size := os.fstat(file.fileno()).st_size) > most:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(file.name))
+    return file.read()
 
 
 def read_text(path: str | Path, *, errors: str = "strict", most: int = 100 << 20) -> str:

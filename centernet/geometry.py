@@ -155,23 +155,33 @@ def warp_to_input(
     if x is None or y is None:
         return pixels, matrix
     (left, right, to_left, to_right), (top, bottom, to_top, to_bottom) = x, y
-    resized = _resize(image[top:bottom, left:right], (to_bottom - to_top, to_right - to_left))
+    size = to_bottom - to_top, to_right - to_left
     rows = slice(max(to_top, 0), min(to_bottom, input_size[0]))
     columns = slice(max(to_left, 0), min(to_right, input_size[1]))
-    pixels[rows, columns] = resized[
-        rows.start - to_top : rows.stop - to_top, columns.start - to_left : columns.stop - to_left
-    ]
+    place = pixels[rows, columns]
+    if place.shape[:2] == size:
+        _resize(image[top:bottom, left:right], size, place)
+    else:
+        resized = _resize(image[top:bottom, left:right], size)
+        place[:] = resized[
+            rows.start - to_top : rows.stop - to_top,
+            columns.start - to_left : columns.stop - to_left,
+        ]
     if mirror_x or mirror_y:
-        pixels = np.asarray(cv2.flip(pixels, _FLIP_CODES[mirror_x, mirror_y]), np.uint8)
+        cv2.flip(pixels, _FLIP_CODES[mirror_x, mirror_y], pixels)
     return pixels, rounded(matrix, image_size, input_size)
 
 
-def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize to (height, width); averages where an image shrinks to less than half."""
+def _resize(
+    image: NDArray[np.uint8], size: tuple[int, int], out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Resize to (height, width), into ``out``; averages where it shrinks to less than half."""
     height, width = size
     shrinks = height < image.shape[0] // 2 or width < image.shape[1] // 2
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+    return np.asarray(
+        cv2.resize(image, (width, height), out, interpolation=interpolation), np.uint8
+    )
 
 
 def rounded(matrix: Matrix, image_size: tuple[int, int], input_size: tuple[int, int]) -> Matrix:

@@ -18,7 +18,7 @@ from centernet.data.annotations import DatasetSplit, category_labels, names_by_l
 from centernet.data.augment import Augment
 from centernet.data.compact import CompactAnnotations, CompactTexts, ImageAnnotation
 from centernet.data.image_cache import ImageCache
-from centernet.data.images import check_files, image_size, read_image
+from centernet.data.images import check_files, read_image_and_size
 from centernet.data.points import PointSizes, extend_points, keep_points, sizes_without_boxes
 from centernet.data.preprocess import make_view, view_matrix
 from centernet.data.regions import Box, region_to_cells
@@ -227,22 +227,19 @@ class DetectionDataset(Dataset[tuple[Tensor, dict[str, Any]]]):
         """
         if self._cache and (kept := self._cache.get(index)):
             return kept
-        path = self.folder / self._files[index]
-        if self.augment:
-            size = image_size(path)
-            image = read_image(path, shrink=self._shrink(size, self.augment))
-        else:
-            image = read_image(path)
-            size = (image.shape[0], image.shape[1])
+        image, size = read_image_and_size(self.folder / self._files[index], self._shrink)
+        if not self.augment:
             image = make_view(image, self.input_size, multiple=1).pixels
         if self._cache:
             self._cache.add(index, image, size)
         return image, size
 
-    def _shrink(self, size: tuple[int, int], augment: Augment) -> int:
+    def _shrink(self, size: tuple[int, int]) -> int:
         """Divide the sides of a training image by this number when it is read."""
+        if not self.augment:
+            return 1
         scale = min(fit / length for fit, length in zip(self.input_size, size, strict=True))
-        largest = scale / augment.scale[0]  # sample pixels per image pixel
+        largest = scale / self.augment.scale[0]  # sample pixels per image pixel
         return next((factor for factor in (8, 4, 2) if factor * largest <= 1), 1)
 
     def _target(

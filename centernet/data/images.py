@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from centernet.data.image_headers import check_pixels, max_pixels, read_size
 from centernet.errors import InputError
-from centernet.files import open_regular, read_bytes
+from centernet.files import open_regular, read_open
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,17 +62,40 @@ def read_image(path: str | Path, *, shrink: int = 1) -> NDArray[np.uint8]:
         InputError: the file is missing, not an image, truncated, or has more pixels than
             :func:`centernet.data.image_headers.max_pixels`.
     """
-    image_size(path)  # rejects decompression bombs and huge files before they are read
-    with _readable(path):
-        data = read_bytes(path, _MAX_BYTES)
-    return decode_image(data, path, shrink=shrink)
+    return read_image_and_size(path, lambda _: shrink)[0]
 
 
-def decode_image(data: bytes, name: str | Path, *, shrink: int = 1) -> NDArray[np.uint8]:
+def read_image_and_size(
+    path: str | Path, shrink: Callable[[tuple[int, int]], int]
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Read an image file, and return its pixels and (height, width) before they shrink.
+
+    Args:
+        path: as for :func:`read_image`.
+        shrink: the factor, as for :func:`read_image`, for an image of (height, width).
+
+    Raises:
+        InputError: as for :func:`read_image`.
+    """
+    with _readable(path), open_regular(path) as file:
+        # The header rejects decompression bombs and huge files before they are read.
+        size = _checked_size(file, path)
+        file.seek(0)
+        data = read_open(file, _MAX_BYTES)
+    return _decode_checked(data, path, size, shrink(size)), size
+
+
+def decode_image(data: bytes, name: str | Path) -> NDArray[np.uint8]:
     """Decode the content of an image file; ``name`` is for messages. See :func:`read_image`."""
+    return _decode_checked(data, name, read_size(io.BytesIO(data)))
+
+
+def _decode_checked(
+    data: bytes, name: str | Path, size: tuple[int, int] | None, shrink: int = 1
+) -> NDArray[np.uint8]:
+    """Decode the content of an image file with (height, width) in its header."""
     if _ends_early(data):
         raise InputError(f"image {name} is truncated ({len(data)} bytes): replace or remove it")
-    size = read_size(io.BytesIO(data))
     image = None
     if size is not None:
         check_pixels(size, name, data)
@@ -100,13 +123,18 @@ def image_size(path: str | Path) -> tuple[int, int]:
         InputError: the file is missing, not an image, or has too many pixels.
     """
     with _readable(path), open_regular(path) as file:
-        size = read_size(file)
-        if size is None:
-            file.seek(0)
-            if _ends_early(file.read(_MAX_HEADER)):
-                count = os.fstat(file.fileno()).st_size
-                raise InputError(f"image {path} is truncated ({count} bytes): replace or remove it")
-            raise _no_image(path, os.fstat(file.fileno()).st_size)
+        return _checked_size(file, path)
+
+
+def _checked_size(file: BinaryIO, path: str | Path) -> tuple[int, int]:
+    """(height, width) in the header of a file that is open at its start; see :func:`image_size`."""
+    size = read_size(file)
+    if size is None:
+        file.seek(0)
+        count = os.fstat(file.fileno()).st_size
+        if _ends_early(file.read(_MAX_HEADER)):
+            raise InputError(f"image {path} is truncated ({count} bytes): replace or remove it")
+        raise _no_image(path, count)
     check_pixels(size, path)
     return size
 
@@ -238,7 +266,7 @@ def _ends_early(data: bytes) -> bool:
         at = len(_JPEG_START)
         while segment := _JPEG_SEGMENT.search(data, at):
             if segment[1] == _JPEG_SCAN:
-                return data.find(_JPEG_END, segment.end()) < 0
+                return data.rfind(_JPEG_END, segment.end()) < 0
             at = segment.start(2) + int.from_bytes(segment[2])
         return True
     if data.startswith(_PNG_START):

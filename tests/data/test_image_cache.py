@@ -71,7 +71,7 @@ def test_samples_are_the_same_and_read_once(tiny_coco, monkeypatch, augment, cap
     def make() -> DetectionDataset:
         return DetectionDataset(*files, input_size=(64, 96), augment=augment)
 
-    read, reads = dataset_module.read_image, multiprocessing.Value("i", 0)
+    read, reads = dataset_module.read_image_and_size, multiprocessing.Value("i", 0)
 
     def counted(*arguments, **options):
         with reads.get_lock():
@@ -81,7 +81,7 @@ def test_samples_are_the_same_and_read_once(tiny_coco, monkeypatch, augment, cap
     files = tiny_coco(BOXES, sizes=SIZES)
     plain, kept = make(), make()
     kept.keep_images(capacity, shared=workers > 0)
-    monkeypatch.setattr(dataset_module, "read_image", counted)
+    monkeypatch.setattr(dataset_module, "read_image_and_size", counted)
     sampler = EpochSampler(len(kept), batch_size=2, shuffle=False, seed=0)
     loader = DataLoader(
         kept,

@@ -109,13 +109,13 @@ def test_large_jpegs_are_read_smaller_for_training(tmp_path, monkeypatch, side, 
         "categories": [{"id": 1, "name": "dot"}],
     }
     (tmp_path / "train.json").write_text(json.dumps(coco))
-    read, sizes = images.read_image, []
+    read, sizes = images.read_image_and_size, []
 
-    def recorded(path, **options):
-        sizes.append(read(path, **options).shape[0])
-        return read(path, **options)
+    def recorded(path, shrink):
+        sizes.append(read(path, shrink)[0].shape[0])
+        return read(path, shrink)
 
-    monkeypatch.setattr("centernet.data.dataset.read_image", recorded)
+    monkeypatch.setattr("centernet.data.dataset.read_image_and_size", recorded)
     data = dataset(tmp_path, NONE, tile=None, input_size=(side * 3 // 4, side))
     pixels, target = data[0]
     assert sizes == [-(-483 // shrunk)]
