@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from centernet import __version__
 from centernet.errors import InputError
+from centernet.suggestions import did_you_mean, suggest_option
 
 _DESCRIPTION = """\
 Train a CenterNet on your own images, detect objects, and inspect heatmaps.
@@ -61,6 +62,9 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong argument in one line."""
 
     def error(self, message: str) -> NoReturn:
+        # argparse has no public list of its options.
+        if hint := suggest_option(message, self._option_string_actions):
+            self.exit(2, f"error: {message}{hint}\n")
         self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
 
 
@@ -72,6 +76,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _Parser(
         "centernet", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    is_word = given and not given[0].startswith("-")
+    if is_word and (hint := did_you_mean(given[0], _COMMANDS)):
+        parser.exit(2, f"error: {given[0]!r} is not a command{hint}\n")
     parser.add_argument("--version", action="version", version=f"centernet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in _COMMANDS:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse.typing import NonNegativeFloat
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -14,6 +14,7 @@ from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_class_names, load_weights
 from centernet.sizes import format_size
+from centernet.suggestions import suggest_option
 from centernet.training.auto_config import tile_for
 from centernet.training.checks import (
     validate_config_files,
@@ -47,6 +48,11 @@ class _Parser(LightningArgumentParser):
     def print_usage(self, file: Any = None) -> None:
         if file is not sys.stderr:
             super().print_usage(file)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Report a wrong option in one line, with the option that was probably meant."""
+        # argparse has no public list of its options. Without ex, self is the subcommand's parser.
+        super().error(message + suggest_option(message, self._option_string_actions), ex)
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
         """Parse a configuration; those of earlier runs may have old names of unset options."""
