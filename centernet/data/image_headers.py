@@ -69,12 +69,21 @@ def check_pixels(size: tuple[int, int], name: object, data: bytes = b"") -> None
         name: name of the image, for the message.
         data: content of the file, if it has been read.
     """
-    pixels = max([size[0] * size[1], *_codestream_pixels(data)])
-    if pixels > (most := max_pixels()):
+    if (pixels := count_pixels(size, data)) > (most := max_pixels()):
         raise InputError(
             f"image {name} has {format_size(size)} = {pixels:,} pixels, more than {most:,}: "
             f"scale it down, or set the environment variable {_VARIABLE}"
         )
+
+
+def count_pixels(size: tuple[int, int], data: bytes = b"") -> int:
+    """Number of pixels of an image; of a JPEG 2000 file also by its codestreams.
+
+    Args:
+        size: (height, width) of the image.
+        data: content of the file, if it has been read.
+    """
+    return max([size[0] * size[1], *_codestream_pixels(data)])
 
 
 def _size(file: BinaryIO, start: bytes) -> tuple[int, int]:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from centernet.inference.label_options import DEFAULT_LABELS
 from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName, class_word
 from centernet.inference.prediction import Prediction
+from centernet.inference.records import detections_record
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.window import show
 from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
@@ -138,19 +138,7 @@ class JsonLines(_FileOutput):
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Append a line."""
-        height, width = prediction.image.shape[:2]
-        line: dict[str, Any] = {"source": name.source}
-        if name.frame is not None:
-            line["frame"] = name.frame
-        objects = [
-            {"class": one.class_name, "label": one.label, "score": one.score}
-            | ({"point": one.point} if one.point else {"box": one.box})
-            for one in prediction.objects
-        ]
-        line |= {"width": width, "height": height}
-        line |= {"truncated": True} if prediction.truncated else {}
-        line |= {"count": prediction.count.as_dict()} if prediction.count else {}
-        line |= {"detections": objects}
+        line = detections_record(prediction, name.source, name.frame)
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
