@@ -33,6 +33,7 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet validate --config configs/custom.yaml --data.root DIR --ckpt_path runs/custom/best.ckpt
   centernet detect photo.jpg --weights runs/custom/best.ckpt --heatmaps
   centernet export runs/custom/best.ckpt model.onnx
+  centernet serve --weights runs/custom/best.ckpt
   centernet convert VOC_OR_YOLO_FOLDER data/mine
   centernet inspect --weights runs/custom/best.ckpt --config runs/custom/config.yaml
   centernet check data/mine
@@ -51,6 +52,7 @@ _COMMANDS = (
     "labels",
     "convert",
     "export",
+    "serve",
     "benchmark",
     "import-weights",
 )

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import add_threshold, word_or
+from centernet.cli.options import add_engine, add_threshold, word_or
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
 from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 
@@ -39,8 +39,6 @@ _EXTRAS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
-    from centernet.inference.engines import AUTO, ENGINES
-
     add = parser.add_argument
     add(
         "source",
@@ -72,19 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images or frames per batch (8; 1 for cameras, with --show, and for inputs of the "
         "images' own size)",
     )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
-    add(
-        "--engine",
-        choices=[AUTO, *ENGINES],
-        default=AUTO,
-        metavar="ENGINE",
-        help="torch or compile for a checkpoint, onnxruntime or openvino for an exported model "
-        "(%(default)s); `centernet benchmark` compares them",
-    )
-    _add_inference_options(parser)
+    add_engine(parser)
+    add_inference_options(parser)
 
 
-def _add_inference_options(parser: argparse.ArgumentParser) -> None:
+def add_inference_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :class:`.InferenceConfig` to a parser."""
     defaults = InferenceConfig()
     parser.add_argument(
         "--resolution",

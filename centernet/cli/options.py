@@ -24,6 +24,22 @@ def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the options ``--device`` and ``--engine``."""
+    from centernet.inference.engines import AUTO, ENGINES
+
+    add = parser.add_argument
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add(
+        "--engine",
+        choices=[AUTO, *ENGINES],
+        default=AUTO,
+        metavar="ENGINE",
+        help="torch or compile for a checkpoint, onnxruntime or openvino for an exported model "
+        "(%(default)s); `centernet benchmark` compares them",
+    )
+
+
 def add_renamed(parser: argparse.ArgumentParser, old: str, new: str) -> None:
     """Add the old name of an option; using it is an error that names the new option."""
 

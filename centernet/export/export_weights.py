@@ -18,7 +18,7 @@ from centernet.export.int8 import (
 )
 from centernet.export.onnx_model import write_onnx
 from centernet.export.options import ExportOptions
-from centernet.export.page import write_page
+from centernet.export.page import page_title, write_page
 from centernet.export.runtime import load_runtime
 from centernet.export.verify import Difference, verify
 from centernet.files import atomic_write, require_writable
@@ -84,7 +84,7 @@ def export_weights(
             check_loss(accuracy, force=options.force)
         model = smaller if smaller.exists() else model
         if is_page:
-            write_page(model.read_bytes(), info, output, title=_title(Path(weights)))
+            write_page(model.read_bytes(), info, output, title=page_title(Path(weights)))
         else:
             with atomic_write(output) as unfinished:
                 shutil.copyfile(model, unfinished)
@@ -98,12 +98,6 @@ def _quantize(
     images, test = data
     quantize(plain, target, images.paths, info)
     return compare_accuracy(Detector.load(plain), Detector.load(target), test)
-
-
-def _title(weights: Path) -> str:
-    """The heading of a page: the name of the training run, or of the file."""
-    is_of_run = weights.stem in ("best", "last")
-    return weights.absolute().parent.name if is_of_run else weights.stem
 
 
 def _check(difference: Difference) -> None:

@@ -60,6 +60,12 @@ def write_page(model: bytes, info: "EngineInfo", output: Path, *, title: str) ->
     write_html(output, pieces)
 
 
+def page_title(weights: Path) -> str:
+    """The heading of a page: the name of the training run, or of the file."""
+    is_of_run = weights.stem in ("best", "last")
+    return weights.absolute().parent.name if is_of_run else weights.stem
+
+
 def _settings(info: "EngineInfo") -> dict[str, Any]:
     """The properties of the network for the scripts of the page."""
     best = info.thresholds

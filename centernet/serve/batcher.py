@@ -117,7 +117,8 @@ class Batcher:
                 self._stopping = True
                 left, self._jobs = self._jobs, deque()
             for job in left:
-                job.future.cancel()
+                if job.future.set_running_or_notify_cancel():
+                    job.future.set_exception(RuntimeError("the inference thread has ended"))
 
     def _next_batch(self) -> list[Job]:
         """The next jobs, at least one; empty when the thread shall end."""

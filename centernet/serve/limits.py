@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from centernet.errors import InputError, require_at_least
 
+# Images per batch.
+DEFAULT_BATCH_SIZE = 8
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 # Bodies of the largest size that are in memory at one time.
 _LARGEST_BODIES = 16

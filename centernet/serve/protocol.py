@@ -1,0 +1,137 @@
+"""HTTP connections with limits that uvicorn lacks, and errors as JSON."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Seconds for the head of a request, and for the rest of a body that the server does not need.
+_HEAD_SECONDS = 10.0
+# Connections for each request that the server accepts: some are idle.
+_CONNECTIONS_PER_REQUEST = 4
+
+
+class Config(uvicorn.Config):
+    """The configuration of uvicorn, with limits for :class:`Protocol`.
+
+    Attributes:
+        most_connections: number of open connections.
+        head_seconds: seconds for the head of a request.
+        stalled_seconds: seconds in which a client must read something of an answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, timeout: float, queue: int, **options: Any) -> None:
+        """Configure a server.
+
+        Args:
+            app: the application.
+            timeout: seconds for an answer; more are not waited for at the shutdown.
+            queue: requests that the server accepts at one time.
+            **options: those of uvicorn.
+        """
+        super().__init__(
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            server_header=False,
+            log_level="error",
+            timeout_graceful_shutdown=round(timeout) + 1,
+            **options,
+        )
+        self.most_connections = _CONNECTIONS_PER_REQUEST * queue
+        self.head_seconds = min(_HEAD_SECONDS, timeout)
+        self.stalled_seconds = timeout
+
+
+class Protocol(H11Protocol):
+    """Closes connections that send no request in time or do not read their answer.
+
+    The class and the attributes ``conn``, ``cycle``, ``transport``, ``connections``, ``loop`` are
+    not documented, but public; ``tests/serve/test_connections.py`` fails when they change.
+    """
+
+    config: Config
+    _waiting: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a connection, or refuse it if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.config.most_connections:
+            self._refuse(503, "too many connections: try again later", [("Retry-After", "1")])
+            return
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Receive a part of a request."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Continue with the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers."""
+        super().connection_lost(exc)
+        for timer in (self._waiting, self._stalled):
+            if timer:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read, but not forever."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.config.stalled_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Continue to write."""
+        super().resume_writing()
+        if self._stalled:
+            self._stalled.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        self._refuse(400, "this is not a valid HTTP request")
+
+    def _watch(self) -> None:
+        """Run a timer while no request is in work."""
+        working = self.cycle is not None and not self.cycle.response_complete
+        if self._waiting and (working or self.transport.is_closing()):
+            self._waiting.cancel()
+            self._waiting = None
+        elif not self._waiting and not working:
+            self._waiting = self.loop.call_later(self.config.head_seconds, self._end_waiting)
+
+    def _end_waiting(self) -> None:
+        """End a connection without a complete head, or with an endless body after the answer."""
+        self._waiting = None
+        if self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE:
+            self._refuse(408, f"no complete request within {self.config.head_seconds:g} s")
+        else:
+            self.transport.abort()
+
+    def _refuse(
+        self, status: int, detail: str, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Answer without the application, and close the connection."""
+        body = json.dumps({"detail": detail}).encode()
+        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        fields += [("Connection", "close"), ("X-Content-Type-Options", "nosniff"), *headers]
+        reason = HTTPStatus(status).phrase
+        try:
+            for event in (
+                h11.Response(status_code=status, headers=fields, reason=reason),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:
+            pass  # an answer has begun
+        self.transport.close()
