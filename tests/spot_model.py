@@ -1,7 +1,22 @@
 """The network of ``fakes.SpotNetwork`` as an ONNX file, as ``centernet export`` writes it."""
 
+from pathlib import Path
+
 import onnx
 from onnx import parser
+
+from centernet.inference.engines.base import EngineInfo
+from centernet.inference.engines.exported import metadata_of
+
+INFO = EngineInfo(
+    class_names=("red", "blue", "weiß"),
+    thresholds=(0.8, None, 0.3),
+    stride=4,
+    size_multiple=32,
+    image_size=(128, 128),
+    top_k=100,
+    has_heatmaps=True,
+)
 
 _MODEL = """
 <ir_version: 9, opset_import: ["" : 18]>
@@ -64,3 +79,13 @@ def spot_onnx(*, maps: bool = True) -> bytes:
     model = parser.parse_model(text)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def write_model(path: Path, *, maps: bool = True, **changes: str | None) -> Path:
+    """The spot network with its metadata; a change of None leaves an entry out."""
+    model = onnx.load_from_string(spot_onnx(maps=maps))
+    metadata = metadata_of(INFO, "1.2.3") | changes
+    kept = {name: text for name, text in metadata.items() if text is not None}
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, str(path))
+    return path

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,8 +11,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from centernet.serve.limits import Limits
+
 # Seconds for the head of a request, and for the rest of a body that the server does not need.
 _HEAD_SECONDS = 10.0
+# Seconds for a refused client to read the answer.
+_LINGER_SECONDS = 2.0
 # Connections for each request that the server accepts: some are idle.
 _CONNECTIONS_PER_REQUEST = 4
 
@@ -25,13 +30,12 @@ class Config(uvicorn.Config):
         stalled_seconds: seconds in which a client must read something of an answer.
     """
 
-    def __init__(self, app: ASGIApp, *, timeout: float, queue: int, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, **options: Any) -> None:
         """Configure a server.
 
         Args:
             app: the application.
-            timeout: seconds for an answer; more are not waited for at the shutdown.
-            queue: requests that the server accepts at one time.
+            limits: limits of requests.
             **options: those of uvicorn.
         """
         super().__init__(
@@ -41,12 +45,12 @@ class Config(uvicorn.Config):
             lifespan="off",
             server_header=False,
             log_level="error",
-            timeout_graceful_shutdown=round(timeout) + 1,
+            timeout_graceful_shutdown=round(limits.timeout) + 1,
             **options,
         )
-        self.most_connections = _CONNECTIONS_PER_REQUEST * queue
-        self.head_seconds = min(_HEAD_SECONDS, timeout)
-        self.stalled_seconds = timeout
+        self.most_connections = _CONNECTIONS_PER_REQUEST * limits.queue
+        self.head_seconds = min(_HEAD_SECONDS, limits.timeout)
+        self.stalled_seconds = limits.timeout
 
 
 class Protocol(H11Protocol):
@@ -59,6 +63,7 @@ class Protocol(H11Protocol):
     config: Config
     _waiting: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or refuse it if there are too many."""
@@ -70,6 +75,8 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive a part of a request."""
+        if self._refused:
+            return
         super().data_received(data)
         self._watch()
 
@@ -81,9 +88,9 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers."""
         super().connection_lost(exc)
-        for timer in (self._waiting, self._stalled):
-            if timer:
-                timer.cancel()
+        self._stop_waiting()
+        if self._stalled:
+            self._stalled.cancel()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read, but not forever."""
@@ -102,12 +109,18 @@ class Protocol(H11Protocol):
 
     def _watch(self) -> None:
         """Run a timer while no request is in work."""
+        if self._refused:
+            return
         working = self.cycle is not None and not self.cycle.response_complete
-        if self._waiting and (working or self.transport.is_closing()):
+        if working or self.transport.is_closing():
+            self._stop_waiting()
+        elif not self._waiting:
+            self._waiting = self.loop.call_later(self.config.head_seconds, self._end_waiting)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
             self._waiting.cancel()
             self._waiting = None
-        elif not self._waiting and not working:
-            self._waiting = self.loop.call_later(self.config.head_seconds, self._end_waiting)
 
     def _end_waiting(self) -> None:
         """End a connection without a complete head, or with an endless body after the answer."""
@@ -117,10 +130,12 @@ class Protocol(H11Protocol):
         else:
             self.transport.abort()
 
-    def _refuse(
-        self, status: int, detail: str, headers: list[tuple[str, str]] | None = None
-    ) -> None:
-        """Answer without the application, and close the connection."""
+    def _refuse(self, status: int, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer without the application, and close the connection.
+
+        It is closed when the client has done so, or after a moment: closed at once, with bytes of
+        the request left unread, the client would get an error instead of the answer.
+        """
         body = json.dumps({"detail": detail}).encode()
         fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         fields += [("Connection", "close"), ("X-Content-Type-Options", "nosniff"), *headers]
@@ -133,5 +148,9 @@ class Protocol(H11Protocol):
             ):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:
-            pass  # an answer has begun
-        self.transport.close()
+            self.transport.close()  # an answer has begun
+            return
+        self._refused = True
+        self.transport.write_eof()
+        self._stop_waiting()
+        self._waiting = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)

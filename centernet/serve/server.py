@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import uvicorn
+from starlette.types import ASGIApp
 
 from centernet import __version__
 from centernet.data.image_headers import max_pixels
@@ -64,15 +65,12 @@ def serve(
         InputError: an option or the weights are wrong, or the port is in use.
     """
     limits, weights = limits or Limits(), Path(weights)
-    require_at_least(1, batch_size=batch_size)
-    if limits.max_pixels > (most := max_pixels()):
-        raise InputError(
-            f"max_pixels must be at most CENTERNET_MAX_IMAGE_PIXELS = {most:,}, got "
-            f"{limits.max_pixels:,}"
-        )
+    _check_options(limits, batch_size)
     with _bind(host, port) as listener:
         detector = Detector.load(weights, device=device, **options)
         _warm_up(detector)
+        if token is None:
+            _warn_unless_local(host)
         service = Service(
             detector,
             title=page_title(weights),
@@ -83,20 +81,7 @@ def serve(
         )
         page = DetectorPage(weights, detector)
         app = make_app(service, page, token=token, origins=origins)
-        config = Config(
-            app,
-            timeout=limits.timeout,
-            queue=limits.queue,
-            backlog=_BACKLOG,
-            access_log=access_log,
-        )
-        if token is None and not _is_local(host):
-            print(
-                f"warning: everyone who reaches {host} can use this server: set CENTERNET_TOKEN or "
-                "give --token-file",
-                file=sys.stderr,
-            )
-        server = Server(config, service, _url(listener, host))
+        server = Server(app, service, _url(listener, host), access_log=access_log)
         try:
             server.run([listener])
         finally:
@@ -109,9 +94,18 @@ def serve(
 class Server(uvicorn.Server):
     """Announces its URL, and ends by signals with status 0 after the requests in work."""
 
-    def __init__(self, config: Config, service: Service, url: str) -> None:
-        """Prepare a server for :func:`serve`."""
-        super().__init__(config)
+    def __init__(
+        self, app: ASGIApp, service: Service, url: str, *, access_log: bool = False
+    ) -> None:
+        """Prepare a server.
+
+        Args:
+            app: the application.
+            service: the service of the application.
+            url: the URL to print.
+            access_log: print a line for each request.
+        """
+        super().__init__(Config(app, service.limits, backlog=_BACKLOG, access_log=access_log))
         self._service, self._url = service, url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -133,6 +127,15 @@ class Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
         self.should_exit = self._service.stopping = True
+
+
+def _check_options(limits: Limits, batch_size: int) -> None:
+    require_at_least(1, batch_size=batch_size)
+    if limits.max_pixels > (most := max_pixels()):
+        raise InputError(
+            f"max_pixels must be at most CENTERNET_MAX_IMAGE_PIXELS ({most}), got "
+            f"{limits.max_pixels}"
+        )
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -163,12 +166,18 @@ def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-def _is_local(host: str) -> bool:
-    """Whether only programs on this machine can connect."""
+def _warn_unless_local(host: str) -> None:
+    """Print a warning if other machines can connect."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        is_local = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
-        return False
+        is_local = False
+    if not is_local:
+        print(
+            f"warning: everyone who reaches {host} can use this server: set CENTERNET_TOKEN or "
+            "give --token-file",
+            file=sys.stderr,
+        )
 
 
 def _warm_up(detector: Detector) -> None:

@@ -9,34 +9,15 @@ import onnx
 import pytest
 import torch
 from fakes import BCCD, SCORE, checkpoint, picture, run_centernet, spot_detector
-from spot_model import spot_onnx
+from spot_model import INFO, write_model
 
 import centernet
 from centernet import Detector
 from centernet.errors import InputError
-from centernet.inference.engines import EngineInfo, engines_of, load_engine
+from centernet.inference.engines import engines_of, load_engine
 from centernet.inference.engines.exported import metadata_of, read_info
 
-INFO = EngineInfo(
-    class_names=("red", "blue", "weiß"),
-    thresholds=(0.8, None, 0.3),
-    stride=4,
-    size_multiple=32,
-    image_size=(128, 128),
-    top_k=100,
-    has_heatmaps=True,
-)
 ENGINES = ("onnxruntime", "openvino")
-
-
-def write_model(path: Path, *, maps: bool = True, **changes: str | None) -> Path:
-    """The spot network with its metadata; a change of None leaves an entry out."""
-    model = onnx.load_from_string(spot_onnx(maps=maps))
-    metadata = metadata_of(INFO, "1.2.3") | changes
-    kept = {name: text for name, text in metadata.items() if text is not None}
-    onnx.helper.set_model_props(model, kept)
-    onnx.save(model, str(path))
-    return path
 
 
 @pytest.fixture(scope="module")
