@@ -54,7 +54,11 @@ async def read_uploads(request: Request, limits: Limits, lease: Lease) -> list[U
     if kind != _MULTIPART and not is_image:
         given = f"content type {kind[:60]!r}" if kind else "no content type"
         raise HTTPException(415, f"{given}: {_HOW}")
-    _check_length(int(request.headers.get("content-length", 0)), limits)
+    length = request.headers.get("content-length")
+    if length and "transfer-encoding" in request.headers:
+        # Proxies could disagree with this server about where the request ends.
+        raise HTTPException(400, "a length and chunks: give one of them", {"Connection": "close"})
+    _check_length(int(length or 0), limits)
     try:
         async with asyncio.timeout(limits.timeout):
             chunks = _chunks(request, limits, lease)
