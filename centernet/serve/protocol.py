@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -48,6 +49,8 @@ class Config(uvicorn.Config):
             timeout_graceful_shutdown=round(limits.timeout) + 1,
             **options,
         )
+        # The level hides the log of requests, too.
+        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
         self.most_connections = _CONNECTIONS_PER_REQUEST * limits.queue
         self.head_seconds = min(_HEAD_SECONDS, limits.timeout)
         self.stalled_seconds = limits.timeout

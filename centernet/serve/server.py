@@ -1,5 +1,6 @@
 """Run the server: socket, weights, signals."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Sequence
@@ -124,9 +125,13 @@ class Server(uvicorn.Server):
         """Finish the requests in work; a second signal stops at once."""
         if self.should_exit:
             self.force_exit = True
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
+            # Not here: the signal may have come while the loop uses a connection.
+            asyncio.get_running_loop().call_soon_threadsafe(self._abort_connections)
         self.should_exit = self._service.stopping = True
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _check_options(limits: Limits, batch_size: int) -> None:

@@ -196,10 +196,6 @@ REQUESTS = {
     "a png of 4 billion x 4 billion": (one(claimed_png(2**32 - 1, 2**32 - 1)), 422),
     "a png of 0 x 0": (one(claimed_png(0, 0)), 422),
     "a png with too little data": (one(claimed_png(900, 900)), 422),
-    "a png whose pixels unpack to 50 MB": (
-        one(claimed_png(10, 10, pixels=BOMB)[:-20]),
-        422,
-    ),
     "more pixels than allowed": (one(saved("PNG", (1001, 1000))), 422),
     "a jpeg of more pixels": (one(saved("JPEG", (1100, 1000))), 422),
     "a jpeg of 1,000 scans": (one(jpeg_of_many_scans()), 422),
@@ -223,6 +219,7 @@ ACCEPTED = {
             Image.new("RGB", (64, 48), (i % 256, i // 256, 0)) for i in range(500)
         ])
     ),
+    "a png whose pixels unpack to 50 MB": one(claimed_png(10, 10, pixels=BOMB)),
     "a png with text that unpacks to 50 MB": one(
         png()[:33] + png_chunk(b"zTXt", b"a\0\0" + BOMB) + png()[33:]
     ),
