@@ -40,13 +40,14 @@ def start_browser() -> webdriver.Chrome:
 class Page:
     """A page in the browser."""
 
-    def __init__(self, browser: webdriver.Chrome, page: Path, *, ready: str) -> None:
-        """Open a file and wait until the script expression ``ready`` is true."""
+    def __init__(self, browser: webdriver.Chrome, page: Path | str, *, ready: str) -> None:
+        """Open a file or URL and wait until the script expression ``ready`` is true."""
         self.browser = browser
+        self.own = page if isinstance(page, str) else "file:"
         browser.set_window_size(1300, 900)
         browser.get_log("performance"), browser.get_log("browser")
         browser.get("about:blank")
-        browser.get(page.as_uri())
+        browser.get(page if isinstance(page, str) else page.as_uri())
         self.wait(ready)
 
     def script(self, expression, *arguments):
@@ -84,15 +85,15 @@ class Page:
         )
 
     def requests(self):
-        """The URLs that the page requested, except its own file and what it contains."""
+        """The URLs that the page requested, except its own file or server, and what it contains."""
         events = (json.loads(entry["message"]) for entry in self.browser.get_log("performance"))
         asked = [
             event["message"]["params"]["request"]["url"]
             for event in events
             if event["message"]["method"] == "Network.requestWillBeSent"
         ]
-        assert any(url.startswith("file:") for url in asked)
-        return [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+        assert any(url.startswith(self.own) for url in asked)
+        return [url for url in asked if not url.startswith((self.own, "data:", "blob:"))]
 
     def errors(self):
         return [entry["message"] for entry in self.browser.get_log("browser")]

@@ -21,12 +21,17 @@ NAMES = ("red", "</script><b>blue", "לבן 🩸")
 COARSE = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
 
 
-def spot_page(path: Path, *, names=NAMES, maps=True, thresholds=None, size=(128, 128)) -> Path:
+def require_runtime() -> None:
+    """Skip the test, or fail it in CI, without ONNX Runtime Web."""
     try:
         load_runtime()
     except InputError as error:
         missing = pytest.fail if "CENTERNET_REQUIRE_BROWSER" in os.environ else pytest.skip
         missing(str(error))
+
+
+def spot_page(path: Path, *, names=NAMES, maps=True, thresholds=None, size=(128, 128)) -> Path:
+    require_runtime()
     info = EngineInfo(names, thresholds, 4, 32, size, 100, maps)
     write_page(spot_onnx(maps=maps), info, path, title="spots <b>")
     return path
@@ -35,7 +40,7 @@ def spot_page(path: Path, *, names=NAMES, maps=True, thresholds=None, size=(128,
 class Detector(Page):
     """The page, ready to detect."""
 
-    def __init__(self, browser, page: Path) -> None:
+    def __init__(self, browser, page: Path | str) -> None:
         super().__init__(browser, page, ready="document.body.classList.contains('ready')")
 
     def open(self, *paths: Path, field="files"):

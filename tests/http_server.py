@@ -90,8 +90,10 @@ def read_reply(connection: socket.socket) -> Reply:
 
 
 @contextmanager
-def running(detector=None, *, limits=None, batch_size=8, **options) -> Iterator[Running]:
-    """A server, by default of the spot network, at a free port."""
+def running(
+    detector=None, *, weights=Path("spots.onnx"), limits=None, batch_size=8, **options
+) -> Iterator[Running]:
+    """A server, by default of the spot network, at a free port; ``weights`` are for its page."""
     detector = detector or spot_detector()
     service = Service(
         detector,
@@ -100,7 +102,7 @@ def running(detector=None, *, limits=None, batch_size=8, **options) -> Iterator[
         threshold=0.3,
         batch_size=batch_size,
     )
-    page = DetectorPage(Path("spots.onnx"), detector)
+    page = DetectorPage(weights, detector)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(make_app(service, page, **options), service, "http://x")
         thread = threading.Thread(target=server.run, args=[[listener]])

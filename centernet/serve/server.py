@@ -1,6 +1,7 @@
 """Run the server: socket, weights, signals."""
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ def serve(
         InputError: an option or the weights are wrong, or the port is in use.
     """
     limits, weights = limits or Limits(), Path(weights)
-    _check_options(limits, batch_size)
+    _check_options(limits, batch_size, origins)
     with _bind(host, port) as listener:
         detector = Detector.load(weights, device=device, **options)
         _warm_up(detector)
@@ -134,13 +135,16 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def _check_options(limits: Limits, batch_size: int) -> None:
+def _check_options(limits: Limits, batch_size: int, origins: Sequence[str]) -> None:
     require_at_least(1, batch_size=batch_size)
     if limits.max_pixels > (most := max_pixels()):
         raise InputError(
             f"max_pixels must be at most CENTERNET_MAX_IMAGE_PIXELS ({most}), got "
             f"{limits.max_pixels}"
         )
+    for origin in origins:
+        if not re.fullmatch(r"\*|https?://[^/\s]+", origin):
+            raise InputError(f"cors must be an origin as https://example.com, got {origin!r}")
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -144,6 +144,8 @@ def test_a_port_in_use_is_reported_before_the_weights_are_loaded(capsys):
         (["--timeout", "-1"], ["timeout", "-1"]),
         (["--max-pixels", "500M"], ["max_pixels", "500000000", "CENTERNET_MAX_IMAGE_PIXELS"]),
         (["--token-file", "nowhere"], ["nowhere"]),
+        (["--cors", "example.com"], ["cors", "'example.com'"]),
+        (["--cors", "https://example.com/"], ["cors", "https://example.com"]),
         (["--port", "0"], ["no.ckpt"]),
     ],
 )
