@@ -79,6 +79,7 @@ def test_a_checkpoint_is_exported_by_a_process_that_ends_with_the_server(
     assert process.returncode and "no page" not in errors
 
 
+@pytest.mark.guard
 def test_a_failed_export_is_in_the_log(small_runtime, capfd):
     with running(weights=Path("nowhere.ckpt")) as server:
         answer = wait_for_page(server)
