@@ -27,8 +27,8 @@ _CLIENT_GONE = 499
 _Threshold = Annotated[
     Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)] | Literal["best"] | None,
     Query(
-        description="Minimum score; `best`: for each class the best in validation. "
-        "Default: `thresholds` of `/metadata`"
+        description="Minimum score, or best: for each class the best in validation. By default "
+        "the thresholds of /metadata"
     ),
 ]
 
@@ -82,6 +82,7 @@ def _add_api(app: FastAPI, service: Service, secured: list[Any], refused: list[i
         "/detect",
         dependencies=secured,
         response_model=schemas.Detections,
+        response_description="The detections",
         responses=problems(400, *refused, 408, 413, 415, 422, 503, 504),
         openapi_extra=DETECT_BODY,
     )
@@ -100,7 +101,12 @@ def _add_api(app: FastAPI, service: Service, secured: list[Any], refused: list[i
         headers = {"Cache-Control": "no-store"}
         return JSONResponse({"images": answer.images, "seconds": rounded}, headers=headers)
 
-    @app.get("/health", response_model=schemas.Health, responses=problems(503))
+    @app.get(
+        "/health",
+        response_model=schemas.Health,
+        response_description="The server can detect",
+        responses=problems(503),
+    )
     async def health() -> Response:
         """Whether the server can detect; needs no token."""
         if service.ready:
@@ -111,6 +117,7 @@ def _add_api(app: FastAPI, service: Service, secured: list[Any], refused: list[i
         "/metadata",
         dependencies=secured,
         response_model=schemas.Metadata,
+        response_description="The properties",
         responses=problems(*refused),
     )
     async def metadata() -> Response:

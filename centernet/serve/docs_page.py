@@ -83,7 +83,8 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if schema.get("type") == "array":
-        return f"list of {kind_of(schema.get('items', {}))}"
+        kind = kind_of(schema.get("items", {}))
+        return "files" if kind == "file" else f"list of {kind}"
     if schema.get("format") == "binary":
         return "file"
     if schema.get("type") == "object":

@@ -30,7 +30,7 @@ class Detection(BaseModel):
 
 
 class DetectedImage(BaseModel):
-    """The detections in an image, as in a line of `detections.jsonl`."""
+    """The detections in an image, as in a line of detections.jsonl."""
 
     model_config = ConfigDict(extra="allow")
 
