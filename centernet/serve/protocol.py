@@ -128,10 +128,12 @@ class Protocol(H11Protocol):
     def _end_waiting(self) -> None:
         """End a connection without a complete head, or with an endless body after the answer."""
         self._waiting = None
-        if self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE:
+        if self.conn.our_state is not h11.IDLE or self.conn.their_state is not h11.IDLE:
+            self.transport.abort()
+        elif self.cycle is None or self.conn.trailing_data[0]:
             self._refuse(408, f"no complete request within {self.config.head_seconds:g} s")
         else:
-            self.transport.abort()
+            self.transport.close()  # idle since its last request
 
     def _refuse(self, status: int, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer without the application, and close the connection.
