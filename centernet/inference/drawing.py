@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +16,8 @@ from centernet.inference.label_layout import Rectangle, choose_corner, place_lab
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
 from centernet.inference.lettering import font, in_one_line, letter_size, paste, truncate
 from centernet.inference.points import points_of
+from centernet.inference.video.track_ids import track_ids
+from centernet.inference.video.trails import UNTRACKED, draw_trails, track_colors
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -30,6 +32,7 @@ CLASS_COLORS = (
     "#5ee0f0", "#d9c48f",
 )  # fmt: skip
 
+_PALETTE = [ImageColor.getrgb(color) for color in CLASS_COLORS]
 MANY_BOXES = 100  # more boxes have thinner lines
 
 
@@ -43,6 +46,7 @@ def draw(
     detections: "sv.Detections",
     labels: str = DEFAULT_LABELS,
     count: Count | None = None,
+    trails: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw boxes with labels on a copy of an image, the best on top.
 
@@ -55,6 +59,8 @@ def draw(
         detections: boxes in pixels of the image, best first.
         labels: text of the labels, a key of :data:`.LABELS`.
         count: numbers of objects to write into a corner.
+        trails: where the tracks of a video were, by id, see :attr:`.TrackHistory.trails`. Colors
+            then are those of the tracks instead of those of the classes.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -68,7 +74,12 @@ def draw(
         return picture
     class_ids = detections.class_id
     assert class_ids is not None  # the Detector sets it
-    colors = [_rgb(label) for label in class_ids.tolist()]
+    class_colors = colors = [_rgb(label) for label in class_ids.tolist()]
+    if trails is not None:
+        ids = track_ids(detections).tolist()
+        colors, class_colors = track_colors(ids, _PALETTE), [UNTRACKED] * len(ids)
+        thickness = _thickness(len(ids), size)
+        draw_trails(picture, trails, dict(zip(ids, colors, strict=True)), thickness)
     boxes = _draw_boxes(picture, detections.xyxy, colors, size, points_of(detections))
     corner = None
     if count is not None:
@@ -79,8 +90,13 @@ def draw(
             panel.draw(picture, corner)
     if labels != "none":
         texts = _texts(detections, labels, (image.shape[1] // 2, size))
-        _draw_labels(picture, boxes, texts, colors, _counts(detections, colors), corner)
+        _draw_labels(picture, boxes, texts, colors, _counts(detections, class_colors), corner)
     return picture
+
+
+def _thickness(boxes: int, size: int) -> int:
+    """The thickness of lines for a number of boxes and a letter size, in pixels."""
+    return max(1, size // 10) if boxes > MANY_BOXES else max(2, size // 7)
 
 
 def _rgb(label: int) -> Color:
@@ -96,7 +112,7 @@ def _draw_boxes(
 ) -> NDArray[np.float64]:
     """Draw boxes, or dots for points (n,) and small boxes; return the part (n, 4) each covers."""
     many = len(boxes) > MANY_BOXES
-    thickness = max(1, size // 10) if many else max(2, size // 7)
+    thickness = _thickness(len(boxes), size)
     radius, height, width = max(2, size // 5), *picture.shape[:2]
     # Values that OpenCV can draw; edges outside of the picture stay outside.
     limit = np.array([width, height, width, height]) + 2 * thickness
@@ -159,8 +175,12 @@ def _texts(detections: "sv.Detections", labels: str, room: tuple[int, int]) -> l
     letters = font(room[1])
     short = {name: truncate(name, letters, room[0]) for name in set(map(str, names))}
     parts = [
-        (short[str(name)] if labels != "score" else "", f"{score:.2f}" if labels != "class" else "")
-        for name, score in zip(names, scores, strict=True)
+        (
+            f"#{id}" if id > 0 else "",
+            short[str(name)] if labels != "score" else "",
+            f"{score:.2f}" if labels != "class" else "",
+        )
+        for id, name, score in zip(track_ids(detections), names, scores, strict=True)
     ]
     return [" ".join(filter(None, part)) for part in parts]
 
