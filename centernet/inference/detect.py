@@ -18,7 +18,7 @@ from centernet.inference.pictures import PictureSource, open_source
 from centernet.inference.run import Run
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
-from centernet.inference.video.tracking import TrackingStep
+from centernet.inference.video.tracking import TrackingStep, require_trackers
 from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
@@ -68,15 +68,14 @@ def detect(
     if "show" in extras:
         require_screen()  # before the weights are loaded
     opened = open_source(source, folder := Path(output))
-    if track and opened.video is None:
-        raise InputError(f"--track needs a video, a camera or a stream, got images: {opened.name}")
+    tracked = _tracked_video(opened) if track else None
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
     summary = _make_summary(detector, opened, count)
     stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
     context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
     outputs = make_outputs(context, [*extras, *["tracks"] * track])
-    steps = _make_steps(detector, thresholds, video if track else None)
+    steps = _make_steps(detector, thresholds, tracked)
     _make_folder(folder)
     run = Run(
         detector,
@@ -98,6 +97,14 @@ def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
     elif not status:
         raise InputError(f"nothing in {opened.name} could be read")
     return status or int(summary.failed > 0)
+
+
+def _tracked_video(opened: PictureSource) -> Video:
+    """The video of a source; raises InputError if it has images, or the tracker is missing."""
+    require_trackers()
+    if opened.video is None:
+        raise InputError(f"--track needs a video, a camera or a stream, got images: {opened.name}")
+    return opened.video
 
 
 def _make_steps(

@@ -40,13 +40,7 @@ def make_tracker(fps: float) -> Any:
     Raises:
         InputError: the package trackers is not installed.
     """
-    try:
-        from trackers import CBIoUTracker
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"tracking needs the package {error.name}: in the checkout, pip install -e '.[track]'"
-        ) from None
-    return CBIoUTracker(
+    return require_trackers().CBIoUTracker(
         frame_rate=fps,
         lost_track_buffer=round(_LOST_SECONDS * _BUFFER_FPS),
         track_activation_threshold=AT_THRESHOLD,
@@ -58,6 +52,21 @@ def make_tracker(fps: float) -> Any:
         # The same rule in all frames: an id in the second frame.
         instant_first_frame_activation=False,
     )
+
+
+def require_trackers() -> Any:
+    """The package trackers.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import trackers
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"tracking needs the package {error.name}: in the checkout, pip install -e '.[track]'"
+        ) from None
+    return trackers
 
 
 class TrackUpdater:
