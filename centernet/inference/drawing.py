@@ -14,7 +14,7 @@ from centernet.inference.count_panel import Color, CountPanel, PanelRow, interva
 from centernet.inference.counting import Count
 from centernet.inference.label_layout import Rectangle, choose_corner, place_labels
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
-from centernet.inference.lettering import font, in_one_line, letter_size, paste, truncate
+from centernet.inference.lettering import Font, font, in_one_line, letter_size, paste, truncate
 from centernet.inference.points import points_of
 from centernet.inference.video.track_ids import track_ids
 from centernet.inference.video.trails import UNTRACKED, draw_trails, track_colors
@@ -74,12 +74,12 @@ def draw(
         return picture
     class_ids = detections.class_id
     assert class_ids is not None  # the Detector sets it
+    ids = track_ids(detections).tolist()
     class_colors = colors = [_rgb(label) for label in class_ids.tolist()]
     if trails is not None:
-        ids = track_ids(detections).tolist()
         colors, class_colors = track_colors(ids, _PALETTE), [UNTRACKED] * len(ids)
-        thickness = _thickness(len(ids), size)
-        draw_trails(picture, trails, dict(zip(ids, colors, strict=True)), thickness)
+        color_of, thickness = dict(zip(ids, colors, strict=True)), _thickness(len(ids), size)
+        draw_trails(picture, trails, color_of, thickness)
     boxes = _draw_boxes(picture, detections.xyxy, colors, size, points_of(detections))
     corner = None
     if count is not None:
@@ -90,7 +90,9 @@ def draw(
             panel.draw(picture, corner)
     if labels != "none":
         texts = _texts(detections, labels, (image.shape[1] // 2, size))
-        _draw_labels(picture, boxes, texts, colors, _counts(detections, class_colors), corner)
+        short = [_id_text(id) or text for id, text in zip(ids, texts, strict=True)]
+        counts = _counts(detections, class_colors)
+        _draw_labels(picture, boxes, texts, short, colors, counts, corner)
     return picture
 
 
@@ -140,20 +142,25 @@ def _draw_labels(
     picture: NDArray[np.uint8],
     boxes: NDArray[np.float64],
     texts: Sequence[str],
+    short: Sequence[str],
     colors: Sequence[Color],
     counts: Sequence[PanelRow],
     corner: Rectangle | None,
 ) -> None:
     """Draw the labels that have a place, and the counts if one has none.
 
-    If the picture already has counts, ``corner`` is their place.
+    If the picture already has counts, ``corner`` is their place. If a label has no place,
+    all have their short texts.
     """
     shape = picture.shape[0], picture.shape[1]
     size = letter_size(shape[1], shape[0])
     letters, margin = font(size), size // 4
-    lengths = {text: math.ceil(letters.getlength(text)) for text in set(texts)}
-    plates = [(lengths[text] + 2 * margin, size + 2 * margin) for text in texts]
+    plates = _plates(texts, letters, size)
     places = place_labels(boxes, plates, shape, margin, corner)
+    if None in places and short != texts:
+        texts = short
+        plates = _plates(texts, letters, size)
+        places = place_labels(boxes, plates, shape, margin, corner)
     if None in places and corner is None:
         panel = CountPanel(counts, shape)
         if panel.fits:
@@ -168,6 +175,12 @@ def _draw_labels(
             paste(picture, plate, place)
 
 
+def _plates(texts: Sequence[str], letters: Font, size: int) -> list[tuple[int, int]]:
+    """(width, height) of the background of each label."""
+    lengths = {text: math.ceil(letters.getlength(text)) for text in set(texts)}
+    return [(lengths[text] + 2 * (size // 4), size + 2 * (size // 4)) for text in texts]
+
+
 def _texts(detections: "sv.Detections", labels: str, room: tuple[int, int]) -> list[str]:
     """The text of each label; class names are truncated to (width, letter size) in pixels."""
     names, scores = detections.data["class_name"], detections.confidence
@@ -176,13 +189,17 @@ def _texts(detections: "sv.Detections", labels: str, room: tuple[int, int]) -> l
     short = {name: truncate(name, letters, room[0]) for name in set(map(str, names))}
     parts = [
         (
-            f"#{id}" if id > 0 else "",
+            _id_text(id),
             short[str(name)] if labels != "score" else "",
             f"{score:.2f}" if labels != "class" else "",
         )
         for id, name, score in zip(track_ids(detections), names, scores, strict=True)
     ]
     return [" ".join(filter(None, part)) for part in parts]
+
+
+def _id_text(id: int) -> str:
+    return f"#{id}" if id > 0 else ""
 
 
 def _counts(detections: "sv.Detections", colors: Sequence[Color]) -> list[PanelRow]:

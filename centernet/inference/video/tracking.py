@@ -154,6 +154,7 @@ class TrackingStep(Step):
             InputError: the package trackers is not installed.
         """
         self._update, self._fps = TrackUpdater(thresholds, class_names, fps), fps
+        self._lowest = thresholds.min(initial=1)
 
     def thresholds(self, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Lower the thresholds, since weak detections continue tracks."""
@@ -163,8 +164,17 @@ class TrackingStep(Step):
         """The prediction with ids and trails."""
         assert name.frame is not None  # only videos are tracked
         seconds = name.frame / self._fps if name.time is None else name.time
-        tracked = self._update(prediction.detections, seconds)
-        return replace(prediction, detections=tracked, trails=self._update.history.trails)
+        found = prediction.detections
+        tracked, scores = self._update(found, seconds), found.confidence
+        assert scores is not None  # the Detector sets them
+        # Whether detections that reach the thresholds of the outputs are cut off.
+        truncated = prediction.truncated and scores.min(initial=1) >= self._lowest
+        return replace(
+            prediction,
+            detections=tracked,
+            truncated=bool(truncated),
+            trails=self._update.history.trails,
+        )
 
 
 class Tracker:
