@@ -1,1 +1,1 @@
-"""Steps and outputs for videos."""
+"""What ``detect`` does with the frames of videos, beyond single images."""

@@ -43,6 +43,21 @@ def test_json_has_the_track_or_null(run):
     assert others[0] == others[1] and sorted(others[0].values()) == [1, 2]
 
 
+def test_a_detection_below_the_threshold_is_kept_if_it_continues_a_track(run, tmp_path):
+    bright = picture(("red", 40, 64))
+    dark = (0.66 * bright).astype(np.uint8)  # a score of about 0.83
+    clip = write_video(tmp_path / "dark.avi", [bright, bright, bright, dark, dark])
+    kept = {}
+    for track in (False, True):
+        output = run("json", source=clip, threshold=0.9, track=track)
+        lines = (output / "detections.jsonl").read_text().splitlines()
+        kept[track] = [json.loads(line)["detections"] for line in lines]
+    assert [len(found) for found in kept[False]] == [1, 1, 1, 0, 0]
+    assert [len(found) for found in kept[True]] == [1, 1, 1, 1, 1]
+    assert {found[0]["track"] for found in kept[True][1:]} == {1}
+    assert kept[True][4][0]["score"] < 0.9
+
+
 def test_without_track_there_is_no_key_no_column_and_no_file(run):
     output = run("json", "csv", track=False)
     (line, *_) = (output / "detections.jsonl").read_text().splitlines()
