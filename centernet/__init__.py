@@ -7,12 +7,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from centernet.inference.detector import Detector
+    from centernet.inference.video.tracking import Tracker
     from centernet.models import official
     from centernet.models.centernet import CenterNet
 
-__all__ = ["CenterNet", "Detector", "official"]
+__all__ = ["CenterNet", "Detector", "Tracker", "official"]
 
-_CLASSES = {"CenterNet": "centernet.models.centernet", "Detector": "centernet.inference.detector"}
+_CLASSES = {
+    "CenterNet": "centernet.models.centernet",
+    "Detector": "centernet.inference.detector",
+    "Tracker": "centernet.inference.video.tracking",
+}
 _MODULES = {"official": "centernet.models.official"}
 
 

@@ -14,6 +14,7 @@ Detect objects in images, videos or camera pictures, and draw them.
   centernet detect photo.jpg --weights runs/custom/best.ckpt
   centernet detect 'photos/**/*.jpg' --weights runs/custom/best.ckpt --heatmaps --output out
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
+  centernet detect walk.mp4 --weights runs/custom/best.ckpt --track
   centernet detect photos/ --weights runs/custom/best.ckpt --csv
   centernet detect cells/ --weights runs/custom/best.ckpt --count
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
@@ -23,7 +24,7 @@ EPILOG = """\
 files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
 and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and counts.csv if the weights
-have a calibration of counts, which fit and `centernet report RUN` write
+have a calibration of counts, which fit and `centernet report RUN` write; NAME.mot.txt with --track
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
 option; 130 after Ctrl-C, which keeps the results so far
@@ -72,6 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_engine(parser)
     add_inference_options(parser)
+    tracking = parser.add_argument_group("tracking")
+    tracking.add_argument(
+        "--track",
+        action="store_true",
+        help="in a video, camera or stream, give each object an id that it keeps from frame to "
+        "frame, draw where it came from, and save NAME.mot.txt; needs the extra: "
+        "pip install -e '.[track]'",
+    )
 
 
 def add_inference_options(parser: argparse.ArgumentParser) -> None:
@@ -119,6 +128,7 @@ def run(options: argparse.Namespace) -> int:
         extras=options.extras or (),
         labels=options.labels,
         count=options.count,
+        track=options.track,
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,

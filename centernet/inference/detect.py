@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from centernet.errors import InputError, require_at_least
 from centernet.inference.count_totals import CountTotals
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
+from centernet.inference.output_base import Step
 from centernet.inference.outputs import OutputContext, make_outputs
 from centernet.inference.pictures import PictureSource, open_source
 from centernet.inference.run import Run
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
+from centernet.inference.video.tracking import TrackingStep, require_trackers
 from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
@@ -31,6 +36,7 @@ def detect(
     extras: Sequence[str] = (),
     labels: str = DEFAULT_LABELS,
     count: bool = False,
+    track: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -45,6 +51,7 @@ def detect(
         extras: outputs beside the pictures: heatmaps, json, csv, show.
         labels: text of the labels in pictures, see :meth:`.Prediction.draw`.
         count: print the calibrated counts, and write them onto the pictures.
+        track: track the objects of a video: ids, trails, and a file NAME.mot.txt.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
@@ -61,27 +68,51 @@ def detect(
     if "show" in extras:
         require_screen()  # before the weights are loaded
     opened = open_source(source, folder := Path(output))
+    tracked = _tracked_video(opened) if track else None
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
     summary = _make_summary(detector, opened, count)
     stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
     context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
-    outputs = make_outputs(context, extras)
+    outputs = make_outputs(context, [*extras, *["tracks"] * track])
+    steps = _make_steps(detector, thresholds, tracked)
     _make_folder(folder)
     run = Run(
         detector,
         outputs,
         summary,
         thresholds=thresholds,
+        steps=steps,
         heatmaps="heatmaps" in extras,
         batch_size=batch_size or _default_batch_size(detector, extras, video),
     )
-    status = run(opened)
+    return _finish(run, opened, folder)
+
+
+def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
+    """Run, and print the summary and the folder of the results; the exit status."""
+    status, summary = run(opened), run.summary
     if summary.pictures:
         print(f"{summary.text()}\nsaved in {folder}")
     elif not status:
         raise InputError(f"nothing in {opened.name} could be read")
     return status or int(summary.failed > 0)
+
+
+def _tracked_video(opened: PictureSource) -> Video:
+    """The video of a source; raises InputError if it has images, or the tracker is missing."""
+    require_trackers()
+    if opened.video is None:
+        raise InputError(f"--track needs a video, a camera or a stream, got images: {opened.name}")
+    return opened.video
+
+
+def _make_steps(
+    detector: Detector, thresholds: NDArray[np.float64], tracked: Video | None
+) -> list[Step]:
+    if tracked is None:
+        return []
+    return [TrackingStep(thresholds, detector.class_names, tracked.fps)]
 
 
 def _make_summary(detector: Detector, opened: PictureSource, count: bool) -> RunSummary:

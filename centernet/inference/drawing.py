@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,8 +14,10 @@ from centernet.inference.count_panel import Color, CountPanel, PanelRow, interva
 from centernet.inference.counting import Count
 from centernet.inference.label_layout import Rectangle, choose_corner, place_labels
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
-from centernet.inference.lettering import font, in_one_line, letter_size, paste, truncate
+from centernet.inference.lettering import Font, font, in_one_line, letter_size, paste, truncate
 from centernet.inference.points import points_of
+from centernet.inference.video.track_ids import track_ids
+from centernet.inference.video.trails import UNTRACKED, draw_trails, track_colors
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -30,6 +32,7 @@ CLASS_COLORS = (
     "#5ee0f0", "#d9c48f",
 )  # fmt: skip
 
+_PALETTE = [ImageColor.getrgb(color) for color in CLASS_COLORS]
 MANY_BOXES = 100  # more boxes have thinner lines
 
 
@@ -43,6 +46,7 @@ def draw(
     detections: "sv.Detections",
     labels: str = DEFAULT_LABELS,
     count: Count | None = None,
+    trails: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw boxes with labels on a copy of an image, the best on top.
 
@@ -55,6 +59,8 @@ def draw(
         detections: boxes in pixels of the image, best first.
         labels: text of the labels, a key of :data:`.LABELS`.
         count: numbers of objects to write into a corner.
+        trails: where the tracks of a video were, by id, see :attr:`.TrackHistory.trails`. Colors
+            then are those of the tracks instead of those of the classes.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -68,7 +74,12 @@ def draw(
         return picture
     class_ids = detections.class_id
     assert class_ids is not None  # the Detector sets it
-    colors = [_rgb(label) for label in class_ids.tolist()]
+    ids = track_ids(detections).tolist()
+    class_colors = colors = [_rgb(label) for label in class_ids.tolist()]
+    if trails is not None:
+        colors, class_colors = track_colors(ids, _PALETTE), [UNTRACKED] * len(ids)
+        color_of, thickness = dict(zip(ids, colors, strict=True)), _thickness(len(ids), size)
+        draw_trails(picture, trails, color_of, thickness)
     boxes = _draw_boxes(picture, detections.xyxy, colors, size, points_of(detections))
     corner = None
     if count is not None:
@@ -79,8 +90,15 @@ def draw(
             panel.draw(picture, corner)
     if labels != "none":
         texts = _texts(detections, labels, (image.shape[1] // 2, size))
-        _draw_labels(picture, boxes, texts, colors, _counts(detections, colors), corner)
+        short = [_id_text(id) or text for id, text in zip(ids, texts, strict=True)]
+        counts = _counts(detections, class_colors)
+        _draw_labels(picture, boxes, texts, short, colors, counts, corner)
     return picture
+
+
+def _thickness(boxes: int, size: int) -> int:
+    """The thickness of lines for a number of boxes and a letter size, in pixels."""
+    return max(1, size // 10) if boxes > MANY_BOXES else max(2, size // 7)
 
 
 def _rgb(label: int) -> Color:
@@ -96,7 +114,7 @@ def _draw_boxes(
 ) -> NDArray[np.float64]:
     """Draw boxes, or dots for points (n,) and small boxes; return the part (n, 4) each covers."""
     many = len(boxes) > MANY_BOXES
-    thickness = max(1, size // 10) if many else max(2, size // 7)
+    thickness = _thickness(len(boxes), size)
     radius, height, width = max(2, size // 5), *picture.shape[:2]
     # Values that OpenCV can draw; edges outside of the picture stay outside.
     limit = np.array([width, height, width, height]) + 2 * thickness
@@ -124,20 +142,25 @@ def _draw_labels(
     picture: NDArray[np.uint8],
     boxes: NDArray[np.float64],
     texts: Sequence[str],
+    short: Sequence[str],
     colors: Sequence[Color],
     counts: Sequence[PanelRow],
     corner: Rectangle | None,
 ) -> None:
     """Draw the labels that have a place, and the counts if one has none.
 
-    If the picture already has counts, ``corner`` is their place.
+    If the picture already has counts, ``corner`` is their place. If a label has no place,
+    all have their short texts.
     """
     shape = picture.shape[0], picture.shape[1]
     size = letter_size(shape[1], shape[0])
     letters, margin = font(size), size // 4
-    lengths = {text: math.ceil(letters.getlength(text)) for text in set(texts)}
-    plates = [(lengths[text] + 2 * margin, size + 2 * margin) for text in texts]
+    plates = _plates(texts, letters, size)
     places = place_labels(boxes, plates, shape, margin, corner)
+    if None in places and short != texts:
+        texts = short
+        plates = _plates(texts, letters, size)
+        places = place_labels(boxes, plates, shape, margin, corner)
     if None in places and corner is None:
         panel = CountPanel(counts, shape)
         if panel.fits:
@@ -152,6 +175,12 @@ def _draw_labels(
             paste(picture, plate, place)
 
 
+def _plates(texts: Sequence[str], letters: Font, size: int) -> list[tuple[int, int]]:
+    """(width, height) of the background of each label."""
+    lengths = {text: math.ceil(letters.getlength(text)) for text in set(texts)}
+    return [(lengths[text] + 2 * (size // 4), size + 2 * (size // 4)) for text in texts]
+
+
 def _texts(detections: "sv.Detections", labels: str, room: tuple[int, int]) -> list[str]:
     """The text of each label; class names are truncated to (width, letter size) in pixels."""
     names, scores = detections.data["class_name"], detections.confidence
@@ -159,10 +188,18 @@ def _texts(detections: "sv.Detections", labels: str, room: tuple[int, int]) -> l
     letters = font(room[1])
     short = {name: truncate(name, letters, room[0]) for name in set(map(str, names))}
     parts = [
-        (short[str(name)] if labels != "score" else "", f"{score:.2f}" if labels != "class" else "")
-        for name, score in zip(names, scores, strict=True)
+        (
+            _id_text(id),
+            short[str(name)] if labels != "score" else "",
+            f"{score:.2f}" if labels != "class" else "",
+        )
+        for id, name, score in zip(track_ids(detections), names, scores, strict=True)
     ]
     return [" ".join(filter(None, part)) for part in parts]
+
+
+def _id_text(id: int) -> str:
+    return f"#{id}" if id > 0 else ""
 
 
 def _counts(detections: "sv.Detections", colors: Sequence[Color]) -> list[PanelRow]:

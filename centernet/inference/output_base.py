@@ -3,8 +3,12 @@
 from abc import ABC, abstractmethod
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import Prediction
+from centernet.inference.writers import GrowingFile
 
 
 class Step(ABC):
@@ -18,6 +22,19 @@ class Step(ABC):
             prediction: prediction for an image or a video frame, in the order of the frames.
             name: name of the image or frame.
         """
+
+    def thresholds(self, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score thresholds of the detections that the step needs.
+
+        A step that lowers them removes the detections that the outputs shall not receive.
+
+        Args:
+            thresholds: (C,) the score threshold of each class, for the outputs.
+
+        Returns:
+            (C,).
+        """
+        return thresholds
 
 
 class Output(ABC):
@@ -46,3 +63,18 @@ class Output(ABC):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+
+
+class FileOutput(Output):
+    """An output to one file, which is discarded after an error."""
+
+    def __init__(self, file: GrowingFile) -> None:
+        """Write to a file."""
+        self._file = file
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        self._file.__exit__(kind, *details)

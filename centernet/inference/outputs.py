@@ -17,13 +17,14 @@ from centernet.errors import InputError
 from centernet.inference.engines import EngineInfo
 from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
-from centernet.inference.output_base import Output
+from centernet.inference.output_base import FileOutput, Output
 from centernet.inference.output_paths import ResultName, class_word
 from centernet.inference.prediction import Prediction
 from centernet.inference.records import detections_record
 from centernet.inference.run_summary import RunSummary
+from centernet.inference.video.mot_file import MotFile
 from centernet.inference.window import show
-from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
+from centernet.inference.writers import LinesFile, VideoFile, write_picture
 
 # The class of the rows of counts.csv with the number of all objects.
 _TOTAL = "all classes"
@@ -89,21 +90,7 @@ class HeatmapFiles(Output):
         maps.save(f"{name.stem}.npz", threshold=self._thresholds)
 
 
-class _FileOutput(Output):
-    """An output to one file, which is discarded after an error."""
-
-    def __init__(self, file: GrowingFile) -> None:
-        self._file = file
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
-
-    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        self._file.__exit__(kind, *details)
-
-
-class Video(_FileOutput):
+class Video(FileOutput):
     """A video of a picture of each prediction."""
 
     def __init__(
@@ -124,11 +111,11 @@ class Video(_FileOutput):
         self._video.write(self._picture(prediction))
 
 
-class JsonLines(_FileOutput):
+class JsonLines(FileOutput):
     """``detections.jsonl``: a JSON object with all detections for each image or frame.
 
     An object has a ``box`` x1, y1, x2, y2; one of a class that was learned from points has a
-    ``point`` x, y instead.
+    ``point`` x, y instead. In a tracked video it has the id of its ``track``, or null.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -142,10 +129,11 @@ class JsonLines(_FileOutput):
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-class CsvTable(_FileOutput):
+class CsvTable(FileOutput):
     """``detections.csv``: a row for each detection, boxes or points in image pixels.
 
-    If only some classes were learned from points, these have boxes of zero size.
+    If only some classes were learned from points, these have boxes of zero size. In a tracked video
+    a column ``track`` has the id, or is empty.
     """
 
     def __init__(self, folder: Path, *, has_boxes: bool = True) -> None:
@@ -165,15 +153,17 @@ class CsvTable(_FileOutput):
         """Append the rows of an image or frame."""
         frame = {} if name.frame is None else {"frame": name.frame}
         if not self._has_header:
-            self._rows.writerow(["image", *frame, "class", "score", *self._columns])
+            track = ["track"] * prediction.is_tracked
+            self._rows.writerow(["image", *frame, *track, "class", "score", *self._columns])
             self._has_header = True
         for one in prediction.objects:
             place = [*one.point, *one.point] if one.point else one.box
-            start = [name.source, *frame.values(), one.class_name, one.score]
-            self._rows.writerow([*start, *place[: len(self._columns)]])
+            start = [name.source, *frame.values(), *[one.track] * prediction.is_tracked]
+            row = [*start, one.class_name, one.score, *place[: len(self._columns)]]
+            self._rows.writerow(row)
 
 
-class CountTable(_FileOutput):
+class CountTable(FileOutput):
     """``counts.csv``: for each image or frame a row for each class, and one for the total."""
 
     def __init__(self, folder: Path) -> None:
@@ -257,6 +247,7 @@ OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "json": lambda context: JsonLines(context.folder),
     "csv": lambda context: CsvTable(context.folder, has_boxes=context.info.has_box_sizes),
     "counts": _count_table,
+    "tracks": lambda context: MotFile(Path(f"{context.stem}.mot.txt")),
     "summary": lambda context: context.summary,
     "show": lambda context: Window(context.draw, still=context.stem is None),
 }

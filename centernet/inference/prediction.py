@@ -15,6 +15,7 @@ from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
 from centernet.inference.points import IS_POINT, points_of
 from centernet.inference.tta import clip_to_image
+from centernet.inference.video.track_ids import NO_ID, track_ids
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -33,6 +34,7 @@ class DetectedObject(NamedTuple):
         box: x1, y1, x2, y2 in image pixels.
         point: the center x, y of an object of a class that was learned from points, whose box is
             only a square of typical size; None for another class.
+        track: id of the track, from 1; None without tracking, and for an object without an id.
     """
 
     class_name: str
@@ -40,6 +42,7 @@ class DetectedObject(NamedTuple):
     score: float
     box: list[float]
     point: list[float] | None = None
+    track: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Prediction:
             threshold.
         count: the number of objects by all detections, also those below their score threshold; None
             if the weights store no calibration of counts.
+        trails: the latest centers of the tracks in a video frame, see :attr:`.TrackHistory.trails`;
+            None without tracking.
     """
 
     image: NDArray[np.uint8]
@@ -64,6 +69,7 @@ class Prediction:
     seconds: dict[str, float]
     truncated: bool = False
     count: Count | None = None
+    trails: Mapping[int, NDArray[np.float64]] | None = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -79,11 +85,17 @@ class Prediction:
             center if is_point else None
             for center, is_point in zip(centers, points_of(found), strict=True)
         ]
-        rows = zip(names, labels, scores, found.xyxy.tolist(), points, strict=True)
+        tracks = [None if id == NO_ID else id for id in track_ids(found).tolist()]
+        rows = zip(names, labels, scores, found.xyxy.tolist(), points, tracks, strict=True)
         return [
-            DetectedObject(str(name), int(label), float(score), box, point)
-            for name, label, score, box, point in rows
+            DetectedObject(str(name), int(label), float(score), box, point, track)
+            for name, label, score, box, point, track in rows
         ]
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether the frame is part of a tracked video."""
+        return self.trails is not None
 
     @property
     def drawn(self) -> NDArray[np.uint8]:
@@ -107,7 +119,9 @@ class Prediction:
 
         if (labels, count) not in self._drawn:
             large, shown = self.upscaled, self.count if count else None
-            self._drawn[labels, count] = draw(large.image, large.detections, labels, shown)
+            self._drawn[labels, count] = draw(
+                large.image, large.detections, labels, shown, large.trails
+            )
         return self._drawn[labels, count]
 
     @cached_property
@@ -196,11 +210,12 @@ def upscale_for_drawing(prediction: Prediction) -> Prediction:
     factor = -(-_MIN_DRAWN_SIDE // max(image.shape[:2]))
     if factor <= 1:
         return prediction
-    found, maps = prediction.detections, prediction.heatmaps
+    found, maps, trails = prediction.detections, prediction.heatmaps, prediction.trails
     enlarged = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     return replace(
         prediction,
         image=enlarged.astype(np.uint8, copy=False),
         detections=replace(found, xyxy=found.xyxy * factor),
+        trails=trails and {id: trail * [factor, factor, 1] for id, trail in trails.items()},
         heatmaps=maps and replace(maps, matrix=maps.matrix * factor),
     )

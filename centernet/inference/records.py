@@ -22,6 +22,7 @@ def detections_record(
     objects = [
         {"class": one.class_name, "label": one.label, "score": one.score}
         | ({"point": one.point} if one.point else {"box": one.box})
+        | ({"track": one.track} if prediction.is_tracked else {})
         for one in prediction.objects
     ]
     line |= {"width": width, "height": height}

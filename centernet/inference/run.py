@@ -49,14 +49,16 @@ class Run:
             detector: detector to run.
             outputs: outputs that receive each prediction, in this order.
             summary: the output that counts failures.
-            thresholds: (C,) the score threshold of each class.
+            thresholds: (C,) the score threshold of each class; a step can lower them.
             steps: change each prediction before the outputs receive it, in this order.
             heatmaps: predict heatmaps, too.
             batch_size: pictures that are read, and maximum number per forward pass.
         """
         self.detector, self.outputs, self.summary = detector, outputs, summary
-        self.thresholds, self.heatmaps, self.batch_size = thresholds, heatmaps, batch_size
-        self.steps = steps
+        self.heatmaps, self.batch_size, self.steps = heatmaps, batch_size, steps
+        for step in reversed(steps):
+            thresholds = step.thresholds(thresholds)
+        self.thresholds = thresholds
 
     def __call__(self, source: PictureSource) -> int:
         """Run; return 0, or 130 after Ctrl-C, which keeps the results so far.

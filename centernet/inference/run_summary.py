@@ -50,6 +50,7 @@ class RunSummary(Output):
         self.found: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
         self._printed, self._counts = printed, counts
+        self._tracks: dict[int | None, str] | None = None
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Count one picture."""
@@ -61,6 +62,9 @@ class RunSummary(Output):
             self._shrunk = max(self._shrunk, *(side / fit for side, fit in sides))
         self.found += names
         self.seconds.update(prediction.seconds)
+        if prediction.is_tracked:
+            self._tracks = self._tracks or {}
+            self._tracks |= {one.track: one.class_name for one in prediction.objects if one.track}
         counted = prediction.count if self._counts else None
         if self._counts and counted:
             self._counts.add(counted)
@@ -75,6 +79,10 @@ class RunSummary(Output):
             f"{_pictures_of(self.pictures)}: {_counts(self.found)}",
             f"{sum(steps.values()):.1f} ms per picture: {each}",
         ]
+        if self._tracks is not None:
+            mean = self.found.total() / self.pictures
+            tracks = _counts(Counter(self._tracks.values()))
+            lines.insert(1, f"{tracks} tracked; {mean:.1f} objects per frame")
         if self._counts:
             lines.insert(1, self._counts.text())
         if self.truncated:

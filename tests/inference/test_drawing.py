@@ -194,3 +194,24 @@ def test_1500_objects_are_drawn_in_less_than_a_second():
     start = process_time()
     draw(image, detections)
     assert process_time() - start < 1
+
+
+def test_labels_of_tracks_are_ids_alone_where_texts_have_no_room():
+    image = np.zeros((200, 300, 3), np.uint8)
+    boxes = [[x, y, x + 20, y + 20] for x in range(60, 240, 40) for y in range(40, 160, 40)]
+    detections = found(*boxes, names=("a long name",))
+    trails = {id: np.zeros((1, 3)) for id in range(1, 16)}
+    plain = draw(image, detections, trails=trails)
+    detections.tracker_id = np.arange(1, 16)
+    drawn = draw(image, detections, trails=trails)
+
+    def labels(picture):
+        """The number of labels, each with more pixels of its color than four lines of a box."""
+        box = (draw(image, found([50, 50, 70, 70]), "none") != 0).any(-1).sum()
+        colors = [ImageColor.getrgb(class_color(label)) for label in range(10)]
+        return sum((picture == color).all(-1).sum() > 1.5 * box for color in colors)
+
+    assert labels(plain) == 0  # gray
+    assert labels(drawn) == 10
+    detections.tracker_id = None
+    assert labels(draw(image, detections)) < 10
