@@ -28,12 +28,15 @@ class ResultName:
         picture: path of the picture with boxes; of a frame, that of the video with boxes.
         stem: beginning of the paths of other files.
         frame: number of the frame in its video, from 0; None for an image.
+        time: time of the frame in seconds, in a file since its beginning, of a camera or stream
+            since its first frame; None for an image.
     """
 
     source: str
     picture: Path
     stem: Path
     frame: int | None = None
+    time: float | None = None
 
 
 def image_names(paths: Sequence[Path], output: Path) -> list[ResultName]:

@@ -22,7 +22,9 @@ from centernet.inference.output_base import Output
 from centernet.inference.output_paths import ResultName, class_word
 from centernet.inference.prediction import Prediction
 from centernet.inference.run_summary import RunSummary
-from centernet.inference.window import show
+from centernet.inference.video.audio import AudioTrack
+from centernet.inference.video.view import View
+from centernet.inference.video.viewer import Viewer
 from centernet.inference.writers import GrowingFile, LinesFile, VideoFile, write_picture
 
 # The class of the rows of counts.csv with the number of all objects.
@@ -42,6 +44,7 @@ class OutputContext:
         summary: summary of the run.
         labels: text of the labels in pictures, a key of :data:`.LABELS`.
         count: whether pictures show the counts.
+        audio: the audio of the video with boxes; None without.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class OutputContext:
     summary: RunSummary
     labels: str = DEFAULT_LABELS
     count: bool = False
+    audio: AudioTrack | None = None
 
     def draw(self, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB of a prediction."""
@@ -107,7 +111,11 @@ class Video(_FileOutput):
     """A video of a picture of each prediction."""
 
     def __init__(
-        self, path: Path, fps: float, picture: Callable[[Prediction], NDArray[np.uint8]]
+        self,
+        path: Path,
+        fps: float,
+        picture: Callable[[Prediction], NDArray[np.uint8]],
+        audio: AudioTrack | None = None,
     ) -> None:
         """Write an MP4 file.
 
@@ -115,13 +123,14 @@ class Video(_FileOutput):
             path: path of the file.
             fps: frames per second.
             picture: the frame (H, W, 3) uint8 RGB for a prediction.
+            audio: the audio of the source.
         """
-        self._video, self._picture = VideoFile(path, fps), picture
+        self._video, self._picture = VideoFile(path, fps, audio=audio), picture
         super().__init__(self._video)
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Append a frame."""
-        self._video.write(self._picture(prediction))
+        """Append a frame at its time in the source."""
+        self._video.write(self._picture(prediction), name.time)
 
 
 class JsonLines(_FileOutput):
@@ -142,6 +151,8 @@ class JsonLines(_FileOutput):
         line: dict[str, Any] = {"source": name.source}
         if name.frame is not None:
             line["frame"] = name.frame
+        if name.time is not None:
+            line["time"] = round(name.time, 3)
         objects = [
             {"class": one.class_name, "label": one.label, "score": one.score}
             | ({"point": one.point} if one.point else {"box": one.box})
@@ -209,32 +220,6 @@ class CountTable(_FileOutput):
             self._rows.writerow(row)
 
 
-class WindowClosed(Exception):
-    """The user has closed the preview window, or pressed q or Escape in it."""
-
-
-class Window(Output):
-    """A preview window."""
-
-    def __init__(self, draw: Callable[[Prediction], NDArray[np.uint8]], *, still: bool) -> None:
-        """Show pictures.
-
-        Args:
-            draw: the picture (H, W, 3) uint8 RGB of a prediction.
-            still: wait for a key after each.
-        """
-        self._still, self._draw = still, draw
-
-    def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Show a picture.
-
-        Raises:
-            WindowClosed: the user wants to end.
-        """
-        if not show(self._draw(prediction), still=self._still):
-            raise WindowClosed
-
-
 def _heatmaps(prediction: Prediction) -> Heatmaps:
     assert prediction.heatmaps is not None  # the run requests them
     return prediction.heatmaps
@@ -247,7 +232,7 @@ def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
 def _pictures(context: OutputContext) -> Output:
     if context.stem is None or context.fps is None:
         return PictureFiles(context.draw)
-    return Video(Path(f"{context.stem}.mp4"), context.fps, context.draw)
+    return Video(Path(f"{context.stem}.mp4"), context.fps, context.draw, context.audio)
 
 
 def _heatmap_pictures(context: OutputContext) -> Output:
@@ -262,6 +247,12 @@ def _count_table(context: OutputContext) -> Output:
     return CountTable(context.folder)
 
 
+def _viewer(context: OutputContext) -> Output:
+    info = context.info
+    view = View(context.thresholds, info.class_names, info.has_heatmaps)
+    return Viewer(context.draw, view, fps=context.fps)
+
+
 # In the order of writing.
 OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "pictures": _pictures,
@@ -270,23 +261,26 @@ OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "csv": lambda context: CsvTable(context.folder, has_boxes=context.info.has_box_sizes),
     "counts": _count_table,
     "summary": lambda context: context.summary,
-    "show": lambda context: Window(context.draw, still=context.stem is None),
+    "show": _viewer,
 }
 
 
-def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
+def make_outputs(
+    context: OutputContext, extras: Sequence[str], *, pictures: bool = True
+) -> list[Output]:
     """The pictures, the summary, and further outputs.
 
     Args:
         context: properties of the run.
         extras: names of further outputs.
+        pictures: write picture files or a video.
 
     Raises:
         InputError: an output is unknown, or needs heatmaps and the network has none.
     """
     if unknown := set(extras) - set(OUTPUTS):
         raise InputError(f"unknown output {min(unknown)!r}: choose from {', '.join(OUTPUTS)}")
-    chosen = {"pictures", "summary", *extras}
+    chosen = {"summary", *extras} | ({"pictures"} if pictures else set())
     if "csv" in extras and context.info.counting:
         chosen.add("counts")
     return [make(context) for name, make in OUTPUTS.items() if name in chosen]

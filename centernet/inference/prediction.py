@@ -56,6 +56,7 @@ class Prediction:
             threshold.
         count: the number of objects by all detections, also those below their score threshold; None
             if the weights store no calibration of counts.
+        candidates: all detections down to a low score, for the preview window; None without it.
     """
 
     image: NDArray[np.uint8]
@@ -64,6 +65,7 @@ class Prediction:
     seconds: dict[str, float]
     truncated: bool = False
     count: Count | None = None
+    candidates: "sv.Detections | None" = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
