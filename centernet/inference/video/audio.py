@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +82,15 @@ class AudioTrack:
 
         codec = self._written
         resampler = av.AudioResampler("fltp", codec.layout, codec.rate, _AAC_SAMPLES)
+        base, samples = Fraction(1, codec.rate), None
         for frame in chain(self._input.decode(self._stream), [None]):
+            if samples is None:
+                begin = (frame.time or 0.0) if frame else 0.0
+                samples = round((begin - self._begin) * codec.rate)
             for part in resampler.resample(frame):
-                part.pts = (part.pts or 0) - round(self._begin * codec.rate)
+                # Counted, because the resampler may keep the coarse times of the container.
+                part.pts, part.time_base = samples, base
+                samples += part.samples
                 if part.pts >= 0:
                     yield from codec.encode(part)
         yield from codec.encode(None)

@@ -13,7 +13,7 @@ from centernet.inference.lettering import font, letter_size, paste, truncate
 
 # Longest side in pixels; smaller pictures are enlarged, so that the text has room.
 _MIN_SIDE = 640
-_OPACITY = 0.7
+_OPACITY = 0.8
 _BACKGROUND = (16, 16, 20)
 
 
@@ -29,45 +29,47 @@ def for_window(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def draw_hud(
     picture: NDArray[np.uint8], lines: Sequence[str], keys: Sequence[tuple[str, str]] = ()
 ) -> NDArray[np.uint8]:
-    """Draw lines at the top of a copy of a picture, and keys in its middle.
+    """Add lines above a picture, and draw keys in the middle of it.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        picture: (H, W, 3) uint8 RGB; it is not changed.
         lines: texts, one below the other.
         keys: keys with their effect.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H + lines, W, 3) uint8 RGB.
     """
-    shown = picture.copy()
-    height, width = shown.shape[:2]
+    height, width = picture.shape[:2]
     size = letter_size(width, height)
-    row = round(1.5 * size)
-    room = min(len(lines) * row, height)
-    _panel(shown, Rectangle(0, 0, width, room), [("", line) for line in lines], size)
+    strip = Image.new("RGB", (width, len(lines) * _row(size)), _BACKGROUND)
+    _write(strip, [("", line) for line in lines], size)
+    shown = np.vstack([np.asarray(strip), picture])
     if keys:
         # Small pictures have small letters.
         size = max(8, min(size, int(0.9 * height / len(keys) / 1.5)))
-        letters, row = font(size), round(1.5 * size)
-        longest = max(letters.getlength(effect) for _, effect in keys)
-        panel = min(width, math.ceil(longest) + 9 * size), min(height, len(keys) * row)
-        left, top = (width - panel[0]) // 2, (height - panel[1]) // 2
-        _panel(shown, Rectangle(left, top, left + panel[0], top + panel[1]), keys, size)
+        longest = max(font(size).getlength(effect) for _, effect in keys)
+        panel = min(width, math.ceil(longest) + 9 * size), min(height, len(keys) * _row(size))
+        left, top = (width - panel[0]) // 2, strip.size[1] + (height - panel[1]) // 2
+        place = Rectangle(left, top, left + panel[0], top + panel[1])
+        part = Image.fromarray(shown[place.top : place.bottom, place.left : place.right])
+        dark = Image.blend(part, Image.new("RGB", part.size, _BACKGROUND), _OPACITY)
+        _write(dark, keys, size)
+        paste(shown, dark, place)
     return shown
 
 
-def _panel(
-    picture: NDArray[np.uint8], place: Rectangle, rows: Sequence[tuple[str, str]], size: int
-) -> None:
-    """Draw rows of two texts on a dark rectangle, which the picture is visible through."""
-    part = Image.fromarray(picture[place.top : place.bottom, place.left : place.right])
-    panel = Image.blend(part, Image.new("RGB", part.size, _BACKGROUND), _OPACITY)
-    pen, letters, row = ImageDraw.Draw(panel), font(size), round(1.5 * size)
+def _row(size: int) -> int:
+    """Height of a line of text."""
+    return round(1.5 * size)
+
+
+def _write(panel: Image.Image, rows: Sequence[tuple[str, str]], size: int) -> None:
+    """Write rows of two texts, the first of them may be empty."""
+    pen, letters = ImageDraw.Draw(panel), font(size)
     for number, (first, second) in enumerate(rows):
-        y, x = (number + 0.5) * row, size // 2
+        x, y = size // 2, (number + 0.5) * _row(size)
         if first:
             pen.text((x, y), first, "#ffd23f", letters, anchor="lm")
             x += 7 * size
-        text = truncate(second, letters, part.size[0] - x - size // 2)
+        text = truncate(second, letters, panel.size[0] - x - size // 2)
         pen.text((x, y), text, "white", letters, anchor="lm")
-    paste(picture, panel, place)

@@ -53,9 +53,9 @@ class _Worker(threading.Thread):
         error: the exception, if any.
     """
 
-    def __init__(self, work: Callable[[], None], finish: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], None], finish: Callable[[], None]) -> None:
         """Run ``work``, then ``finish`` in any case."""
-        super().__init__(daemon=True)
+        super().__init__(name=f"centernet-{name}", daemon=True)
         self.error: BaseException | None = None
         self._work, self._finish = work, finish
 
@@ -112,8 +112,8 @@ class LiveRun(Run):
         assert video is not None  # live runs have one
         self._video = video
         workers = [
-            _Worker(lambda: self._capture(source, video), self._frames.close),
-            _Worker(self._predict_frames, self._predictions.close),
+            _Worker("capture", lambda: self._capture(source, video), self._frames.close),
+            _Worker("network", self._predict_frames, self._predictions.close),
         ]
         try:
             for worker in workers:
