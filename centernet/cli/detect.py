@@ -35,7 +35,7 @@ and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and count
 have a calibration of counts, which fit and `centernet report RUN` write
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
-option; 130 after Ctrl-C, which keeps the results so far
+option; 130 after Ctrl-C and 143 after SIGTERM, which keep the results so far
 """
 # Options that are names of outputs, see centernet.inference.outputs.OUTPUTS.
 _EXTRAS = {

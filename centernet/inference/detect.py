@@ -59,8 +59,8 @@ def detect(
         **options: ``engine``, and those of :class:`.InferenceConfig`.
 
     Returns:
-        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, which
-        keeps the results so far.
+        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, 143
+        after SIGTERM, which keep the results so far.
 
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.

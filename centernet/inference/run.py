@@ -1,12 +1,15 @@
 """The loop of ``detect`` over the pictures of a source: read, predict, change, write."""
 
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +27,14 @@ from centernet.inference.window import WindowClosed
 
 # A batch ends early when its pictures have more bytes, as photographs of 100 megapixels do.
 _GROUP_BYTES = 200_000_000
-# The exit status that shells report for a program ended by Ctrl-C.
-_INTERRUPTED = 130
+# The exit status that shells report for a program ended by Ctrl-C, and by SIGTERM.
+_INTERRUPTED, _TERMINATED = 130, 143
 # Write errors that would also occur for the next file.
 _FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process has received SIGTERM, as services and containers do at their end."""
 
 
 class Run:
@@ -62,12 +69,13 @@ class Run:
         self.steps, self.candidates = steps, candidates
 
     def __call__(self, source: PictureSource) -> int:
-        """Run; return 0, or 130 after Ctrl-C, which keeps the results so far.
+        """Run; return 0, or 130 after Ctrl-C, 143 after SIGTERM, which keep the results so far.
 
         Raises:
             InputError: the only image of a source, or a video, fails; or all further writes would.
         """
         with ExitStack() as stack:
+            stack.enter_context(_raise_on_sigterm())
             # The files are finished in the reverse order: first the video, then the lines.
             for output in reversed(self.outputs):
                 stack.enter_context(output)
@@ -75,9 +83,9 @@ class Run:
                 self._loop(source)
             except WindowClosed:
                 return 0
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 print("stopped")
-                return _INTERRUPTED
+                return _TERMINATED if isinstance(error, Terminated) else _INTERRUPTED
         self._check_complete(source)
         return 0
 
@@ -162,3 +170,20 @@ class Run:
                 f"{video.name} is truncated: {video.frames} of {video.length} frames could be read",
                 file=sys.stderr,
             )
+
+
+@contextmanager
+def _raise_on_sigterm() -> Iterator[None]:
+    """Raise Terminated at SIGTERM, so that files are finished; only the main thread can do so."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

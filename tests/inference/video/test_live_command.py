@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import av
 import cv2
@@ -15,6 +16,7 @@ from centernet.inference import detect as module
 from centernet.inference import pictures
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
+from centernet.inference.run_summary import RunSummary
 from centernet.inference.video import viewer
 from centernet.inference.writers import VideoFile
 
@@ -123,6 +125,18 @@ def test_a_stream_is_processed_live(detect, tmp_path, monkeypatch):
         assert detect(web.url("me:secret@", "/video"), "json") == 0
     found = lines(tmp_path / "out")
     assert found[-1]["frame"] == 2 and "secret" not in found[0]["source"]
+
+
+def test_sigterm_finishes_the_recording(detect, tmp_path, monkeypatch):
+    """As `docker stop` and `systemctl stop` send it."""
+    monkeypatch.setattr(
+        pictures, "Video", lambda source: Video(source, open_capture=lambda _: Capture(SPOTS))
+    )
+    monkeypatch.setattr(RunSummary, "write", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert detect("0", "json") == 143
+    assert len(times(tmp_path / "out" / "camera-0.mp4")) == len(lines(tmp_path / "out")) == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_live_needs_a_video(detect, tmp_path):
