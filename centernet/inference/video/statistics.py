@@ -82,15 +82,15 @@ class LiveStatistics:
         return f"{rate}latency {self._latest} ms, {dropped} dropped"
 
     def text(self) -> str:
-        """The summary of a run that has ended, in two lines."""
+        """The summary of a run that has ended, in three lines."""
         dropped = self.captured - self.shown
         share = 100 * dropped / max(1, self.captured)
         seconds = self._last - self._first
         rate = f" ({(self.shown - 1) / seconds:.1f} fps)" if seconds > 0 else ""
         return (
-            f"live: {self.captured} frames captured, {self.shown} shown{rate}, {dropped} dropped "
-            f"({share:.0f} %): {self.captured - self.predicted} before the network, "
-            f"{self.predicted - self.shown} after it\n"
+            f"live: {self.captured} frames captured, {self.shown} shown{rate}\n"
+            f"dropped: {dropped} frames ({share:.0f} %), {self.captured - self.predicted} before "
+            f"the network and {self.predicted - self.shown} after it\n"
             f"latency from capture to picture: median {self.latency(0.5)} ms, "
             f"95th percentile {self.latency(0.95)} ms"
         )

@@ -130,7 +130,7 @@ def test_the_network_gets_the_newest_frame_and_latency_stays_at_one_frame():
     statistics = run.statistics
     assert (statistics.captured, statistics.predicted, statistics.shown) == (4, 2, 2)
     assert (statistics.latency(0.5), statistics.latency(1.0)) == (200, 250)
-    assert "2 dropped (50 %): 2 before the network, 0 after it" in "\n".join(run.remarks())
+    assert "2 frames (50 %), 2 before the network and 0 after it" in "\n".join(run.remarks())
 
 
 def test_a_slow_output_drops_predictions():

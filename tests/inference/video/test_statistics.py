@@ -42,6 +42,6 @@ def test_latency_and_dropped_frames():
     statistics.add_shown(None)  # after a pause
     assert statistics.latency(1.0) == 1000 and "2.2 fps" in statistics.text()
     text = statistics.text()
-    assert "20 frames captured, 11 shown" in text and "9 dropped (45 %)" in text
-    assert "8 before the network, 1 after it" in text and "median 50 ms" in text
+    assert "20 frames captured, 11 shown" in text and "9 frames (45 %)" in text
+    assert "8 before the network and 1 after it" in text and "median 50 ms" in text
     assert statistics.status(9).endswith("latency 1000 ms, 9 dropped")
