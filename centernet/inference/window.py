@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from centernet.errors import InputError
 
 _WINDOW = "centernet"
-# The window can be resized; larger pictures are shown smaller at first.
-_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+# Without Qt's toolbar.
+_FLAGS = cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL
+# Width and height in pixels of the largest window; larger pictures are shown smaller.
 _MAX_SIZE = 1280, 800
+# X11's codes of the keypad's plus, minus, and digits, which GTK does not translate.
+_KEYPAD = {0xFFAB: "+", 0xFFAD: "-"} | {0xFFB0 + digit: str(digit) for digit in range(10)}
 
 
 class WindowClosed(Exception):
@@ -53,22 +56,27 @@ class PreviewWindow:
         """Show a picture (H, W, 3) uint8 RGB; :meth:`read_key` makes it visible."""
         if not self._is_open:
             cv2.namedWindow(_WINDOW, _FLAGS)
-            height, width = picture.shape[:2]
-            scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
-            cv2.resizeWindow(_WINDOW, round(scale * width), round(scale * height))
             self._is_open = True
-        cv2.imshow(_WINDOW, np.ascontiguousarray(picture[..., ::-1]))
+        height, width = picture.shape[:2]
+        scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
+        shown = np.ascontiguousarray(picture[..., ::-1])
+        if scale < 1:
+            size = max(1, round(scale * width)), max(1, round(scale * height))
+            shown = cv2.resize(shown, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        cv2.imshow(_WINDOW, shown)
 
     def read_key(self, milliseconds: int) -> str:
         """Wait for a key, at least one millisecond.
 
         Returns:
-            The key as a character; empty if none was pressed in time.
+            The key as a character; empty if none was pressed in time, or one without a character,
+            such as Shift.
 
         Raises:
             WindowClosed: the window is closed.
         """
-        code = cv2.waitKey(max(1, milliseconds))
+        code = cv2.waitKeyEx(max(1, milliseconds))
         if self._is_open and cv2.getWindowProperty(_WINDOW, cv2.WND_PROP_VISIBLE) < 1:
             raise WindowClosed
-        return "" if code == -1 else chr(code & 0xFF)
+        code = -1 if code == -1 else code & 0xFFFF  # GTK adds the state of Num Lock
+        return _KEYPAD.get(code, chr(code) if 0 < code < 0x100 else "")
