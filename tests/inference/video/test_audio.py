@@ -45,6 +45,15 @@ def test_audio_is_copied_or_encoded_as_aac(tmp_path, file, codec, written):
     assert begin == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_times_that_do_not_begin_at_zero_stay_together(tmp_path, codec):
+    """As in parts of a longer video; OpenCV gives times since the first frame."""
+    target = tmp_path / "out.mp4"
+    copy(write_clip(tmp_path / "a.mkv", codec, begin=3), target)
+    _, seconds, begin = heard(target)
+    assert seconds == pytest.approx(1, abs=0.06) and begin == pytest.approx(0.5, abs=0.05)
+
+
 def test_packets_are_copied_unchanged(tmp_path):
     source, target = write_clip(tmp_path / "a.mp4", "aac"), tmp_path / "out.mp4"
     copy(source, target)

@@ -203,11 +203,11 @@ class Keys:
         return key
 
 
-def show(keys: Keys, video: Video) -> LiveRun:
+def show(keys: Keys, video: Video, **options) -> LiveRun:
     view = View(THRESHOLDS, ("red", "blue", "white"), True)
     viewer = Viewer(Prediction.draw, view, fps=25.0, window=keys)
     keys.viewer = viewer
-    run = make_run(keys.written, viewer, viewer=viewer, heatmaps=True, candidates=True)
+    run = make_run(keys.written, viewer, viewer=viewer, heatmaps=True, candidates=True, **options)
     assert run(source_of(video)) == 0
     return run
 
@@ -225,6 +225,38 @@ def test_pause_and_step():
     assert stepped == first + 1 and twice == first + 2
     assert keys.written.frames == sorted(keys.written.frames)
     assert run.statistics.shown == last
+
+
+def test_the_network_rests_in_a_pause():
+    keys = Keys((1, " "), (1, ""), (1, "count"), (1, ""), (1, "q"))
+    press, predicted = keys.read_key, []
+
+    def read_key(milliseconds):
+        key = press(milliseconds)
+        if key == "count":
+            predicted.append(len(seen))
+        return key if key != "count" else ""
+
+    seen = []
+    keys.read_key = read_key
+    show(keys, camera(Reading(endless)), steps=[Doing(seen.append)])
+    assert predicted == [len(seen)]
+
+
+def test_the_latency_of_a_pause_does_not_count():
+    clock = Clock()
+    keys = Keys((1, " "), (1, "later"), (1, "s"), (2, " "), (4, "q"))
+    press = keys.read_key
+
+    def read_key(milliseconds):
+        key = press(milliseconds)
+        if key == "later":
+            clock.now += 100
+        return key if key != "later" else ""
+
+    keys.read_key = read_key
+    run = show(keys, camera(Reading(endless)), clock=clock)
+    assert run.statistics.shown >= 4 and run.statistics.latency(1.0) < 1000
 
 
 def test_settings_apply_while_paused():
