@@ -159,7 +159,13 @@ def checkpoint(
 
 
 class Capture:
-    """A camera with these frames; a frame of None is a failed read, an exception is raised."""
+    """A camera with these frames; a frame of None is a failed read, an exception is raised.
+
+    Attributes:
+        turn: if given, the next frame comes when it is released, so that no frame is dropped.
+    """
+
+    turn: threading.Semaphore | None = None
 
     def __init__(self, *frames, fps: float = 10.0, count: float = 0, opened: bool = True) -> None:
         self.frames, self.opened, self.released = list(frames), opened, False
@@ -172,6 +178,8 @@ class Capture:
         return self.properties.get(name, 0.0)
 
     def read(self) -> tuple[bool, np.ndarray | None]:
+        if self.turn and self.frames:
+            assert self.turn.acquire(timeout=5)
         frame = self.frames.pop(0) if self.frames else None
         if isinstance(frame, BaseException):
             raise frame
@@ -179,6 +187,28 @@ class Capture:
 
     def release(self) -> None:
         self.released = True
+
+
+class FakeWindow:
+    """A preview window; the user presses these keys one after another.
+
+    Attributes:
+        shown: the pictures.
+        keys: the keys that are left; an exception is raised.
+    """
+
+    def __init__(self, *keys: str | BaseException) -> None:
+        self.shown: list[np.ndarray] = []
+        self.keys = list(keys)
+
+    def show(self, picture: np.ndarray) -> None:
+        self.shown.append(picture)
+
+    def read_key(self, milliseconds: int) -> str:
+        key = self.keys.pop(0) if self.keys else ""
+        if isinstance(key, BaseException):
+            raise key
+        return key
 
 
 class Web:
@@ -192,6 +222,7 @@ class Web:
     def __init__(self) -> None:
         self.asked, self.password = [], ""
         self._content: dict[str, tuple[str, bytes]] = {}
+        self._streams: dict[str, Iterable[np.ndarray]] = {}
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -204,6 +235,14 @@ class Web:
                     self.end_headers()
                     return
                 path = self.path.split("?")[0]
+                if path in web._streams:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                    self.end_headers()
+                    with contextlib.suppress(ConnectionError):
+                        for frame in web._streams[path]:
+                            self.wfile.write(_jpeg_part(frame))
+                    return
                 if path not in web._content:
                     self.send_error(404)
                     return
@@ -231,11 +270,21 @@ class Web:
     def url(self, user: str, path: str) -> str:
         return f"http://{user}127.0.0.1:{self._server.server_port}{path}"
 
+    def stream(self, path: str, frames: Iterable[np.ndarray]) -> None:
+        """Serve RGB frames as motion JPEG, as cameras do, as fast as they come."""
+        self._streams[path] = frames
+
     def serve(self, path: str, content: np.ndarray | bytes, kind: str = "") -> None:
         """Serve bytes, or an RGB image as PNG; ``kind`` is the content type."""
         if isinstance(content, np.ndarray):
             content = cv2.imencode(".png", np.ascontiguousarray(content[..., ::-1]))[1].tobytes()
         self._content[path] = kind, content
+
+
+def _jpeg_part(frame: np.ndarray) -> bytes:
+    data = cv2.imencode(".jpg", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
+    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data + b"\r\n"
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 10.0) -> Path:

@@ -34,6 +34,7 @@ NOT_RUN = {
     "pip install": "installs several GB",
     "detect 0 ": "needs a camera and a screen",
     "https://host": "needs an internet connection",
+    "rtsp://host": "needs a network camera",
 }
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 # Runs the first word of a command with this Python.

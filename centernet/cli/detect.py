@@ -6,6 +6,7 @@ from pathlib import Path
 from centernet.cli.options import add_engine, add_threshold, word_or
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
 from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
+from centernet.inference.video.keys import format_keys
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -19,22 +20,30 @@ Detect objects in images, videos or camera pictures, and draw them.
   centernet detect cells/ --weights runs/custom/best.ckpt --count
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
+  centernet detect rtsp://host/stream --weights runs/custom/best.ckpt --json
+  centernet detect walk.mp4 --weights runs/custom/best.ckpt --audio
 """
-EPILOG = """\
+EPILOG = f"""\
+cameras and streams: the newest frame is processed, frames that arrive meanwhile are dropped, and
+NAME.mp4 plays at the speed of the camera; with --show a video is recorded on request (key r)
+
+keys in the window of --show:
+{format_keys()}
+
 files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
 and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and counts.csv if the weights
 have a calibration of counts, which fit and `centernet report RUN` write; NAME.mot.txt with --track
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
-option; 130 after Ctrl-C, which keeps the results so far
+option; 130 after Ctrl-C and 143 after SIGTERM, which keep the results so far
 """
 # Options that are names of outputs, see centernet.inference.outputs.OUTPUTS.
 _EXTRAS = {
     "heatmaps": "save overlays of the heatmaps, and of images NAME.npz with the numbers",
     "json": "save detections.jsonl, one JSON object per image or frame",
     "csv": "save detections.csv, one row per detection",
-    "show": "show each picture in a window: any key continues with the next image, q ends",
+    "show": "show each picture in a window, see the keys below; q ends",
 }
 
 
@@ -80,6 +89,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in a video, camera or stream, give each object an id that it keeps from frame to "
         "frame, draw where it came from, and save NAME.mot.txt; needs the extra: "
         "pip install -e '.[track]'",
+    )
+    _add_live_options(parser)
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("live")
+    group.add_argument(
+        "--live",
+        action="store_true",
+        help="process a video file as a camera: frames come at the speed of the video, and are "
+        "dropped while the network is busy; cameras and streams always are",
+    )
+    group.add_argument(
+        "--audio",
+        action="store_true",
+        help="copy the audio of a video file into NAME.mp4",
     )
 
 
@@ -129,6 +154,8 @@ def run(options: argparse.Namespace) -> int:
         labels=options.labels,
         count=options.count,
         track=options.track,
+        live=options.live,
+        audio=options.audio,
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,

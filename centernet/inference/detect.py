@@ -1,6 +1,8 @@
 """Detect objects in images, videos and camera pictures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from centernet.inference.pictures import PictureSource, open_source
 from centernet.inference.run import Run
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
+from centernet.inference.video.audio import open_audio
+from centernet.inference.video.live import LiveRun
 from centernet.inference.video.tracking import TrackingStep, require_trackers
+from centernet.inference.video.viewer import Viewer
 from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
@@ -37,6 +42,8 @@ def detect(
     labels: str = DEFAULT_LABELS,
     count: bool = False,
     track: bool = False,
+    live: bool = False,
+    audio: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -52,13 +59,16 @@ def detect(
         labels: text of the labels in pictures, see :meth:`.Prediction.draw`.
         count: print the calibrated counts, and write them onto the pictures.
         track: track the objects of a video: ids, trails, and a file NAME.mot.txt.
+        live: process a video file as a camera: frames come at their times, and are dropped while
+            the network is busy. Cameras and endless streams always are.
+        audio: copy the audio of a video file into the video with boxes.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
 
     Returns:
-        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, which
-        keeps the results so far.
+        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, 143
+        after SIGTERM, which keep the results so far.
 
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
@@ -68,32 +78,55 @@ def detect(
     if "show" in extras:
         require_screen()  # before the weights are loaded
     opened = open_source(source, folder := Path(output))
+    is_live = _is_live(opened, live)
+    if audio:
+        _require_audio_source(opened, is_live)
     tracked = _tracked_video(opened) if track else None
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
     summary = _make_summary(detector, opened, count)
     stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
     context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
-    outputs = make_outputs(context, [*extras, *["tracks"] * track])
+    if audio:
+        context = replace(context, audio=open_audio(Path(opened.name)))
     steps = _make_steps(detector, thresholds, tracked)
+    extras = [*extras, *["tracks"] * track]
+    run = _make_run(detector, context, extras, steps, batch_size, is_live)
     _make_folder(folder)
-    run = Run(
+    return _finish(run, opened, folder)
+
+
+def _make_run(
+    detector: Detector,
+    context: OutputContext,
+    extras: Sequence[str],
+    steps: Sequence[Step],
+    batch_size: int | None,
+    is_live: bool,
+) -> Run:
+    """The run with its outputs, which may need features that the network lacks."""
+    # A live preview is recorded on request.
+    outputs = make_outputs(context, extras, pictures=not (is_live and "show" in extras))
+    viewer = next((output for output in outputs if isinstance(output, Viewer)), None)
+    return (partial(LiveRun, viewer=viewer) if is_live else Run)(
         detector,
         outputs,
-        summary,
-        thresholds=thresholds,
+        context.summary,
+        thresholds=context.thresholds,
         steps=steps,
-        heatmaps="heatmaps" in extras,
-        batch_size=batch_size or _default_batch_size(detector, extras, video),
+        heatmaps="heatmaps" in extras or viewer is not None,
+        candidates=viewer is not None,
+        batch_size=1 if is_live else batch_size or _default_batch_size(detector, extras),
     )
-    return _finish(run, opened, folder)
 
 
 def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
     """Run, and print the summary and the folder of the results; the exit status."""
     status, summary = run(opened), run.summary
+    is_saved = any(not isinstance(output, RunSummary | Viewer) for output in run.outputs)
     if summary.pictures:
-        print(f"{summary.text()}\nsaved in {folder}")
+        saved = [f"saved in {folder}"] * is_saved
+        print("\n".join([summary.text(), *run.remarks(), *saved]))
     elif not status:
         raise InputError(f"nothing in {opened.name} could be read")
     return status or int(summary.failed > 0)
@@ -134,11 +167,23 @@ def _shrinking_size(detector: Detector) -> tuple[int, int] | None:
     return fit if isinstance(fit, tuple) and detector.config.tile == "auto" else None
 
 
-def _default_batch_size(detector: Detector, extras: Sequence[str], video: Video | None) -> int:
-    # Live pictures must not wait for each other, and large inputs might not fit in memory together.
+def _is_live(opened: PictureSource, requested: bool) -> bool:
+    """Whether to drop frames; raises InputError if that is requested for images."""
+    if requested and opened.video is None:
+        raise InputError(f"--live needs a video, a camera or a stream, got images: {opened.name}")
+    return requested or (opened.video is not None and opened.video.live)
+
+
+def _require_audio_source(opened: PictureSource, is_live: bool) -> None:
+    """Raise InputError unless the source is a video file that is processed completely."""
+    if is_live or opened.video is None or opened.video.kind != "video":
+        raise InputError(f"--audio needs a video file, and no --live, got {opened.name}")
+
+
+def _default_batch_size(detector: Detector, extras: Sequence[str]) -> int:
+    # Shown pictures must not wait for each other, large inputs might not fit in memory together.
     keeps_size = detector.config.input_fit(detector.engine.info.image_size) is None
-    one_by_one = keeps_size or "show" in extras or (video is not None and video.live)
-    return 1 if one_by_one else _BATCH_SIZE
+    return 1 if keeps_size or "show" in extras else _BATCH_SIZE
 
 
 def _make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +20,17 @@ from tqdm import tqdm
 
 from centernet.data.images import SUFFIXES
 from centernet.errors import InputError
+from centernet.inference.video.open_capture import open_capture as open_with_opencv
+from centernet.inference.video.open_capture import quiet_opencv
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts"}
     | {".m2ts", ".flv", ".3gp", ".ogv", ".mjpeg", ".mjpg"}
 )
 
-# Seconds to wait before each attempt to reconnect to a camera or stream.
-_RETRY_AFTER = (1, 2, 4)
+# Seconds to wait before each attempt to reconnect to a camera or stream, and how long to try.
+_RETRY_AFTER = (1, 2, 4, 8, 10, 10, 10, 10)
+_GIVE_UP_AFTER = 60.0
 # After this number of damaged frames in a row, a video file is at its end.
 _MAX_DAMAGED_FRAMES = 30
 # The default applies if the source reports no frame rate, or one outside of the range.
@@ -100,6 +104,8 @@ def _expand(pattern: str) -> list[Path]:
 class Video:
     """Frames of a video file, a camera or a stream.
 
+    Frames are upright: a rotation that a phone stores in the file is applied.
+
     Attributes:
         kind: camera, stream (a URL) or video (a file).
         name: the source; of a URL without password and query.
@@ -107,21 +113,30 @@ class Video:
         fps: frames per second; a default if the source does not report it.
         length: number of frames; None if it is not known.
         frames: number of frames read so far.
+        time: seconds of the last frame, in a file since its beginning, else since the first frame.
+        reconnecting: whether a camera or stream is lost, and it is being reopened.
     """
 
     def __init__(
         self,
         source: str,
         *,
-        open_capture: Callable[[Any], cv2.VideoCapture] = cv2.VideoCapture,
-        wait: Callable[[float], None] = time.sleep,
+        open_capture: Callable[[Any], cv2.VideoCapture] = open_with_opencv,
+        wait: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open ``source``: a path, a camera number or a URL.
+
+        Args:
+            source: as the command line takes it.
+            open_capture: opens what OpenCV calls a video capture.
+            wait: waits for a number of seconds, or until :meth:`stop`.
+            clock: time in seconds.
 
         Raises:
             InputError: it cannot be opened.
         """
-        _quiet_opencv()
+        quiet_opencv()
         self.kind = "camera" if is_camera(source) else "stream" if is_url(source) else "video"
         self.name = url_name(source) if self.kind == "stream" else source
         self._source: int | str | bytes = for_opencv(source)
@@ -130,7 +145,8 @@ class Video:
             self.name = str(self._source)
         if self.kind == "video" and Path(source).is_fifo():
             raise InputError(f"video {source} is a pipe, which cannot be read: give a file")
-        self._open_capture, self._wait = open_capture, wait
+        self._stopped = threading.Event()
+        self._open_capture, self.wait, self._clock = open_capture, wait or self._stopped.wait, clock
         self._capture = open_capture(self._source)
         if not self._capture.isOpened():
             hint = f" No file or folder is named {source}." if self.kind == "camera" else ""
@@ -145,7 +161,8 @@ class Video:
         endless = count <= 0 and (self.kind == "stream" or Path(source).is_char_device())
         self.live = self.kind == "camera" or endless
         self.length = count if count > 0 and not self.live else None
-        self.frames, self._position = 0, 0.0
+        self.frames, self.time, self.reconnecting = 0, 0.0, False
+        self._position, self._started = 0.0, 0.0
 
     @property
     def truncated(self) -> bool:
@@ -159,12 +176,27 @@ class Video:
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Frames (H, W, 3) uint8 BGR until the end; a lost camera or stream is reopened."""
         try:
-            while (frame := self._read()) is not None:
-                self.frames += 1
+            while (frame := self._read()) is not None and not self._stopped.is_set():
                 self._position = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+                self.time = self._next_time()
+                self.frames += 1
                 yield frame
         finally:
             self._capture.release()
+
+    def stop(self) -> None:
+        """End the iteration, which may run in another thread, before its next frame."""
+        self._stopped.set()
+
+    def _next_time(self) -> float:
+        """The time of the frame that was read."""
+        if self.live:
+            now = self._clock()
+            self._started = self._started if self.frames else now
+            return now - self._started
+        time = self._position / 1000
+        # Some containers have no times.
+        return time if time > self.time or not self.frames else self.time + 1 / self.fps
 
     def _read(self) -> NDArray[np.uint8] | None:
         """The next frame, also after damaged frames or an interruption; None at the end."""
@@ -172,17 +204,29 @@ class Video:
             complete, frame = self._capture.read()
             if complete:
                 return frame.astype(np.uint8, copy=False)
-        for seconds in _RETRY_AFTER if self.live else ():
-            tqdm.write(f"{self.name} gives no frames, trying again in {seconds} s", file=sys.stderr)
-            self._capture.release()
-            self._wait(seconds)
-            self._capture = self._open_capture(self._source)
-            complete, frame = self._capture.read()
-            if complete:
-                return frame.astype(np.uint8, copy=False)
-        if self.live:
+        return self._reconnect() if self.live and not self._stopped.is_set() else None
+
+    def _reconnect(self) -> NDArray[np.uint8] | None:
+        """Reopen a camera or stream; the first frame, None if it stays lost."""
+        lost, self.reconnecting = self._clock(), True
+        try:
+            for seconds in _RETRY_AFTER:
+                if self._clock() - lost + seconds > _GIVE_UP_AFTER:
+                    break
+                text = f"{self.name} gives no frames, trying again in {seconds} s"
+                tqdm.write(text, file=sys.stderr)
+                self._capture.release()
+                self.wait(seconds)
+                if self._stopped.is_set():
+                    return None
+                self._capture = self._open_capture(self._source)
+                complete, frame = self._capture.read()
+                if complete:
+                    return frame.astype(np.uint8, copy=False)
             tqdm.write(f"{self.name} is lost: ending", file=sys.stderr)
-        return None
+            return None
+        finally:
+            self.reconnecting = False
 
 
 def for_opencv(path: str | Path) -> str | bytes:
@@ -192,9 +236,3 @@ def for_opencv(path: str | Path) -> str | bytes:
     except UnicodeEncodeError:
         return os.fsencode(path)
     return str(path)
-
-
-def _quiet_opencv() -> None:
-    """Suppress the messages of OpenCV and FFmpeg; this module reports errors in one line."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -22,8 +22,10 @@ from centernet.inference.output_paths import ResultName, class_word
 from centernet.inference.prediction import Prediction
 from centernet.inference.records import detections_record
 from centernet.inference.run_summary import RunSummary
+from centernet.inference.video.audio import AudioTrack
 from centernet.inference.video.mot_file import MotFile
-from centernet.inference.window import show
+from centernet.inference.video.view import View
+from centernet.inference.video.viewer import Viewer
 from centernet.inference.writers import LinesFile, VideoFile, write_picture
 
 # The class of the rows of counts.csv with the number of all objects.
@@ -43,6 +45,7 @@ class OutputContext:
         summary: summary of the run.
         labels: text of the labels in pictures, a key of :data:`.LABELS`.
         count: whether pictures show the counts.
+        audio: the audio of the video with boxes; None without.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class OutputContext:
     summary: RunSummary
     labels: str = DEFAULT_LABELS
     count: bool = False
+    audio: AudioTrack | None = None
 
     def draw(self, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 RGB of a prediction."""
@@ -94,7 +98,11 @@ class Video(FileOutput):
     """A video of a picture of each prediction."""
 
     def __init__(
-        self, path: Path, fps: float, picture: Callable[[Prediction], NDArray[np.uint8]]
+        self,
+        path: Path,
+        fps: float,
+        picture: Callable[[Prediction], NDArray[np.uint8]],
+        audio: AudioTrack | None = None,
     ) -> None:
         """Write an MP4 file.
 
@@ -102,13 +110,14 @@ class Video(FileOutput):
             path: path of the file.
             fps: frames per second.
             picture: the frame (H, W, 3) uint8 RGB for a prediction.
+            audio: the audio of the source.
         """
-        self._video, self._picture = VideoFile(path, fps), picture
+        self._video, self._picture = VideoFile(path, fps, audio=audio), picture
         super().__init__(self._video)
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Append a frame."""
-        self._video.write(self._picture(prediction))
+        """Append a frame at its time in the source."""
+        self._video.write(self._picture(prediction), name.time)
 
 
 class JsonLines(FileOutput):
@@ -125,7 +134,7 @@ class JsonLines(FileOutput):
 
     def write(self, prediction: Prediction, name: ResultName) -> None:
         """Append a line."""
-        line = detections_record(prediction, name.source, name.frame)
+        line = detections_record(prediction, name.source, name.frame, name.time)
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -187,32 +196,6 @@ class CountTable(FileOutput):
             self._rows.writerow(row)
 
 
-class WindowClosed(Exception):
-    """The user has closed the preview window, or pressed q or Escape in it."""
-
-
-class Window(Output):
-    """A preview window."""
-
-    def __init__(self, draw: Callable[[Prediction], NDArray[np.uint8]], *, still: bool) -> None:
-        """Show pictures.
-
-        Args:
-            draw: the picture (H, W, 3) uint8 RGB of a prediction.
-            still: wait for a key after each.
-        """
-        self._still, self._draw = still, draw
-
-    def write(self, prediction: Prediction, name: ResultName) -> None:
-        """Show a picture.
-
-        Raises:
-            WindowClosed: the user wants to end.
-        """
-        if not show(self._draw(prediction), still=self._still):
-            raise WindowClosed
-
-
 def _heatmaps(prediction: Prediction) -> Heatmaps:
     assert prediction.heatmaps is not None  # the run requests them
     return prediction.heatmaps
@@ -225,7 +208,7 @@ def _overlay(prediction: Prediction) -> NDArray[np.uint8]:
 def _pictures(context: OutputContext) -> Output:
     if context.stem is None or context.fps is None:
         return PictureFiles(context.draw)
-    return Video(Path(f"{context.stem}.mp4"), context.fps, context.draw)
+    return Video(Path(f"{context.stem}.mp4"), context.fps, context.draw, context.audio)
 
 
 def _heatmap_pictures(context: OutputContext) -> Output:
@@ -240,6 +223,12 @@ def _count_table(context: OutputContext) -> Output:
     return CountTable(context.folder)
 
 
+def _viewer(context: OutputContext) -> Output:
+    info = context.info
+    view = View(context.thresholds, info.class_names, info.has_heatmaps)
+    return Viewer(context.draw, view, fps=context.fps)
+
+
 # In the order of writing.
 OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "pictures": _pictures,
@@ -249,23 +238,26 @@ OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
     "counts": _count_table,
     "tracks": lambda context: MotFile(Path(f"{context.stem}.mot.txt")),
     "summary": lambda context: context.summary,
-    "show": lambda context: Window(context.draw, still=context.stem is None),
+    "show": _viewer,
 }
 
 
-def make_outputs(context: OutputContext, extras: Sequence[str]) -> list[Output]:
+def make_outputs(
+    context: OutputContext, extras: Sequence[str], *, pictures: bool = True
+) -> list[Output]:
     """The pictures, the summary, and further outputs.
 
     Args:
         context: properties of the run.
         extras: names of further outputs.
+        pictures: write picture files or a video.
 
     Raises:
         InputError: an output is unknown, or needs heatmaps and the network has none.
     """
     if unknown := set(extras) - set(OUTPUTS):
         raise InputError(f"unknown output {min(unknown)!r}: choose from {', '.join(OUTPUTS)}")
-    chosen = {"pictures", "summary", *extras}
+    chosen = {"summary", *extras} | ({"pictures"} if pictures else set())
     if "csv" in extras and context.info.counting:
         chosen.add("counts")
     return [make(context) for name, make in OUTPUTS.items() if name in chosen]

@@ -84,4 +84,5 @@ def _image_files(
 
 def _frames(video: Video, name: ResultName) -> Generator[Picture, None, None]:
     for number, frame in enumerate(video):
-        yield Picture(replace(name, frame=number), partial(load_image, frame, bgr=True))
+        pixels = partial(load_image, frame, bgr=True)
+        yield Picture(replace(name, frame=number, time=video.time), pixels)

@@ -61,6 +61,7 @@ class Prediction:
             if the weights store no calibration of counts.
         trails: the latest centers of the tracks in a video frame, see :attr:`.TrackHistory.trails`;
             None without tracking.
+        candidates: all detections down to a low score, for the preview window; None without it.
     """
 
     image: NDArray[np.uint8]
@@ -70,6 +71,7 @@ class Prediction:
     truncated: bool = False
     count: Count | None = None
     trails: Mapping[int, NDArray[np.float64]] | None = None
+    candidates: "sv.Detections | None" = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

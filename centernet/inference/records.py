@@ -6,7 +6,7 @@ from centernet.inference.prediction import Prediction
 
 
 def detections_record(
-    prediction: Prediction, source: str, frame: int | None = None
+    prediction: Prediction, source: str, frame: int | None = None, time: float | None = None
 ) -> dict[str, Any]:
     """A line of ``detections.jsonl``, which is also the answer of ``centernet serve``.
 
@@ -14,11 +14,14 @@ def detections_record(
         prediction: the prediction.
         source: name of the image or video.
         frame: number of the frame in its video; None for an image.
+        time: seconds of the frame since the start of its video; None if it is not known.
     """
     height, width = prediction.image.shape[:2]
     line: dict[str, Any] = {"source": source}
     if frame is not None:
         line["frame"] = frame
+    if time is not None:
+        line["time"] = round(time, 3)
     objects = [
         {"class": one.class_name, "label": one.label, "score": one.score}
         | ({"point": one.point} if one.point else {"box": one.box})

@@ -1,12 +1,15 @@
 """The loop of ``detect`` over the pictures of a source: read, predict, change, write."""
 
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +19,22 @@ from centernet.errors import InputError
 from centernet.inference.detector import Detector
 from centernet.inference.output_base import Output, Step
 from centernet.inference.output_paths import ResultName
-from centernet.inference.outputs import WindowClosed
 from centernet.inference.pictures import Picture, PictureSource
 from centernet.inference.prediction import Prediction
 from centernet.inference.run_summary import RunSummary
+from centernet.inference.video.candidates import candidate_thresholds, keep_candidates
+from centernet.inference.window import WindowClosed
 
 # A batch ends early when its pictures have more bytes, as photographs of 100 megapixels do.
 _GROUP_BYTES = 200_000_000
-# The exit status that shells report for a program ended by Ctrl-C.
-_INTERRUPTED = 130
+# The exit status that shells report for a program ended by Ctrl-C, and by SIGTERM.
+_INTERRUPTED, _TERMINATED = 130, 143
 # Write errors that would also occur for the next file.
 _FATAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process has received SIGTERM, as services and containers do at their end."""
 
 
 class Run:
@@ -41,6 +49,7 @@ class Run:
         thresholds: NDArray[np.float64],
         steps: Sequence[Step] = (),
         heatmaps: bool = False,
+        candidates: bool = False,
         batch_size: int = 1,
     ) -> None:
         """Prepare a run.
@@ -52,62 +61,81 @@ class Run:
             thresholds: (C,) the score threshold of each class; a step can lower them.
             steps: change each prediction before the outputs receive it, in this order.
             heatmaps: predict heatmaps, too.
+            candidates: predict :attr:`.Prediction.candidates`, too.
             batch_size: pictures that are read, and maximum number per forward pass.
         """
         self.detector, self.outputs, self.summary = detector, outputs, summary
-        self.heatmaps, self.batch_size, self.steps = heatmaps, batch_size, steps
+        self.heatmaps, self.batch_size = heatmaps, batch_size
+        self.steps, self.candidates = steps, candidates
         for step in reversed(steps):
             thresholds = step.thresholds(thresholds)
         self.thresholds = thresholds
 
     def __call__(self, source: PictureSource) -> int:
-        """Run; return 0, or 130 after Ctrl-C, which keeps the results so far.
+        """Run; return 0, or 130 after Ctrl-C, 143 after SIGTERM, which keep the results so far.
 
         Raises:
             InputError: the only image of a source, or a video, fails; or all further writes would.
         """
         with ExitStack() as stack:
+            stack.enter_context(_raise_on_sigterm())
             # The files are finished in the reverse order: first the video, then the lines.
             for output in reversed(self.outputs):
                 stack.enter_context(output)
-            stack.enter_context(closing(source.pictures))
             try:
                 self._loop(source)
             except WindowClosed:
                 return 0
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 print("stopped")
-                return _INTERRUPTED
+                return _TERMINATED if isinstance(error, Terminated) else _INTERRUPTED
         self._check_complete(source)
         return 0
+
+    def remarks(self) -> list[str]:
+        """Lines about the run for the end of its summary."""
+        return []
 
     def _loop(self, source: PictureSource) -> None:
         one = source.total == 1 and source.video is None
         unit = "image" if source.video is None else "frame"
         fatal = one or source.video is not None
-        with tqdm(total=source.total, unit=unit, disable=one) as progress:
+        with (
+            closing(source.pictures),
+            tqdm(total=source.total, unit=unit, disable=one) as progress,
+        ):
             while batch := list(islice(source.pictures, self.batch_size)):
                 for prediction, name in self._predict(batch, fatal):
-                    for step in self.steps:
-                        prediction = step(prediction, name)
+                    changed = self._change(prediction, name)
                     with self._skip_failure(fatal):
                         for output in self.outputs:
-                            output.write(prediction, name)
+                            output.write(changed, name)
                 progress.update(len(batch))
+
+    def _change(self, prediction: Prediction, name: ResultName) -> Prediction:
+        """Apply the steps."""
+        for step in self.steps:
+            prediction = step(prediction, name)
+        return prediction
 
     def _predict(
         self, batch: Sequence[Picture], fatal: bool
     ) -> Iterator[tuple[Prediction, ResultName]]:
         """Read and predict a batch, without the pictures that cannot be read."""
+        thresholds = self.thresholds
+        if self.candidates:
+            thresholds = candidate_thresholds(thresholds)
         for group in self._read(batch, fatal):
             predictions = self.detector.predict_batch(
                 [image for _, image, _ in group],
                 self.batch_size,
-                threshold=self.thresholds,
+                threshold=thresholds,
                 heatmaps=self.heatmaps,
             )
             for (name, _, reading), prediction in zip(group, predictions, strict=True):
                 seconds = prediction.seconds | {"load": prediction.seconds["load"] + reading}
+                if self.candidates:
+                    prediction = keep_candidates(prediction, self.thresholds)
                 yield replace(prediction, seconds=seconds), name
 
     def _read(
@@ -145,3 +173,20 @@ class Run:
                 f"{video.name} is truncated: {video.frames} of {video.length} frames could be read",
                 file=sys.stderr,
             )
+
+
+@contextmanager
+def _raise_on_sigterm() -> Iterator[None]:
+    """Raise Terminated at SIGTERM, so that files are finished; only the main thread can do so."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -14,10 +13,13 @@ from tqdm import tqdm
 
 from centernet.errors import InputError
 from centernet.files import atomic_write
+from centernet.inference.video.timestamps import FrameTimes
 from centernet.sizes import format_size
 
 if TYPE_CHECKING:
     import av
+
+    from centernet.inference.video.audio import AudioTrack
 
 # Maximum length of a side in pixels, by suffix. Few players decode larger H.264 videos.
 _MAX_SIDE = {".jpg": 65500, ".jpeg": 65500, ".png": 1_000_000, ".mp4": 8190}
@@ -143,7 +145,7 @@ class LinesFile(GrowingFile):
 
 
 class VideoFile(GrowingFile):
-    """An MP4 file with H.264 video, which browsers play.
+    """An MP4 file with H.264 video, which browsers play, and optionally a file's audio.
 
     >>> with VideoFile(Path("out.mp4"), fps=25.0) as video:  # doctest: +SKIP
     ...     video.write(picture)
@@ -152,20 +154,27 @@ class VideoFile(GrowingFile):
     _container: "av.container.OutputContainer"
     _stream: "av.VideoStream"
 
-    def __init__(self, path: Path, fps: float) -> None:
-        """Write to ``path`` at ``fps`` frames per second.
+    def __init__(self, path: Path, fps: float, *, audio: "AudioTrack | None" = None) -> None:
+        """Write to ``path``.
+
+        Args:
+            path: path of the file.
+            fps: frames per second, for frames without a time.
+            audio: the audio to write; the times of the frames are then those of its file.
 
         Raises:
             InputError: ``path`` is a folder.
         """
         super().__init__(path)
-        self.fps = fps
+        self._times, self._audio = FrameTimes(fps), audio
 
-    def write(self, picture: NDArray[np.uint8]) -> None:
+    def write(self, picture: NDArray[np.uint8], time: float | None = None) -> None:
         """Append a frame.
 
         Args:
             picture: (H, W, 3) uint8 RGB; scaled to the size of the first frame.
+            time: time of the frame in seconds; None for a constant frame rate. The video begins
+                with its first frame.
 
         Raises:
             InputError: the file cannot be written.
@@ -181,7 +190,11 @@ class VideoFile(GrowingFile):
                 bottom, right = self._size[1] % 2, self._size[0] % 2
                 padded = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
                 frame = av.VideoFrame.from_ndarray(padded.astype(np.uint8, copy=False), "rgb24")
+                frame.pts = self._times.ticks(time)
+                frame.time_base = self._times.time_base
                 self._container.mux(self._stream.encode(frame))
+                if self._audio:
+                    self._audio.copy_until(time or float(frame.pts * frame.time_base))
         except OSError as error:
             raise self._error(error) from None
 
@@ -193,20 +206,26 @@ class VideoFile(GrowingFile):
         options = {"movflags": "+faststart"}
         self._container = av.open(self._temporary, "w", format="mp4", options=options)
         self._started = True
-        rate = Fraction(self.fps).limit_denominator(1001)
-        self._stream = self._container.add_stream(
-            "libx264", rate, options={"preset": "veryfast", "crf": "20"}
-        )
+        # With B-frames the duration of a video with a variable frame rate would be wrong.
+        options = {"preset": "veryfast", "crf": "20", "bf": "0"}
+        self._stream = self._container.add_stream("libx264", self._times.rate, options=options)
+        self._stream.codec_context.time_base = self._times.time_base
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
+        if self._audio:
+            self._audio.start(self._container)
         self._container.start_encoding()  # opens the file
 
     def _finish(self) -> None:
         with _ffmpeg_errors():
             try:
                 self._container.mux(self._stream.encode())
+                if self._audio:
+                    self._audio.finish(float(self._times.step * self._times.time_base))
             finally:
                 self._container.close()
+                if self._audio:
+                    self._audio.close()
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from fakes import Capture, picture, write_video
 import centernet
 from centernet.errors import InputError
 from centernet.inference.inputs import Video, find_images
+from centernet.inference.writers import VideoFile
 
 FRAMES = [np.full((8, 8, 3), level, np.uint8) for level in (10, 20, 30)]
 
@@ -247,13 +249,13 @@ def test_secrets_in_a_url_are_not_shown(url, name):
 
 def test_a_lost_camera_is_tried_again_and_comes_back(capsys):
     lost = Capture(*FRAMES[:2])
-    captures = [lost, Capture(opened=False), Capture(), Capture(FRAMES[2]), *[Capture()] * 3]
+    captures = [lost, Capture(opened=False), Capture(), Capture(FRAMES[2]), *[Capture()] * 9]
     waits = []
     video = Video("0", open_capture=lambda _: captures.pop(0), wait=waits.append)
     frames = iter(video)
     assert [int(next(frames)[0, 0, 0]) for _ in range(3)] == [10, 20, 30]
-    assert waits == [1, 2, 4] and lost.released
-    assert list(frames) == [] and waits == [1, 2, 4, 1, 2, 4]
+    assert waits == [1, 2, 4] and lost.released and not video.reconnecting
+    assert list(frames) == [] and waits == [1, 2, 4, 1, 2, 4, 8, 10, 10, 10, 10]
     said = capsys.readouterr().err
     assert "0 gives no frames, trying again in 1 s" in said and "0 is lost: ending" in said
 
@@ -263,7 +265,76 @@ def test_a_stream_that_opens_but_gives_nothing_ends():
     video = Video(
         "rtsp://x/y", open_capture=lambda s: opened.append(s) or Capture(), wait=lambda _: None
     )
-    assert levels(video) == [] and len(opened) == 4
+    assert levels(video) == [] and len(opened) == 9
+
+
+def test_reconnecting_ends_after_a_minute():
+    now, waits = [0.0], []
+
+    def open_slowly(_):
+        now[0] += 10  # a host that does not answer
+        return Capture(FRAMES[0]) if now[0] == 10 else Capture(opened=False)
+
+    def wait(seconds):
+        assert video.reconnecting
+        waits.append(seconds)
+        now[0] += seconds
+
+    video = Video("rtsp://x/y", open_capture=open_slowly, wait=wait, clock=lambda: now[0])
+    assert levels(video) == [10]
+    assert waits == [1, 2, 4, 8] and not video.reconnecting  # then 55 s have passed
+
+
+def test_stop_ends_a_camera_and_its_reconnecting():
+    video = Video("0", open_capture=lambda _: Capture(*FRAMES))
+    frames = iter(video)
+    next(frames)
+    video.stop()
+    assert list(frames) == []
+    lost = Video("0", open_capture=lambda _: Capture(), wait=lambda _: lost.stop())
+    assert list(lost) == []
+
+
+def test_frames_have_the_times_of_the_file():
+    video = Video("clip.mp4", open_capture=lambda _: Clip(0, 40, 200, 0, 0, count=5))
+    times = [video.time for _ in video]
+    assert times == pytest.approx([0, 0.04, 0.2, 0.3, 0.4])  # the last have none: 10 per second
+
+
+def test_frames_of_a_camera_have_times_since_the_first():
+    clock = iter([5.0, 5.1, 5.4])
+    video = Video("0", open_capture=lambda _: Capture(*FRAMES), clock=lambda: next(clock))
+    frames = iter(video)
+    assert [(next(frames)[0, 0, 0], round(video.time, 3))[1] for _ in range(3)] == [0, 0.1, 0.4]
+
+
+# The first row and column of a display matrix that rotates clockwise, by degrees; and where the top
+# left corner is then (row, column).
+ROTATIONS = {0: ((1, 0), (0, 0)), 90: ((0, 1), (0, -1)), 180: ((-1, 0), (-1, -1))}
+ROTATIONS |= {270: ((0, -1), (-1, 0))}
+
+
+@pytest.mark.parametrize("degrees", ROTATIONS)
+def test_videos_of_phones_are_upright(tmp_path, degrees):
+    (cosine, sine), corner = ROTATIONS[degrees]
+    frame = np.zeros((48, 96, 3), np.uint8)
+    frame[:24, :24] = 255
+    path = tmp_path / "phone.mp4"
+    with VideoFile(path, fps=10) as written:
+        for _ in range(3):
+            written.write(frame)
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40  # of the track header, in 16.16 numbers
+    one = 1 << 16
+    numbers = cosine * one, sine * one, 0, -sine * one, cosine * one, 0, 0, 0, 1 << 30
+    data[matrix : matrix + 36] = struct.pack(">9i", *numbers)
+    path.write_bytes(data)
+    video = Video(str(path))
+    frames = list(video)
+    assert len(frames) == 3 and not video.truncated
+    assert frames[0].shape[:2] == ((48, 96) if degrees % 180 == 0 else (96, 48))
+    corners = {(y, x): int(frames[0][y, x, 0]) for y in (0, -1) for x in (0, -1)}
+    assert {place for place, level in corners.items() if level > 128} == {corner}
 
 
 def test_a_finite_video_behind_a_url_is_not_repeated():

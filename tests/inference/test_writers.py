@@ -88,6 +88,18 @@ def test_a_name_that_is_not_utf_8_is_kept(tmp_path):
     assert path.stat().st_size > 0 and os.listdir(tmp_path) == [path.name]
 
 
+def test_a_video_of_variable_frame_rate_keeps_its_times(tmp_path):
+    times = [5.0, 5.033, 5.2, 5.7, 6.5]
+    with VideoFile(tmp_path / "a.mp4", fps=30) as video:
+        for time in times:
+            video.write(RED, time)
+    with av.open(tmp_path / "a.mp4") as container:
+        (stream,) = container.streams
+        written = [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
+        assert written == pytest.approx([time - 5 for time in times], abs=1e-3)
+        assert float(stream.duration * stream.time_base) == pytest.approx(1.5 + 1 / 30, abs=1e-3)
+
+
 def test_the_last_odd_row_and_column_are_kept(tmp_path):
     picture = np.zeros((33, 35, 3), np.uint8)
     picture[32], picture[:, 34] = 255, 255
