@@ -150,6 +150,7 @@ class JsonLines(_FileOutput):
         line |= {"width": width, "height": height}
         line |= {"truncated": True} if prediction.truncated else {}
         line |= {"count": prediction.count.as_dict()} if prediction.count else {}
+        line |= prediction.zones.as_dict() if prediction.zones else {}
         line |= {"detections": objects}
         self._lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 

@@ -15,6 +15,7 @@ from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
 from centernet.inference.points import IS_POINT, points_of
 from centernet.inference.tta import clip_to_image
+from centernet.inference.video.zone_counts import ZoneCounts
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -56,6 +57,7 @@ class Prediction:
             threshold.
         count: the number of objects by all detections, also those below their score threshold; None
             if the weights store no calibration of counts.
+        zones: the counts at lines and in zones; None if there are none.
     """
 
     image: NDArray[np.uint8]
@@ -64,6 +66,7 @@ class Prediction:
     seconds: dict[str, float]
     truncated: bool = False
     count: Count | None = None
+    zones: ZoneCounts | None = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -91,7 +94,7 @@ class Prediction:
         return self.draw()
 
     def draw(self, labels: str = DEFAULT_LABELS, *, count: bool = False) -> NDArray[np.uint8]:
-        """Draw boxes and labels on the image, enlarged if it is small.
+        """Draw boxes and labels, lines and zones on the image, enlarged if it is small.
 
         Args:
             labels: text of the labels, see :func:`centernet.inference.drawing.draw`.
@@ -104,10 +107,14 @@ class Prediction:
             InputError: ``labels`` is unknown.
         """
         from centernet.inference.drawing import draw
+        from centernet.inference.video.zone_drawing import draw_zones
 
         if (labels, count) not in self._drawn:
             large, shown = self.upscaled, self.count if count else None
-            self._drawn[labels, count] = draw(large.image, large.detections, labels, shown)
+            picture = draw(large.image, large.detections, labels, shown)
+            if self.zones:
+                draw_zones(picture, self.zones, picture.shape[1] / self.image.shape[1])
+            self._drawn[labels, count] = picture
         return self._drawn[labels, count]
 
     @cached_property

@@ -1,0 +1,1 @@
+"""What ``detect`` does with the frames of videos, beyond single images."""
