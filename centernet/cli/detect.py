@@ -16,6 +16,8 @@ Detect objects in images, videos or camera pictures, and draw them.
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --threshold 0.5 --json
   centernet detect photos/ --weights runs/custom/best.ckpt --csv
   centernet detect cells/ --weights runs/custom/best.ckpt --count
+  centernet detect road.mp4 --weights runs/custom/best.ckpt --line gate=100,240,540,240
+  centernet detect shop.mp4 --weights runs/custom/best.ckpt --zone zones.json
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
 """
@@ -23,7 +25,8 @@ EPILOG = """\
 files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
 and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and counts.csv if the weights
-have a calibration of counts, which fit and `centernet report RUN` write
+have a calibration of counts, which fit and `centernet report RUN` write; line_counts.csv,
+zone_counts.csv and, of videos, events.csv with --line and --zone
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
 option; 130 after Ctrl-C, which keeps the results so far
@@ -82,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(%(default)s); `centernet benchmark` compares them",
     )
     _add_inference_options(parser)
+    _add_zone_options(parser.add_argument_group("lines and zones"))
 
 
 def _add_inference_options(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +120,24 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_zone_options(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--line",
+        action="append",
+        metavar="[NAME=]X1,Y1,X2,Y2",
+        help="in a video, count the objects that cross this line, by class and direction; an arrow "
+        "in the pictures shows the direction in, which leads from the right to the left of the way "
+        "from x1,y1 to x2,y2; pixels, or fractions of the picture if none is above 1; repeatable",
+    )
+    group.add_argument(
+        "--zone",
+        action="append",
+        metavar="FILE.json",
+        help="count the objects in the zones of this file, and at its lines; the page of "
+        "`centernet export WEIGHTS OUT.html` draws and saves such a file; repeatable",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Detect objects; returns the exit status."""
     from centernet.inference.detect import detect
@@ -128,6 +150,8 @@ def run(options: argparse.Namespace) -> int:
         extras=options.extras or (),
         labels=options.labels,
         count=options.count,
+        lines=options.line or (),
+        zones=options.zone or (),
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,

@@ -14,6 +14,7 @@ from centernet.inference.pictures import PictureSource, open_source
 from centernet.inference.run import Run
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
+from centernet.inference.video.zone_setup import ZoneSetup
 from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
@@ -31,6 +32,8 @@ def detect(
     extras: Sequence[str] = (),
     labels: str = DEFAULT_LABELS,
     count: bool = False,
+    lines: Sequence[str] = (),
+    zones: Sequence[str | Path] = (),
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -45,13 +48,14 @@ def detect(
         extras: outputs beside the pictures: heatmaps, json, csv, show.
         labels: text of the labels in pictures, see :meth:`.Prediction.draw`.
         count: print the calibrated counts, and write them onto the pictures.
+        lines: values of ``--line``, as for :func:`.read_shapes`.
+        zones: files of lines and zones, as for :func:`.read_shapes`.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
 
     Returns:
-        The exit status: 0, 1 if an image failed or a video is truncated, 130 after Ctrl-C, which
-        keeps the results so far.
+        The exit status: 0; 1 if an image failed or a video is truncated; 130 after Ctrl-C.
 
     Raises:
         InputError: an option, the source or the weights are wrong, or nothing could be read.
@@ -61,22 +65,29 @@ def detect(
     if "show" in extras:
         require_screen()  # before the weights are loaded
     opened = open_source(source, folder := Path(output))
+    setup = ZoneSetup.read(lines, zones, opened)
     detector = Detector.load(weights, device=device, **options)
     thresholds, video = detector.thresholds(threshold), opened.video
     summary = _make_summary(detector, opened, count)
     stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
     context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
-    outputs = make_outputs(context, extras)
-    _make_folder(folder)
+    outputs = [*make_outputs(context, extras), *setup.outputs(folder)]
     run = Run(
         detector,
         outputs,
         summary,
         thresholds=thresholds,
+        steps=setup.steps(),
         heatmaps="heatmaps" in extras,
         batch_size=batch_size or _default_batch_size(detector, extras, video),
     )
-    status = run(opened)
+    return _finish(run, opened, folder)
+
+
+def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
+    """Run, and print the summary and the folder of the results; the exit status."""
+    _make_folder(folder)
+    status, summary = run(opened), run.summary
     if summary.pictures:
         print(f"{summary.text()}\nsaved in {folder}")
     elif not status:

@@ -86,9 +86,9 @@ class Run:
         with tqdm(total=source.total, unit=unit, disable=one) as progress:
             while batch := list(islice(source.pictures, self.batch_size)):
                 for prediction, name in self._predict(batch, fatal):
-                    for step in self.steps:
-                        prediction = step(prediction, name)
                     with self._skip_failure(fatal):
+                        for step in self.steps:
+                            prediction = step(prediction, name)
                         for output in self.outputs:
                             output.write(prediction, name)
                 progress.update(len(batch))

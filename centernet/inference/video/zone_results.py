@@ -24,13 +24,18 @@ from centernet.inference.writers import LinesFile
 
 # The class of rows for all objects.
 _ALL = "all classes"
+_LINE = ("line", "class", IN, OUT)
+_ZONE = ("zone", "class", "mean_inside", "most_inside")
+_VISITS = (ENTERED, LEFT, "objects", "mean_seconds")
+_ZONE_OF_IMAGE = ("image", "zone", "class", "inside")
 _EVENT_COLUMNS = ("frame", "seconds", "name", "event", "id", "class", "seconds_inside")
 
 
 class ZoneResults(Output):
     """Writes ``line_counts.csv``, ``zone_counts.csv`` and, for videos, ``events.csv``.
 
-    The counts of a video are totals, of images a row for each image, zone and class.
+    The counts of a video are totals, of images a row for each image, zone and class. At the end, a
+    table is printed.
     """
 
     def __init__(self, folder: Path, *, video: bool) -> None:
@@ -82,6 +87,7 @@ class ZoneResults(Output):
         self._growing.__exit__(kind, *details)
         if self._pictures and (kind is None or issubclass(kind, KeyboardInterrupt)):
             self._write_totals()
+            print(self.text())
 
     def close(self) -> None:
         """Finish the files."""
@@ -121,17 +127,11 @@ class ZoneResults(Output):
         if self._last.zones:
             columns = ["zone", "class", "inside"]
             if self._video:
-                tracked = [ENTERED, LEFT, "objects", "seconds per visit"]
-                columns = [*columns[:2], "inside on average", "at most"]
-                columns += tracked if self._last.zones[0].visits else []
+                columns = ["zone", "class", "inside on average", "at most"]
+            if self._last.zones[0].visits:
+                columns += [ENTERED, LEFT, "objects", "seconds per visit"]
             blocks += _table(columns, self._zone_rows())
         return "\n".join(blocks)
-
-
-_LINE = ("line", "class", IN, OUT)
-_ZONE = ("zone", "class", "mean_inside", "most_inside")
-_VISITS = (ENTERED, LEFT, "objects", "mean_seconds")
-_ZONE_OF_IMAGE = ("image", "zone", "class", "inside")
 
 
 def line_rows(count: LineCount) -> list[tuple[str, int, int]]:

@@ -1,6 +1,6 @@
 """The step of ``detect`` that counts objects at lines and in zones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,16 +30,16 @@ class CountZones(Step):
         lines: Sequence[Line],
         zones: Sequence[Zone],
         *,
-        clock: Callable[[int], float] = float,
+        fps: float | None = None,
     ) -> None:
         """Count from zero.
 
         Args:
             lines: lines, as they were read.
             zones: zones, as they were read.
-            clock: the seconds since the start of the video, for the number of a frame.
+            fps: frames per second of the video; None for images.
         """
-        self._read_lines, self._read_zones, self._clock = lines, zones, clock
+        self._read_lines, self._read_zones, self._fps = lines, zones, fps
         self._lines: list[LineCounter] = []
         self._zones: list[ZoneCounter] = []
         self._size: tuple[int, ...] = ()
@@ -54,8 +54,7 @@ class CountZones(Step):
         if prediction.image.shape[:2] != self._size:
             self._fit(*prediction.image.shape[:2])
         tracked = self._is_tracked(prediction)
-        frame = name.frame or 0
-        moment = Moment(frame, self._clock(frame))
+        moment = self._moment(name)
         sightings = {bottom: _sightings(prediction, bottom) for bottom in (False, True)}
         events = []
         found = prediction.detections
@@ -73,6 +72,11 @@ class CountZones(Step):
             self._labels,
         )
         return replace(prediction, zones=counts)
+
+    def _moment(self, name: ResultName) -> Moment:
+        frame = name.frame or 0
+        time = getattr(name, "time", None)  # of frames at an uneven rate, as those of cameras
+        return Moment(frame, frame / (self._fps or 1) if time is None else time)
 
     def _fit(self, height: int, width: int) -> None:
         """Place lines and zones in pictures of this size; counts go on."""
