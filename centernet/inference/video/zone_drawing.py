@@ -18,6 +18,7 @@ from centernet.inference.video.zone_shapes import Line, Point
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _FILL = 0.15  # opacity of zones
 _ARROW = 2.2  # length of the arrow, in letters
+_MOST_LETTERS = 24  # of names
 
 
 def draw_zones(picture: NDArray[np.uint8], counts: ZoneCounts, factor: float) -> None:
@@ -40,10 +41,10 @@ def draw_zones(picture: NDArray[np.uint8], counts: ZoneCounts, factor: float) ->
         _draw_line(picture, line, size)
     taken: list[Rectangle] = []
     for line, line_count in zip(lines, counts.lines, strict=True):
-        panel = CountPanel(_line_rows(line_count, counts), (height, width))
+        panel = CountPanel(_line_rows(line_count, counts), (height, width), requested=True)
         _place(picture, panel, _beside_line(line, panel.size, size), taken)
     for points, zone_count in zip(shapes, counts.zones, strict=True):
-        panel = CountPanel(_zone_rows(zone_count, counts), (height, width))
+        panel = CountPanel(_zone_rows(zone_count, counts), (height, width), requested=True)
         _place(picture, panel, _beside_zone(points, panel.size, size), taken)
 
 
@@ -110,6 +111,8 @@ def _rows(
     form: str,
     counts: ZoneCounts,
 ) -> list[PanelRow]:
+    if len(name) > _MOST_LETTERS:
+        name = name[: _MOST_LETTERS - 1] + "…"
     rows = [PanelRow(sum(total), name, _WHITE, form.format(*total))]
     if len(classes) > 1:
         for one, numbers in sorted(classes.items(), key=lambda item: (-sum(item[1]), item[0])):
