@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,18 @@ class Page:
 
     def errors(self):
         return [entry["message"] for entry in self.browser.get_log("browser")]
+
+
+def download(page: Page, folder: Path, button: str) -> Path:
+    """Click a button, and wait for its file."""
+    page.browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
+    )
+    before = set(folder.iterdir())
+    page.one(button).click()
+    for _ in range(200):
+        new = [p for p in set(folder.iterdir()) - before if p.suffix not in (".crdownload", ".tmp")]
+        if new and new[0].stat().st_size:
+            return new[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no file after {button}")

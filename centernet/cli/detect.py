@@ -18,6 +18,8 @@ Detect objects in images, videos or camera pictures, and draw them.
   centernet detect walk.mp4 --weights runs/custom/best.ckpt --track
   centernet detect photos/ --weights runs/custom/best.ckpt --csv
   centernet detect cells/ --weights runs/custom/best.ckpt --count
+  centernet detect road.mp4 --weights runs/custom/best.ckpt --line gate=100,240,540,240
+  centernet detect shop.mp4 --weights runs/custom/best.ckpt --zone zones.json
   centernet detect https://host/photo.jpg --weights runs/custom/best.ckpt
   centernet detect 0 --weights runs/custom/best.ckpt --show
   centernet detect rtsp://host/stream --weights runs/custom/best.ckpt --json
@@ -33,7 +35,8 @@ keys in the window of --show:
 files in the output folder: NAME.jpg or NAME.mp4 with the detections; with --heatmaps also
 NAME.heatmap.jpg (or .mp4), NAME.heatmap-CLASS.jpg for each class with a peak above its threshold,
 and NAME.npz; detections.jsonl with --json, detections.csv with --csv, and counts.csv if the weights
-have a calibration of counts, which fit and `centernet report RUN` write; NAME.mot.txt with --track
+have a calibration of counts, which fit and `centernet report RUN` write; NAME.mot.txt with --track;
+line_counts.csv, zone_counts.csv and, of videos, events.csv with --line and --zone
 
 exit status: 0; 1 if an image failed, a video is truncated, or the input is wrong; 2 for a wrong
 option; 130 after Ctrl-C and 143 after SIGTERM, which keep the results so far
@@ -82,19 +85,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_engine(parser)
     add_inference_options(parser)
-    tracking = parser.add_argument_group("tracking")
-    tracking.add_argument(
+    _add_track_option(parser.add_argument_group("tracking"))
+    _add_live_options(parser.add_argument_group("live"))
+    _add_zone_options(parser.add_argument_group("lines and zones"))
+
+
+def _add_track_option(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--track",
         action="store_true",
         help="in a video, camera or stream, give each object an id that it keeps from frame to "
         "frame, draw where it came from, and save NAME.mot.txt; needs the extra: "
         "pip install -e '.[track]'",
     )
-    _add_live_options(parser)
 
 
-def _add_live_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("live")
+def _add_live_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--live",
         action="store_true",
@@ -141,6 +147,24 @@ def add_inference_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_zone_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--line",
+        action="append",
+        metavar="[NAME=]X1,Y1,X2,Y2",
+        help="in a video, count the objects that cross this line, by class and direction; an arrow "
+        "in the pictures shows the direction in, which leads from the right to the left of the way "
+        "from x1,y1 to x2,y2; pixels, or fractions of the picture if none is above 1; repeatable",
+    )
+    group.add_argument(
+        "--zone",
+        action="append",
+        metavar="FILE.json",
+        help="count the objects in the zones of this file, and at its lines; the page of "
+        "`centernet export WEIGHTS OUT.html` draws and saves such a file; repeatable",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Detect objects; returns the exit status."""
     from centernet.inference.detect import detect
@@ -156,6 +180,8 @@ def run(options: argparse.Namespace) -> int:
         track=options.track,
         live=options.live,
         audio=options.audio,
+        lines=options.line or (),
+        zones=options.zone or (),
         batch_size=options.batch_size,
         device=options.device,
         resolution=options.resolution,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WEB = "export/web"
 _SCRIPTS = ["support", "engine", "state", "boxes", "picture", "results", "images", "live"]
-_SCRIPTS += ["downloads", "events"]
+_SCRIPTS += ["zones", "zone_editor", "downloads", "events"]
 # In the order in which the page runs them.
 SCRIPTS = [
     f"{_WEB}/support.js",

@@ -1,7 +1,6 @@
 """Detect objects in images, videos and camera pictures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from centernet.errors import InputError, require_at_least
 from centernet.inference.count_totals import CountTotals
 from centernet.inference.detector import Detector
-from centernet.inference.inputs import Video
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
-from centernet.inference.output_base import Step
 from centernet.inference.outputs import OutputContext, make_outputs
 from centernet.inference.pictures import PictureSource, open_source
 from centernet.inference.run import Run
@@ -22,7 +19,7 @@ from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
 from centernet.inference.video.audio import open_audio
 from centernet.inference.video.live import LiveRun
-from centernet.inference.video.tracking import TrackingStep, require_trackers
+from centernet.inference.video.setup import VideoSetup
 from centernet.inference.video.viewer import Viewer
 from centernet.inference.window import require_screen
 
@@ -44,6 +41,8 @@ def detect(
     track: bool = False,
     live: bool = False,
     audio: bool = False,
+    lines: Sequence[str] = (),
+    zones: Sequence[str | Path] = (),
     batch_size: int | None = None,
     device: str = "auto",
     **options: Any,
@@ -62,6 +61,8 @@ def detect(
         live: process a video file as a camera: frames come at their times, and are dropped while
             the network is busy. Cameras and endless streams always are.
         audio: copy the audio of a video file into the video with boxes.
+        lines: values of ``--line``, as for :func:`.read_shapes`.
+        zones: files of lines and zones, as for :func:`.read_shapes`.
         batch_size: pictures per batch; None chooses.
         device: as for :meth:`.Detector.load`.
         **options: ``engine``, and those of :class:`.InferenceConfig`.
@@ -78,45 +79,60 @@ def detect(
     if "show" in extras:
         require_screen()  # before the weights are loaded
     opened = open_source(source, folder := Path(output))
-    is_live = _is_live(opened, live)
-    if audio:
-        _require_audio_source(opened, is_live)
-    tracked = _tracked_video(opened) if track else None
+    setup = VideoSetup.read(opened, live=live, audio=audio, track=track, lines=lines, zones=zones)
     detector = Detector.load(weights, device=device, **options)
-    thresholds, video = detector.thresholds(threshold), opened.video
-    summary = _make_summary(detector, opened, count)
-    stem, fps, info = opened.stem, video.fps if video else None, detector.engine.info
-    context = OutputContext(folder, stem, fps, info, thresholds, summary, labels, count)
-    if audio:
-        context = replace(context, audio=open_audio(Path(opened.name)))
-    steps = _make_steps(detector, thresholds, tracked)
-    extras = [*extras, *["tracks"] * track]
-    run = _make_run(detector, context, extras, steps, batch_size, is_live)
+    thresholds = detector.thresholds(threshold)
+    context = _make_context(detector, opened, setup, folder, thresholds, labels, count)
+    run = _make_run(detector, context, setup, extras, batch_size)
     _make_folder(folder)
     return _finish(run, opened, folder)
+
+
+def _make_context(
+    detector: Detector,
+    opened: PictureSource,
+    setup: VideoSetup,
+    folder: Path,
+    thresholds: NDArray[np.float64],
+    labels: str,
+    count: bool,
+) -> OutputContext:
+    return OutputContext(
+        folder,
+        opened.stem,
+        opened.video.fps if opened.video else None,
+        detector.engine.info,
+        thresholds,
+        _make_summary(detector, opened, count),
+        labels,
+        count,
+        open_audio(setup.audio) if setup.audio else None,
+    )
 
 
 def _make_run(
     detector: Detector,
     context: OutputContext,
+    setup: VideoSetup,
     extras: Sequence[str],
-    steps: Sequence[Step],
     batch_size: int | None,
-    is_live: bool,
 ) -> Run:
     """The run with its outputs, which may need features that the network lacks."""
+    is_shown, thresholds = "show" in extras, context.thresholds
     # A live preview is recorded on request.
-    outputs = make_outputs(context, extras, pictures=not (is_live and "show" in extras))
+    outputs = make_outputs(
+        context, [*extras, *setup.extras()], pictures=not (setup.live and is_shown)
+    )
     viewer = next((output for output in outputs if isinstance(output, Viewer)), None)
-    return (partial(LiveRun, viewer=viewer) if is_live else Run)(
+    return (partial(LiveRun, viewer=viewer) if setup.live else Run)(
         detector,
-        outputs,
+        [*outputs, *setup.outputs(context.folder)],
         context.summary,
-        thresholds=context.thresholds,
-        steps=steps,
+        thresholds=thresholds,
+        steps=setup.steps(thresholds, detector.class_names),
         heatmaps="heatmaps" in extras or viewer is not None,
         candidates=viewer is not None,
-        batch_size=1 if is_live else batch_size or _default_batch_size(detector, extras),
+        batch_size=1 if setup.live else batch_size or _default_batch_size(detector, extras),
     )
 
 
@@ -130,22 +146,6 @@ def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
     elif not status:
         raise InputError(f"nothing in {opened.name} could be read")
     return status or int(summary.failed > 0)
-
-
-def _tracked_video(opened: PictureSource) -> Video:
-    """The video of a source; raises InputError if it has images, or the tracker is missing."""
-    require_trackers()
-    if opened.video is None:
-        raise InputError(f"--track needs a video, a camera or a stream, got images: {opened.name}")
-    return opened.video
-
-
-def _make_steps(
-    detector: Detector, thresholds: NDArray[np.float64], tracked: Video | None
-) -> list[Step]:
-    if tracked is None:
-        return []
-    return [TrackingStep(thresholds, detector.class_names, tracked.fps)]
 
 
 def _make_summary(detector: Detector, opened: PictureSource, count: bool) -> RunSummary:
@@ -165,19 +165,6 @@ def _shrinking_size(detector: Detector) -> tuple[int, int] | None:
     """The size that pictures are scaled to fit; None if they keep theirs or run in tiles."""
     fit = detector.config.input_fit(detector.engine.info.image_size)
     return fit if isinstance(fit, tuple) and detector.config.tile == "auto" else None
-
-
-def _is_live(opened: PictureSource, requested: bool) -> bool:
-    """Whether to drop frames; raises InputError if that is requested for images."""
-    if requested and opened.video is None:
-        raise InputError(f"--live needs a video, a camera or a stream, got images: {opened.name}")
-    return requested or (opened.video is not None and opened.video.live)
-
-
-def _require_audio_source(opened: PictureSource, is_live: bool) -> None:
-    """Raise InputError unless the source is a video file that is processed completely."""
-    if is_live or opened.video is None or opened.video.kind != "video":
-        raise InputError(f"--audio needs a video file, and no --live, got {opened.name}")
 
 
 def _default_batch_size(detector: Detector, extras: Sequence[str]) -> int:

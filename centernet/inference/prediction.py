@@ -16,6 +16,7 @@ from centernet.inference.label_options import DEFAULT_LABELS
 from centernet.inference.points import IS_POINT, points_of
 from centernet.inference.tta import clip_to_image
 from centernet.inference.video.track_ids import NO_ID, track_ids
+from centernet.inference.video.zone_counts import ZoneCounts
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -62,6 +63,7 @@ class Prediction:
         trails: the latest centers of the tracks in a video frame, see :attr:`.TrackHistory.trails`;
             None without tracking.
         candidates: all detections down to a low score, for the preview window; None without it.
+        zones: the counts at lines and in zones; None if there are none.
     """
 
     image: NDArray[np.uint8]
@@ -72,6 +74,7 @@ class Prediction:
     count: Count | None = None
     trails: Mapping[int, NDArray[np.float64]] | None = None
     candidates: "sv.Detections | None" = None
+    zones: ZoneCounts | None = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -105,7 +108,7 @@ class Prediction:
         return self.draw()
 
     def draw(self, labels: str = DEFAULT_LABELS, *, count: bool = False) -> NDArray[np.uint8]:
-        """Draw boxes and labels on the image, enlarged if it is small.
+        """Draw boxes and labels, lines and zones on the image, enlarged if it is small.
 
         Args:
             labels: text of the labels, see :func:`centernet.inference.drawing.draw`.
@@ -118,12 +121,14 @@ class Prediction:
             InputError: ``labels`` is unknown.
         """
         from centernet.inference.drawing import draw
+        from centernet.inference.video.zone_drawing import draw_zones
 
         if (labels, count) not in self._drawn:
             large, shown = self.upscaled, self.count if count else None
-            self._drawn[labels, count] = draw(
-                large.image, large.detections, labels, shown, large.trails
-            )
+            picture = draw(large.image, large.detections, labels, shown, large.trails)
+            if self.zones:
+                draw_zones(picture, self.zones, picture.shape[1] / self.image.shape[1])
+            self._drawn[labels, count] = picture
         return self._drawn[labels, count]
 
     @cached_property

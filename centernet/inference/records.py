@@ -31,5 +31,6 @@ def detections_record(
     line |= {"width": width, "height": height}
     line |= {"truncated": True} if prediction.truncated else {}
     line |= {"count": prediction.count.as_dict()} if prediction.count else {}
+    line |= prediction.zones.as_dict() if prediction.zones else {}
     line |= {"detections": objects}
     return line

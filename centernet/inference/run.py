@@ -106,8 +106,8 @@ class Run:
         ):
             while batch := list(islice(source.pictures, self.batch_size)):
                 for prediction, name in self._predict(batch, fatal):
-                    changed = self._change(prediction, name)
                     with self._skip_failure(fatal):
+                        changed = self._change(prediction, name)
                         for output in self.outputs:
                             output.write(changed, name)
                 progress.update(len(batch))

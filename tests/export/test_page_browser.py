@@ -2,13 +2,11 @@
 
 import csv
 import json
-import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from browser import Page
+from browser import Page, download
 from detector_page import NAMES, Detector, assert_same, spot_page
 from fakes import spot_detector
 from selenium.webdriver import ActionChains
@@ -110,21 +108,6 @@ def test_results_for_screen_readers_and_the_keyboard(page, images):
         ".map((one) => one.id)"
     )
     assert unnamed == []
-
-
-def download(page, folder: Path, button: str) -> Path:
-    """Click a button, and wait for its file."""
-    page.browser.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
-    )
-    before = set(folder.iterdir())
-    page.one(button).click()
-    for _ in range(200):
-        new = [p for p in set(folder.iterdir()) - before if p.suffix not in (".crdownload", ".tmp")]
-        if new and new[0].stat().st_size:
-            return new[0]
-        time.sleep(0.05)
-    raise AssertionError(f"no file after {button}")
 
 
 def test_downloads(page, images, tmp_path):

@@ -10,7 +10,7 @@ function pictures() {
 
 function asJson() {
   return JSON.stringify(pictures().map(({ name, width, height, found }) => ({
-    source: name, width, height,
+    source: name, width, height, ...zoneCounts({ width, height, found }),
     detections: shown(found).map(({ label, score, box }) =>
       ({ class: className(label), label, score, box })),
   })), null, 1);

@@ -91,7 +91,7 @@ function listenToPointers() {
     event.preventDefault();
     zoomBy(Math.exp(-event.deltaY / 400), ...placeOf(event));
   }, { passive: false });
-  canvas.ondblclick = fit;
+  canvas.ondblclick = () => zones.draft ? finishDraft() : fit();
   let width = 0, height = 0;
   new ResizeObserver(() => {
     if (canvas.clientWidth === width && canvas.clientHeight === height) return;
@@ -110,12 +110,14 @@ const KEYS = {
   "[": () => setThreshold(Number($("threshold").value) - 0.01),
   "]": () => setThreshold(Number($("threshold").value) + 0.01),
   "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: fit,
+  z: () => startDraft("zone"), l: () => startDraft("line"),
   o: () => $("open").click(), c: openCamera, "?": () => $("keys").showModal(),
 };
 for (let i = 1; i < 10; i++) KEYS[i] = () => $("classes").querySelectorAll("input")[i - 1]?.click();
 
 function press(event) {
   const { key, target } = event;
+  if (target.matches("[type=text]") || pressInDraft(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[key]) return;
   if (document.querySelector("dialog[open]")) return;
   if (target.matches("select, [type=range]") && key.startsWith("Arrow")) return;
@@ -178,6 +180,7 @@ function start() {
   listenToFiles();
   listenToPointers();
   listenToControls();
+  listenToZones();
   setOpacity(state.opacity);
   $("colors").style.background =
     `linear-gradient(90deg, ${settings.heat_colors.filter((_, i) => i % 15 === 0).map((c) => `rgb(${c})`)})`;

@@ -41,7 +41,11 @@ function paint(context, at, unit) {
   context.imageSmoothingEnabled = at.scale * width < 8 * bitmap.width; // pixels when zoomed in
   context.drawImage(bitmap, ...frame);
   if (state.heat && state.picture.heat) paintHeat(context, at, frame);
-  if (!state.boxes) return;
+  if (state.boxes) paintFound(context, found, at, unit, frame);
+  paintZones(context, at, unit);
+}
+
+function paintFound(context, found, at, unit, frame) {
   const boxes = found.map((one, index) => ({ ...one, index })).filter(isShown);
   boxes.forEach((one, i) => { one.row = i + 1; }); // its number in the table
   const { width: columns, height: rows } = context.canvas;

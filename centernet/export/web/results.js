@@ -85,6 +85,7 @@ function refreshPicture() {
   refreshCounts(found);
   refreshTable();
   refreshSummary(found);
+  refreshZones();
   refreshDownloads();
   draw();
 }
