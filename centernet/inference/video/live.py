@@ -134,7 +134,11 @@ class LiveRun(Run):
         self._gate.set_open(True)
         self._predictions.close()
         for worker, patience in zip(workers, (_CAPTURE_PATIENCE, _NETWORK_PATIENCE), strict=True):
-            if worker.ident is not None:
+            if worker.ident is None:
+                continue
+            try:
+                worker.join(patience)
+            except KeyboardInterrupt:  # pressed again: the end is near, and files are finished
                 worker.join(patience)
 
     def _capture(self, source: PictureSource, video: Video) -> None:
