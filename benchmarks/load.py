@@ -7,7 +7,7 @@ For each file, batch size and number of clients it starts a server, sends JPEG i
 over kept connections, each client one after the other, prints a row, and stops the server. Clients
 and server share the machine's cores. `lost` counts answers other than 200 and broken connections.
 Memory is the resident memory of the server at the start, after 100, 500 and all requests, and
-after as many requests again.
+after as many requests again, and after some seconds without requests.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from centernet.errors import InputError, require_at_least
 SIZE = (640, 480)
 # Requests after which the memory is read.
 _MEMORY_AT = (100, 500)
+# The server returns freed memory after 5 seconds without images.
+_REST_SECONDS = 7
 _COLUMNS = (
     "file, engine", "batch size", "clients", "requests", "lost", "requests/s", "p50 ms", "p95 ms",
     "p99 ms", "mean batch", "server CPU ms", "memory MB",
@@ -148,6 +151,8 @@ def measure(weights: Path, images: Sequence[bytes], clients: int, requests: int,
         seconds, after = perf_counter() - start, server.metrics()
         memory += [load.memory[at] for at in sorted(load.memory)] + [server.megabytes()]
         again = send_all(server, images, clients, requests)
+        memory.append(server.megabytes())
+        time.sleep(_REST_SECONDS)
         memory.append(server.megabytes())
 
     def added(name: str) -> float:

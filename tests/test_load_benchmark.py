@@ -24,4 +24,4 @@ def test_a_row_of_the_table(tmp_path):
         cell.strip() for cell in done.stdout.splitlines()[-1].strip("|").split("|")
     ]
     assert name == "`spots.onnx`, onnxruntime, cpu" and (batch, clients) == ("4", "6")
-    assert requests == "2 x 120" and lost == "0" and len(memory.split()) == 4
+    assert requests == "2 x 120" and lost == "0" and len(memory.split()) == 5

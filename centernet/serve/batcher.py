@@ -1,5 +1,6 @@
 """Dynamic batching: one thread owns the detector and predicts the images that wait together."""
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from centernet.inference.detector import Detector
 from centernet.inference.prediction import Prediction
 
+# Seconds without images, after which freed memory is returned to the system.
+_IDLE_SECONDS = 5.0
 # The longest time that a batch waits for images that are being decoded.
 _WAIT_SECONDS = 0.005
 
@@ -59,7 +62,7 @@ class Batcher:
         """
         self._detector, self._batch_size, self._on_batch = detector, batch_size, on_batch
         self._jobs: deque[Job] = deque()
-        self._preparing, self._stopping = 0, False
+        self._preparing, self._stopping, self._rested = 0, False, True
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
@@ -108,10 +111,11 @@ class Batcher:
 
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                for group in _same_thresholds(batch):
-                    self._predict(group)
-                del batch, group  # the images would stay in memory until the next batch
+            while (batch := self._next_batch()) is not None:
+                if not batch:
+                    return_freed_memory()
+                self._predict_all(batch)
+                del batch  # the images would stay in memory until the next batch
         finally:
             with self._changed:
                 self._stopping = True
@@ -120,23 +124,32 @@ class Batcher:
                 if job.future.set_running_or_notify_cancel():
                     job.future.set_exception(RuntimeError("the inference thread has ended"))
 
-    def _next_batch(self) -> list[Job]:
-        """The next jobs, at least one; empty when the thread shall end."""
+    def _next_batch(self) -> list[Job] | None:
+        """The next jobs; none after some seconds without jobs; None when the thread shall end."""
         batch: list[Job] = []
+        patience = None if self._rested else _IDLE_SECONDS
         with self._changed:
-            while not batch:
-                self._changed.wait_for(lambda: self._jobs or self._stopping)
-                if not self._jobs:
-                    return []
-                self._changed.wait_for(self._is_complete, _WAIT_SECONDS)
-                while self._jobs and len(batch) < self._batch_size:
-                    job = self._jobs.popleft()
-                    if job.future.set_running_or_notify_cancel():
-                        batch.append(job)
+            self._rested = not self._changed.wait_for(self._has_work, patience)
+            if self._rested:
+                return []
+            if not self._jobs:
+                return None
+            self._changed.wait_for(self._is_complete, _WAIT_SECONDS)
+            while self._jobs and len(batch) < self._batch_size:
+                job = self._jobs.popleft()
+                if job.future.set_running_or_notify_cancel():
+                    batch.append(job)
         return batch
+
+    def _has_work(self) -> bool:
+        return bool(self._jobs) or self._stopping
 
     def _is_complete(self) -> bool:
         return len(self._jobs) >= self._batch_size or not self._preparing
+
+    def _predict_all(self, batch: Sequence[Job]) -> None:
+        for group in _same_thresholds(batch):
+            self._predict(group)
 
     def _predict(self, jobs: Sequence[Job]) -> None:
         """Predict jobs of the same thresholds; if they fail together, each alone."""
@@ -167,3 +180,12 @@ def _same_thresholds(jobs: Sequence[Job]) -> list[list[Job]]:
     for job in jobs:
         groups.setdefault(job.thresholds.tobytes(), []).append(job)
     return list(groups.values())
+
+
+def return_freed_memory() -> None:
+    """Return memory that the C allocator keeps for reuse to the system, where glibc is used.
+
+    After a burst of requests it keeps some hundred megabytes.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # Windows, musl, macOS
+        ctypes.CDLL(None).malloc_trim(0)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from centernet.errors import InputError
+from centernet.serve import batcher as batcher_module
 from centernet.serve.batcher import Batcher
 from centernet.serve.bodies import Upload
 from centernet.serve.budget import Budget
@@ -138,6 +140,22 @@ def test_a_batch_waits_for_images_that_are_being_decoded():
     first.result(20), second.result(20)
     batcher.close()
     assert gate.batches == [[1, 2]]
+
+
+def test_freed_memory_is_returned_once_after_a_while_without_images(monkeypatch):
+    calls = []
+    monkeypatch.setattr(batcher_module, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(batcher_module, "return_freed_memory", lambda: calls.append(1))
+    gate = Gate()
+    gate.open.set()
+    batcher = Batcher(gate, 8)
+    time.sleep(0.2)
+    assert not calls
+    for rounds in (1, 2):
+        batcher.submit(np.array([1]), HALF).result(20)
+        time.sleep(0.3)
+        assert len(calls) == rounds
+    batcher.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
