@@ -15,6 +15,7 @@ function startDraft(kind) {
   canvas.tabIndex = -1;
   canvas.focus({ preventScroll: true }); // so that no button takes the keys
   refreshDraft();
+  $("stage").scrollIntoView({ block: "nearest" }); // on phones the buttons are below it
 }
 
 function endDraft() {
