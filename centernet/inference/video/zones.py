@@ -10,12 +10,10 @@ from centernet.inference.output_base import Step
 from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import Prediction
 from centernet.inference.video.line_counter import LineCounter
+from centernet.inference.video.track_ids import track_ids
 from centernet.inference.video.zone_counter import ZoneCounter
 from centernet.inference.video.zone_counts import Moment, Sighting, ZoneCounts
 from centernet.inference.video.zone_shapes import BOTTOM_CENTER, Line, Zone
-
-# The track of a detection that has none.
-_NO_TRACK = -1
 
 
 class CountZones(Step):
@@ -75,8 +73,7 @@ class CountZones(Step):
 
     def _moment(self, name: ResultName) -> Moment:
         frame = name.frame or 0
-        time = getattr(name, "time", None)  # of frames at an uneven rate, as those of cameras
-        return Moment(frame, frame / (self._fps or 1) if time is None else time)
+        return Moment(frame, frame / (self._fps or 1) if name.time is None else name.time)
 
     def _fit(self, height: int, width: int) -> None:
         """Place lines and zones in pictures of this size; counts go on."""
@@ -110,6 +107,5 @@ def _sightings(prediction: Prediction, bottom: bool) -> list[Sighting]:
     points = (boxes[:, :2] + boxes[:, 2:]) / 2
     if bottom:
         points[:, 1] = boxes[:, 3]
-    tracks = np.full(len(boxes), _NO_TRACK) if found.tracker_id is None else found.tracker_id
-    rows = zip(tracks, points.tolist(), sizes, found.data["class_name"], strict=True)
+    rows = zip(track_ids(found), points.tolist(), sizes, found.data["class_name"], strict=True)
     return [Sighting(int(t), (x, y), float(size), str(name)) for t, (x, y), size, name in rows]
