@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import add_engine, add_threshold, word_or
-from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
+from centernet.cli.options import add_engine, add_inference_options, add_threshold, add_weights
 from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 from centernet.inference.video.keys import format_keys
 
@@ -60,12 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "image, video or stream; an existing file or folder has precedence over a camera number "
         "(write 00 for camera 0 then)",
     )
-    add(
-        "--weights",
-        required=True,
-        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth), or "
-        "an exported model (.onnx)",
-    )
+    add_weights(parser)
     add("--output", type=Path, default="runs/detect", help="folder of the results (%(default)s)")
     add_threshold(parser, "minimum score of a detection")
     for name, text in _EXTRAS.items():
@@ -111,39 +105,6 @@ def _add_live_options(group: argparse._ArgumentGroup) -> None:
         "--audio",
         action="store_true",
         help="copy the audio of a video file into NAME.mp4",
-    )
-
-
-def add_inference_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of :class:`.InferenceConfig` to a parser."""
-    defaults = InferenceConfig()
-    parser.add_argument(
-        "--resolution",
-        default=defaults.resolution,
-        help=f"{option_help('resolution')} (%(default)s)",
-    )
-    parser.add_argument("--flip", action="store_true", help=option_help("flip"))
-    parser.add_argument(
-        "--scales", type=float, nargs="+", default=defaults.scales, help=option_help("scales")
-    )
-    parser.add_argument(
-        "--top-k",
-        type=word_or(int, "auto"),
-        default=defaults.top_k,
-        help=f"{option_help('top_k')} (%(default)s)",
-    )
-    parser.add_argument("--nms", type=word_or(float, "soft"), help=option_help("nms"))
-    parser.add_argument(
-        "--tile",
-        type=word_or(int, "auto"),
-        default=defaults.tile,
-        help=f"{option_help('tile')} (%(default)s)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=defaults.precision,
-        help=f"{option_help('precision')} (%(default)s)",
     )
 
 

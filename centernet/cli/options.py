@@ -5,6 +5,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--weights``, for a checkpoint or an exported model."""
+    parser.add_argument(
+        "--weights",
+        required=True,
+        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth), or "
+        "an exported model (.onnx)",
+    )
+
 
 def add_threshold(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the option ``--threshold``.
@@ -37,6 +49,39 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         metavar="ENGINE",
         help="torch or compile for a checkpoint, onnxruntime or openvino for an exported model "
         "(%(default)s); `centernet benchmark` compares them",
+    )
+
+
+def add_inference_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :class:`.InferenceConfig` to a parser."""
+    defaults = InferenceConfig()
+    parser.add_argument(
+        "--resolution",
+        default=defaults.resolution,
+        help=f"{option_help('resolution')} (%(default)s)",
+    )
+    parser.add_argument("--flip", action="store_true", help=option_help("flip"))
+    parser.add_argument(
+        "--scales", type=float, nargs="+", default=defaults.scales, help=option_help("scales")
+    )
+    parser.add_argument(
+        "--top-k",
+        type=word_or(int, "auto"),
+        default=defaults.top_k,
+        help=f"{option_help('top_k')} (%(default)s)",
+    )
+    parser.add_argument("--nms", type=word_or(float, "soft"), help=option_help("nms"))
+    parser.add_argument(
+        "--tile",
+        type=word_or(int, "auto"),
+        default=defaults.tile,
+        help=f"{option_help('tile')} (%(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=defaults.precision,
+        help=f"{option_help('precision')} (%(default)s)",
     )
 
 

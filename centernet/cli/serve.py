@@ -4,8 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from centernet.cli.detect import add_inference_options
-from centernet.cli.options import add_engine, add_threshold
+from centernet.cli.options import add_engine, add_inference_options, add_threshold, add_weights
 from centernet.errors import InputError
 from centernet.serve.limits import DEFAULT_BATCH_SIZE, Limits, format_count, parse_count
 
@@ -36,12 +35,7 @@ _TOKEN = "CENTERNET_TOKEN"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
-    add(
-        "--weights",
-        required=True,
-        help="a checkpoint of fit, as runs/custom/best.ckpt, or of the original release (.pth), or "
-        "an exported model (.onnx)",
-    )
+    add_weights(parser)
     add(
         "--host",
         default="127.0.0.1",
