@@ -69,7 +69,7 @@ def test_one_function_writes_sizes():
         if SIZE_TEMPLATES.search(line)
     }
     # JavaScript has no format_size: two places write width, then height.
-    in_pages = {"analysis/inspector/matches.js", "export/web/results.js"}
+    in_pages = {"analysis/inspector/matches.js", "export/web/state.js"}
     assert {place.partition(":")[0] for place in found} == {"sizes.py", *in_pages}
 
 

@@ -58,7 +58,7 @@ def test_a_page_without_a_value_is_refused():
 
 def test_every_page_extends_the_base_and_only_one_module_uses_jinja():
     templates = [path for path in FOLDER.rglob("*.html") if path.name != "base.html"]
-    assert len(templates) == 6
+    assert len(templates) == 8
     for path in templates:
         text = path.read_text()
         assert text.startswith('{% extends "analysis/base.html" %}') and not re.search(

@@ -161,7 +161,7 @@ function refreshSummary(found) {
   $("name").textContent = picture.name;
   $("counted").textContent = found.length ? inWords(found) : "Nothing found";
   const time = `${Math.round(picture.ms.read + picture.ms.prepare + picture.ms.network)} ms`;
-  $("details").textContent = `${picture.width}x${picture.height} px · ${time}` +
+  $("details").textContent = `${formatSize(picture)} px · ${time}` +
     (found.length < settings.top_k ? "" : ` · at most ${settings.top_k} are found, there may be more`);
   $("details").title = `read ${Math.round(picture.ms.read)} ms, resize ` +
     `${Math.round(picture.ms.prepare)} ms, network ${Math.round(picture.ms.network)} ms`;

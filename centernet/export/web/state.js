@@ -19,6 +19,8 @@ const state = {
 const className = (label) => settings.classes[label]?.name ?? String(label);
 const classColor = (label) => settings.classes[label]?.color ?? "#fff";
 
+const formatSize = ({ width, height }) => `${width}x${height}`; // in pixels
+
 const isShown = ({ label, score }) => state.classes.has(label) && score >= state.thresholds[label];
 const shown = (found) => found.filter(isShown);
 

@@ -159,7 +159,7 @@ function parseShape(entry, kind, count, [width, height]) {
   const wrong = shapeError({ kind, points });
   if (wrong) throw new Error(`${title} ${wrong}`);
   const outside = points.find(([x, y]) => x < 0 || y < 0 || x > width || y > height);
-  if (outside) throw new Error(`${title}: the point ${outside} is outside of ${width}x${height} pixels`);
+  if (outside) throw new Error(`${title}: the point ${outside} is outside of ${formatSize({ width, height })} pixels`);
   return { kind, name: title.replace(/\s+/g, " ").trim(), points, anchor };
 }
 
