@@ -54,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "source",
+        nargs="+",
         metavar="SOURCE",
-        help="an image, a folder, a glob in quotes, a video, a camera number, or the URL of an "
+        help="images, folders and globs; or a video, a camera number, or the URL of an "
         "image, video or stream; an existing file or folder has precedence over a camera number "
         "(write 00 for camera 0 then)",
     )

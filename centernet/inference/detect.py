@@ -30,7 +30,7 @@ _BATCH_SIZE = 8
 
 
 def detect(
-    source: str,
+    source: str | Sequence[str],
     weights: str | Path,
     *,
     output: str | Path,
@@ -50,7 +50,7 @@ def detect(
     """Detect objects in a source, and save pictures or a video with the detections.
 
     Args:
-        source: an image, folder, glob, video, camera number, or URL.
+        source: an image, folder, glob, video, camera number, or URL; or several images and folders.
         weights: as for :meth:`.Detector.load`.
         output: folder for the results; it is created.
         threshold: minimum score, as for :class:`.Detector`.

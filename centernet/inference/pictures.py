@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.data.images import load_image, read_image
-from centernet.inference.inputs import Video, find_images
+from centernet.errors import InputError
+from centernet.inference.inputs import Video, find_images, url_name
 from centernet.inference.output_paths import (
     ResultName,
     image_names,
@@ -51,8 +52,8 @@ class PictureSource:
     stem: Path | None = None
 
 
-def open_source(source: str, output: Path) -> PictureSource:
-    """Open an image, folder, glob, video, camera number or URL.
+def open_source(source: str | Sequence[str], output: Path) -> PictureSource:
+    """Open an image, folder, glob, video, camera number or URL, or several images and folders.
 
     Args:
         source: as the command line takes it.
@@ -61,6 +62,8 @@ def open_source(source: str, output: Path) -> PictureSource:
     Raises:
         InputError: the source does not exist or cannot be opened, or would be overwritten.
     """
+    if not isinstance(source, str):
+        return _open_images(source, output) if len(source) > 1 else open_source(source[0], output)
     paths = find_images(source)
     if paths is not None:
         names = image_names(paths, output)
@@ -73,6 +76,20 @@ def open_source(source: str, output: Path) -> PictureSource:
     video = Video(source)
     name = video_name(video, output)
     return PictureSource(video.name, _frames(video, name), video.length, video, name.stem)
+
+
+def _open_images(sources: Sequence[str], output: Path) -> PictureSource:
+    """The images of several sources, each image once."""
+    paths: list[Path] = []
+    for source in sources:
+        found = find_images(source)
+        if found is None:
+            raise InputError(f"several sources must be images and folders, got {url_name(source)}")
+        paths += found
+    paths = list(dict.fromkeys(paths))
+    names = image_names(paths, output)
+    title = f"{sources[0]} and {len(sources) - 1} more"
+    return PictureSource(title, _image_files(paths, names), len(paths))
 
 
 def _image_files(

@@ -75,7 +75,7 @@ def test_help_of_detect_lists_everything(capsys):
     for option in ("--weights", "--output", "--threshold", "--heatmaps", "--json", "--show"):
         assert option in said
     for word in ("--device", "--resolution", "--top-k", "SOURCE", "camera number", "NAME.npz"):
-        assert word in said
+        assert word in " ".join(said.split())
     assert "centernet detect photo.jpg" in said and "exit status" in said
 
 
@@ -114,7 +114,7 @@ def test_the_threshold_is_that_of_the_detector():
         (["detect"], "SOURCE, --weights"),
         (["detect", "a.jpg"], "--weights"),
         (["detect", "a.jpg", "--weights", "w", "--bgr"], "--bgr"),
-        (["detect", "a.jpg", "b.jpg", "--weights", "w"], "b.jpg"),
+        (["report", "a", "b.jpg"], "b.jpg"),
         (["detect", "a.jpg", "--weights", "w", "--threshold", "high"], "'high'"),
         (["detect", "a.jpg", "--weights", "w", "--top-k", "1.5"], "'1.5'"),
     ],

@@ -38,7 +38,8 @@ def run(tmp_path, monkeypatch):
 
     def run(source, *extras, output=tmp_path / "out", **options) -> tuple[int, Path]:
         options = {"threshold": 0.3, "device": "cpu"} | options
-        status = detect.detect(str(source), "w.ckpt", output=output, extras=extras, **options)
+        source = [str(one) for one in source] if isinstance(source, list) else str(source)
+        status = detect.detect(source, "w.ckpt", output=output, extras=extras, **options)
         return status, output
 
     return run
@@ -176,6 +177,18 @@ def test_csv_has_a_row_for_each_detection(run, folder):
 def test_csv_without_detections_has_a_header(run, folder):
     _, output = run(folder / "b.png", "csv")
     assert table(output) == [["image", "class", "score", "x1", "y1", "x2", "y2"]]
+
+
+def test_several_images_and_folders(run, folder, tmp_path, capsys):
+    (tmp_path / "in 2").mkdir()
+    save(tmp_path / "in 2" / "a.png", SPOTS)
+    status, output = run([folder / "b.png", folder, tmp_path / "in 2" / "a.png"])
+    assert status == 0 and names(output) == ["in 2/a.png", "in/a.png", "in/b.png"]
+    assert run([folder])[0] == 0
+    for wrong in ("0", "http://user:secret@host/a.jpg", str(tmp_path / "none.png")):
+        with pytest.raises(InputError) as error:
+            run([folder, wrong])
+        assert "secret" not in str(error.value)
 
 
 def test_csv_of_a_video_has_the_number_of_the_frame(run, tmp_path):
