@@ -64,7 +64,9 @@ def count(paths, flicker, step, rng):
         points = paths[:, frame] + rng.normal(0, 1, (TRACKS, 2))
         ids = ids_of(frame, paths[:, frame, 1], flicker, rng)
         rows = zip(ids.tolist(), points.tolist(), strict=True)
-        ours.update([Sighting(i, tuple(p), SIZE, "car") for i, p in rows], Moment(frame, frame))
+        ours.update(
+            [Sighting(i, tuple(p), SIZE, "car") for i, p in rows], Moment(frame, frame / 25)
+        )
         boxes = np.hstack([points - SIZE / 2, points + SIZE / 2])
         labels = np.zeros(TRACKS, int)
         for peer in peers:

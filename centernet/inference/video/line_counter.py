@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from centernet.inference.video.zone_counts import IN, OUT, Event, LineCount, Moment, Sighting
 from centernet.inference.video.zone_shapes import Line, Point
 
-# A track that is not seen in this number of frames is forgotten; trackers forget it earlier.
-MEMORY = 300
+# A track that is not seen for this number of seconds is forgotten; the tracker forgets it earlier,
+# and never gives its id again.
+MEMORY = 2.0
 # An object has passed a line, or has left a zone, if it is farther away than this fraction of its
 # size; detected centers move by less while an object stands still.
 MARGIN = 0.1
@@ -40,14 +41,14 @@ class _Track:
         side: the side of that: 1 for in, -1 for out, 0 if it has always been on the line.
         settled: the last side on which it was clearly beside the line.
         passages: passages through the segment since then: 1 towards in, -1 towards out.
-        frame: when it was last seen.
+        seen: when it was last seen, in seconds.
     """
 
     point: Point
     side: int = 0
     settled: int = 0
     passages: int = 0
-    frame: int = 0
+    seen: float = 0.0
 
 
 class LineCounter:
@@ -87,12 +88,12 @@ class LineCounter:
             if one.track < 0:
                 continue
             track = self._tracks.setdefault(one.track, _Track(one.point))
-            track.frame = moment.frame
+            track.seen = moment.seconds
             if direction := self._move(track, one):
                 self._crossings[direction][one.class_name] += 1
                 event = Event(moment, self.line.name, direction, one.track, one.class_name)
                 events.append(event)
-        for number in [n for n, t in self._tracks.items() if moment.frame - t.frame > MEMORY]:
+        for number in [n for n, t in self._tracks.items() if moment.seconds - t.seen > MEMORY]:
             del self._tracks[number]
         return events
 

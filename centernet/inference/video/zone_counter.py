@@ -30,14 +30,14 @@ class _Visit:
         class_name: name of its class when it entered.
         start: when it entered.
         last: when it was last seen inside.
-        frame: when it was last seen.
+        seen: when it was last seen, in seconds.
         is_inside: whether the visit goes on.
     """
 
     class_name: str
     start: Moment
     last: Moment
-    frame: int
+    seen: float
     is_inside: bool = True
 
 
@@ -88,13 +88,13 @@ class ZoneCounter:
             if one.track < 0:
                 continue
             if visit := self._visits.get(one.track):
-                visit.frame = moment.frame
+                visit.seen = moment.seconds
             if depth >= 0:
                 events += self._stay(one, moment)
             elif visit and visit.is_inside and depth <= -MARGIN * one.size:
                 events.append(self._leave(one.track, visit))
         for number, visit in list(self._visits.items()):
-            if moment.frame - visit.frame > MEMORY:
+            if moment.seconds - visit.seen > MEMORY:
                 events += [self._leave(number, visit)] if visit.is_inside else []
                 del self._visits[number]
         return events
@@ -107,7 +107,7 @@ class ZoneCounter:
             return []
         self._objects[one.class_name] += visit is None
         self._entered[one.class_name] += 1
-        self._visits[one.track] = _Visit(one.class_name, moment, moment, moment.frame)
+        self._visits[one.track] = _Visit(one.class_name, moment, moment, moment.seconds)
         return [Event(moment, self.zone.name, ENTERED, one.track, one.class_name)]
 
     def _leave(self, number: int, visit: _Visit) -> Event:

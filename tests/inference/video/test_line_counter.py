@@ -50,7 +50,7 @@ def path(*points, track=1):
         ([(290, 130), (320, 20)], (1, 0)),
         ([(290, 130), (320, 90)], (0, 0)),
         # It is not seen while it crosses.
-        ([(200, 150), *[None] * 50, (200, 50)], (1, 0)),
+        ([(200, 150), *[None] * 15, (200, 50)], (1, 0)),
         # It crosses the line slowly.
         ([(200, 110 - i / 4) for i in range(80)], (1, 0)),
     ],
@@ -98,9 +98,12 @@ def test_classes_and_events():
 def test_tracks_are_forgotten_long_after_they_were_seen():
     counter = LineCounter(LINE)
     counter.update([Sighting(1, (200, 150), 20, "car")], Moment(0, 0))
-    counter.update([], Moment(MEMORY + 1, 0))
-    counter.update([Sighting(1, (200, 50), 20, "car")], Moment(MEMORY + 2, 0))
-    assert counter.count.as_dict() == {"in": {}, "out": {}}
+    counter.update([], Moment(1, MEMORY))
+    counter.update([Sighting(1, (200, 50), 20, "car")], Moment(2, MEMORY))
+    assert counter.count.as_dict() == {"in": {"car": 1}, "out": {}}
+    counter.update([], Moment(3, 2 * MEMORY + 0.1))
+    counter.update([Sighting(1, (200, 150), 20, "car")], Moment(4, 2 * MEMORY + 0.1))
+    assert counter.count.as_dict() == {"in": {"car": 1}, "out": {}}
 
 
 def test_the_direction_is_that_of_supervision():

@@ -54,6 +54,6 @@ def test_an_object_on_the_outline_enters_once():
 
 
 def test_a_lost_object_leaves_when_it_was_last_seen():
-    count, events = run([(1, 9, 20)], [(1, 9, 20)], *[[]] * (MEMORY + 1))
+    count, events = run([(1, 9, 20)], [(1, 9, 20)], *[[]] * int(10 * MEMORY + 1))
     assert count.visits.left == {"cat": 1}
     assert events[-1].moment.frame == 1 and events[-1].inside == pytest.approx(0.1)
