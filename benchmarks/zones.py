@@ -12,6 +12,7 @@ from centernet.inference.video.line_counter import LineCounter
 from centernet.inference.video.zone_counts import Moment, Sighting
 from centernet.inference.video.zone_shapes import Line
 
+FPS = 25
 LINE = Line("gate", ((100, 200), (300, 200)))
 TRACKS, FRAMES, SIZE = 40, 60, 40.0
 
@@ -64,9 +65,8 @@ def count(paths, flicker, step, rng):
         points = paths[:, frame] + rng.normal(0, 1, (TRACKS, 2))
         ids = ids_of(frame, paths[:, frame, 1], flicker, rng)
         rows = zip(ids.tolist(), points.tolist(), strict=True)
-        ours.update(
-            [Sighting(i, tuple(p), SIZE, "car") for i, p in rows], Moment(frame, frame / 25)
-        )
+        seen = [Sighting(i, tuple(p), SIZE, "car") for i, p in rows]
+        ours.update(seen, Moment(frame, frame / FPS))
         boxes = np.hstack([points - SIZE / 2, points + SIZE / 2])
         labels = np.zeros(TRACKS, int)
         for peer in peers:
