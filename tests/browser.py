@@ -41,13 +41,26 @@ def start_browser() -> webdriver.Chrome:
 class Page:
     """A page in the browser."""
 
-    def __init__(self, browser: webdriver.Chrome, page: Path | str, *, ready: str) -> None:
-        """Open a file or URL and wait until the script expression ``ready`` is true."""
+    def __init__(
+        self, browser: webdriver.Chrome, page: Path | str, *, ready: str, script: str = ""
+    ) -> None:
+        """Open a file or URL and wait until the script expression ``ready`` is true.
+
+        The tab is a new one; ``script`` runs in it before the page.
+        """
         self.browser = browser
         self.own = page if isinstance(page, str) else "file:"
+        # Leaving a page with unsaved work asks the user, and Chromium sometimes hangs then.
+        earlier = browser.current_window_handle
+        browser.switch_to.new_window("tab")
+        opened = browser.current_window_handle
+        browser.switch_to.window(earlier)
+        browser.close()
+        browser.switch_to.window(opened)
         browser.set_window_size(1300, 900)
         browser.get_log("performance"), browser.get_log("browser")
-        browser.get("about:blank")
+        browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
         browser.get(page if isinstance(page, str) else page.as_uri())
         self.wait(ready)
 

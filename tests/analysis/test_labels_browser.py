@@ -23,11 +23,12 @@ pytestmark = pytest.mark.guard
 class Labels(Page):
     """The page, with the first suspicion shown and nothing decided."""
 
-    def __init__(self, browser, page: Path, *, fresh: bool = True) -> None:
-        super().__init__(browser, page, ready="document.body.classList.contains('ready')")
+    def __init__(self, browser, page: Path, *, fresh: bool = True, script: str = "") -> None:
+        ready = "document.body.classList.contains('ready')"
+        super().__init__(browser, page, ready=ready, script=script)
         if fresh:
             self.script("localStorage.clear()")
-            super().__init__(browser, page, ready="document.body.classList.contains('ready')")
+            super().__init__(browser, page, ready=ready)
 
     def press(self, key):
         """Press a key, and wait for the picture of the shown suspicion."""
@@ -296,14 +297,9 @@ def test_the_heat_of_the_class_can_be_shown(page):
 
 def test_without_storage_the_page_says_so(browser, written):
     script = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('no') }})"
-    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
-    try:
-        page = Labels(browser, written, fresh=False)
-        page.press("a")
-        assert "save" in page.text("#kept") and page.changes() == [1, 0, 0, 1]
-        page.script("window.isStored = isStored = true")  # so that leaving asks nothing
-    finally:
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    page = Labels(browser, written, fresh=False, script=script)
+    page.press("a")
+    assert "save" in page.text("#kept") and page.changes() == [1, 0, 0, 1]
 
 
 def test_it_fits_a_phone(page):

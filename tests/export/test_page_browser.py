@@ -185,17 +185,11 @@ def test_it_fits_a_phone_and_a_desk(page, images, width):
 
 
 def test_a_browser_that_lacks_something_says_what(browser, html):
-    script = {
-        "source": "delete window.DecompressionStream; delete Navigator.prototype.mediaDevices"
-    }
-    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
-    try:
-        page = Page(browser, html, ready="window.unsupported")
-        assert "DecompressionStream" in page.text("#unsupported")
-        page.browser.execute_script("openCamera()")
-        assert "camera" in page.text("#message-text")
-    finally:
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    script = "delete window.DecompressionStream; delete Navigator.prototype.mediaDevices"
+    page = Page(browser, html, ready="window.unsupported", script=script)
+    assert "DecompressionStream" in page.text("#unsupported")
+    page.browser.execute_script("openCamera()")
+    assert "camera" in page.text("#message-text")
     assert page.errors() == []
 
 
