@@ -31,8 +31,8 @@ class Budget:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(units)
+            # Without units of its own, it only lets those behind it continue.
+            self.give_back(units if turn.done() and not turn.cancelled() else 0)
             raise
 
     @contextmanager

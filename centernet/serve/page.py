@@ -82,7 +82,7 @@ class DetectorPage:
                 else:
                     self._export(file)
                 content = file.read_bytes()
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever it is, the page must not wait for ever
             self._failed = True
             if not self._closed:
                 print(f"no page at /: {error}", file=sys.stderr, flush=True)
