@@ -1,7 +1,7 @@
 """The base classes of outputs of ``detect``, and of steps before them."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,13 @@ class Output(ABC):
     """Receives the predictions of a run, one after another.
 
     As a context manager it is closed at the end.
+
+    Attributes:
+        draws: whether it draws pictures. In a live run those are the newest predictions only; other
+            outputs receive all, in the thread of the network.
     """
+
+    draws: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, prediction: Prediction, name: ResultName) -> None:

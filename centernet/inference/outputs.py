@@ -97,6 +97,8 @@ class HeatmapFiles(Output):
 class Video(FileOutput):
     """A video of a picture of each prediction."""
 
+    draws = True
+
     def __init__(
         self,
         path: Path,

@@ -73,8 +73,8 @@ class LiveRun(Run):
     """Processes the newest frame of a camera, and drops the frames that arrive meanwhile.
 
     A thread reads the camera and keeps the newest frame, another one runs the network and the
-    steps, and the main thread draws, writes the outputs and answers the keys. A video file stands
-    in for a camera: its frames arrive at their times.
+    steps and writes the outputs that do not draw, and the main thread draws and answers the keys.
+    A video file stands in for a camera: its frames arrive at their times.
     """
 
     def __init__(
@@ -165,6 +165,9 @@ class LiveRun(Run):
             for prediction, name in self._predict([frame.picture], fatal=True):
                 changed = self._change(prediction, name)
                 self.statistics.predicted += 1
+                for output in self.outputs:
+                    if not output.draws:
+                        output.write(changed, name)
                 self._predictions.put(_Predicted(changed, name, frame.time))
 
     def _write_predictions(self, progress: tqdm) -> None:
@@ -192,11 +195,11 @@ class LiveRun(Run):
                 viewer.poll(_PAUSED_WAIT if paused else 1)
 
     def _write_newest(self, newest: _Predicted, *, is_fresh: bool) -> None:
-        """Write a prediction to all outputs; only that of a fresh frame has a latency."""
+        """Draw a prediction; only that of a fresh frame has a latency."""
         for output in self.outputs:
             if output is self._viewer:
                 self._viewer.show(newest.prediction, newest.name)
-            else:
+            elif output.draws:
                 output.write(newest.prediction, newest.name)
         is_fresh = is_fresh and newest.time >= self._resumed
         self.statistics.add_shown(newest.time if is_fresh else None)

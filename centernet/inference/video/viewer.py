@@ -55,6 +55,8 @@ class Viewer(Output):
         view: what is shown of the predictions.
     """
 
+    draws = True
+
     def __init__(
         self,
         draw: Callable[[Prediction], NDArray[np.uint8]],

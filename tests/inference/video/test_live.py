@@ -35,6 +35,8 @@ class Clock:
 class Written(Output):
     """Keeps the frame numbers; ``after`` is called with each."""
 
+    draws = True
+
     def __init__(self, after=lambda number: None) -> None:
         self.frames, self.after = [], after
 

@@ -13,10 +13,9 @@ from fakes import Capture, FakeWindow, Web, picture, spot_detector, write_video
 
 from centernet.errors import InputError
 from centernet.inference import detect as module
-from centernet.inference import pictures
+from centernet.inference import outputs, pictures
 from centernet.inference.detector import Detector
 from centernet.inference.inputs import Video
-from centernet.inference.run_summary import RunSummary
 from centernet.inference.video import viewer
 from centernet.inference.writers import VideoFile
 
@@ -132,10 +131,16 @@ def test_sigterm_finishes_the_recording(detect, tmp_path, monkeypatch):
     monkeypatch.setattr(
         pictures, "Video", lambda source: Video(source, open_capture=lambda _: Capture(SPOTS))
     )
-    monkeypatch.setattr(RunSummary, "write", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    write = outputs.Video.write
+
+    def write_and_stop(self, prediction, name):
+        write(self, prediction, name)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(outputs.Video, "write", write_and_stop)
     before = signal.getsignal(signal.SIGTERM)
     assert detect("0", "json") == 143
-    assert len(times(tmp_path / "out" / "camera-0.mp4")) == len(lines(tmp_path / "out")) == 1
+    assert len(times(tmp_path / "out" / "camera-0.mp4")) == 1 <= len(lines(tmp_path / "out"))
     assert signal.getsignal(signal.SIGTERM) is before
 
 

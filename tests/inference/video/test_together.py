@@ -2,10 +2,12 @@
 
 import csv
 import json
+import time
 
 import pytest
-from fakes import picture, spot_detector, write_video
+from fakes import picture, read_video, spot_detector, write_video
 
+from centernet.inference import outputs
 from centernet.inference.detect import detect
 from centernet.inference.detector import Detector
 
@@ -64,6 +66,22 @@ def test_a_line_alone_tracks_and_counts(run, live):
     ]  # fmt: skip
     ids = {one["track"] for line in found[2:] for one in line["detections"]}
     assert ids == {1, 2} and not list(folder.glob("*.mot.txt"))
+
+
+def test_a_slow_output_loses_no_event(run, monkeypatch):
+    write = outputs.Video.write
+
+    def slow(self, prediction, name):
+        time.sleep(0.15)
+        write(self, prediction, name)
+
+    monkeypatch.setattr(outputs.Video, "write", slow)
+    options = {"resolution": "keep", "lines": ["bar=0,90,384,90"], "live": True}
+    folder, found = run("out", extras=["json"], **options)
+    assert found[-1]["lines"]["bar"] == {"in": {"blue": 1}, "out": {"blue": 1}}
+    assert len(list(csv.DictReader((folder / "events.csv").open()))) == 2
+    video = read_video(folder / "clip.mp4")[1]
+    assert len(video) < len(found)
 
 
 def test_frames_have_their_times(run):
