@@ -24,12 +24,17 @@ from dataclasses import dataclass
 from centernet.inference.video.zone_counts import IN, OUT, Event, LineCount, Moment, Sighting
 from centernet.inference.video.zone_shapes import Line, Point
 
-# A track that is not seen for this number of seconds is forgotten; the tracker forgets it earlier,
-# and never gives its id again.
-MEMORY = 2.0
+# A track that is not seen for this number of seconds and frames is forgotten. The tracker forgets
+# it earlier, and never gives its id again.
+MEMORY, MEMORY_FRAMES = 2.0, 6
 # An object has passed a line, or has left a zone, if it is farther away than this fraction of its
 # size; detected centers move by less while an object stands still.
 MARGIN = 0.1
+
+
+def is_forgotten(missed: int, seconds: float) -> bool:
+    """Whether a track that was not seen in a number of frames, and of seconds, is forgotten."""
+    return missed > MEMORY_FRAMES and seconds > MEMORY
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class _Track:
         settled: the last side on which it was clearly beside the line.
         passages: passages through the segment since then: 1 towards in, -1 towards out.
         seen: when it was last seen, in seconds.
+        missed: number of frames since then.
     """
 
     point: Point
@@ -49,6 +55,7 @@ class _Track:
     settled: int = 0
     passages: int = 0
     seen: float = 0.0
+    missed: int = 0
 
 
 class LineCounter:
@@ -84,17 +91,20 @@ class LineCounter:
             moment: the time of the frame.
         """
         events = []
+        for track in self._tracks.values():
+            track.missed += 1
         for one in sightings:
             if one.track < 0:
                 continue
             track = self._tracks.setdefault(one.track, _Track(one.point))
-            track.seen = moment.seconds
+            track.seen, track.missed = moment.seconds, 0
             if direction := self._move(track, one):
                 self._crossings[direction][one.class_name] += 1
                 event = Event(moment, self.line.name, direction, one.track, one.class_name)
                 events.append(event)
-        for number in [n for n, t in self._tracks.items() if moment.seconds - t.seen > MEMORY]:
-            del self._tracks[number]
+        for number, track in list(self._tracks.items()):
+            if is_forgotten(track.missed, moment.seconds - track.seen):
+                del self._tracks[number]
         return events
 
     def _move(self, track: _Track, one: Sighting) -> str | None:

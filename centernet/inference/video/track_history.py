@@ -1,4 +1,4 @@
-"""What is known of tracks: where they were, and how often they were of which class."""
+"""Positions and class votes of tracks."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ _TRAIL_SECONDS = 2.0
 
 @dataclass
 class _Track:
-    """A track: the sum of the scores by class, and (seconds, x, y) of its latest boxes' centers."""
+    """A track: the sum of the scores by class, and (seconds, x, y) of its latest centers."""
 
     votes: NDArray[np.float64]
     centers: list[tuple[float, float, float]] = field(default_factory=list)

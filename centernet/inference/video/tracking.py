@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 # A track that is not detected for a longer time ends.
 _LOST_SECONDS = 1.0
+# But not within three frames: where frames always are farther apart, as in a time lapse, the time
+# between them counts as this number of seconds.
+_LONGEST_STEP = 0.3
+# A time between two frames that is longer than the one before by this factor counts in full.
+_INTERRUPTION = 3
 # The unit of ``lost_track_buffer``: frames at 30 frames per second.
 _BUFFER_FPS = 30
 
@@ -103,6 +108,8 @@ class TrackUpdater:
         self._thresholds, self._names = thresholds, np.array(class_names, dtype=str)
         self._tracker = make_tracker(fps) if tracker is None else tracker
         self.history = TrackHistory(len(class_names), _LOST_SECONDS)
+        self._latest: float | None = None
+        self._clock, self._interval = 0.0, 1 / fps
 
     def __call__(self, detections: "sv.Detections", seconds: float) -> "sv.Detections":
         """The detections of the next frame, with ids and the classes of their tracks.
@@ -119,13 +126,23 @@ class TrackUpdater:
         labels, scores = detections.class_id, detections.confidence
         assert labels is not None and scores is not None  # the Detector sets both
         weights = rescale(scores, labels, self._thresholds)
-        ids = self._track(detections.xyxy, weights, seconds)
-        classes = self.history.update(ids, detections.xyxy, labels, weights, seconds)
+        self._advance(seconds)
+        ids = self._track(detections.xyxy, weights, self._clock)
+        classes = self.history.update(ids, detections.xyxy, labels, weights, self._clock)
         names = self._names[classes]
         kept = (scores >= self._thresholds[labels]) | (ids != NO_ID)
         data = detections.data | {"class_name": names}
         tracked = replace(detections, class_id=classes, tracker_id=ids, data=data)
         return cast("sv.Detections", tracked[kept])
+
+    def _advance(self, seconds: float) -> None:
+        """Advance the clock of the tracker to the next frame."""
+        if self._latest is not None:
+            gap = seconds - self._latest
+            is_usual = gap <= _INTERRUPTION * self._interval
+            self._clock += min(gap, _LONGEST_STEP) if is_usual else gap
+            self._interval = gap
+        self._latest = seconds
 
     def _track(
         self, boxes: NDArray, scores: NDArray[np.float64], seconds: float

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from centernet.inference.video.line_counter import MARGIN, MEMORY
+from centernet.inference.video.line_counter import MARGIN, is_forgotten
 from centernet.inference.video.zone_counts import (
     ENTERED,
     LEFT,
@@ -31,6 +31,7 @@ class _Visit:
         start: when it entered.
         last: when it was last seen inside.
         seen: when it was last seen, in seconds.
+        missed: number of frames since then.
         is_inside: whether the visit goes on.
     """
 
@@ -38,6 +39,7 @@ class _Visit:
     start: Moment
     last: Moment
     seen: float
+    missed: int = 0
     is_inside: bool = True
 
 
@@ -84,17 +86,20 @@ class ZoneCounter:
         places = list(zip(sightings, depths, strict=True))
         self._inside = Counter(one.class_name for one, depth in places if depth >= 0)
         events = []
+        for visit in self._visits.values():
+            visit.missed += 1
         for one, depth in places:
             if one.track < 0:
                 continue
-            if visit := self._visits.get(one.track):
-                visit.seen = moment.seconds
+            present = self._visits.get(one.track)
+            if present:
+                present.seen, present.missed = moment.seconds, 0
             if depth >= 0:
                 events += self._stay(one, moment)
-            elif visit and visit.is_inside and depth <= -MARGIN * one.size:
-                events.append(self._leave(one.track, visit))
+            elif present and present.is_inside and depth <= -MARGIN * one.size:
+                events.append(self._leave(one.track, present))
         for number, visit in list(self._visits.items()):
-            if moment.seconds - visit.seen > MEMORY:
+            if is_forgotten(visit.missed, moment.seconds - visit.seen):
                 events += [self._leave(number, visit)] if visit.is_inside else []
                 del self._visits[number]
         return events

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from centernet.inference.video.line_counter import MEMORY, LineCounter
+from centernet.inference.video.line_counter import MEMORY, MEMORY_FRAMES, LineCounter
 from centernet.inference.video.zone_counts import Moment, Sighting
 from centernet.inference.video.zone_shapes import Line
 
@@ -96,14 +96,17 @@ def test_classes_and_events():
 
 
 def test_tracks_are_forgotten_long_after_they_were_seen():
-    counter = LineCounter(LINE)
-    counter.update([Sighting(1, (200, 150), 20, "car")], Moment(0, 0))
-    counter.update([], Moment(1, MEMORY))
-    counter.update([Sighting(1, (200, 50), 20, "car")], Moment(2, MEMORY))
-    assert counter.count.as_dict() == {"in": {"car": 1}, "out": {}}
-    counter.update([], Moment(3, 2 * MEMORY + 0.1))
-    counter.update([Sighting(1, (200, 150), 20, "car")], Moment(4, 2 * MEMORY + 0.1))
-    assert counter.count.as_dict() == {"in": {"car": 1}, "out": {}}
+    below, above = [Sighting(1, (200, 150), 20, "car")], [Sighting(1, (200, 50), 20, "car")]
+
+    def passes(step: float, missed: int) -> int:
+        counter = LineCounter(LINE)
+        for number, seen in enumerate([below, *[[]] * missed, above]):
+            counter.update(seen, Moment(number, number * step))
+        return counter.count.crossings["in"]["car"]
+
+    # Frames close together, and far apart, as those of a time lapse.
+    assert passes(0.1, int(10 * MEMORY)) == 1 and passes(0.1, int(10 * MEMORY) + 1) == 0
+    assert passes(60, MEMORY_FRAMES) == 1 and passes(60, MEMORY_FRAMES + 1) == 0
 
 
 def test_the_direction_is_that_of_supervision():

@@ -46,6 +46,13 @@ def test_ids_start_at_1_in_the_second_frame(track):
     assert track((200, 0.9, 0), (0, 0.8, 0)).tracker_id.tolist() == [2, 1]  # best first
 
 
+@pytest.mark.parametrize("interval", [0.04, 0.9, 1.1, 60.0])
+def test_ids_stay_with_any_time_between_frames(interval):
+    update = TrackUpdater(THRESHOLDS, NAMES, 1 / interval)
+    found = [update(frame((n, 0.9, 0)), n * interval).tracker_id.tolist() for n in range(6)]
+    assert found == [[-1], *[[1]] * 5]
+
+
 def test_a_video_without_objects(track):
     for _ in range(3):
         assert track().tracker_id.tolist() == []
