@@ -2,6 +2,7 @@
 
 import codecs
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ def read_open(file: BinaryIO, most: int) -> bytes:
     if (size := os.fstat(file.fileno()).st_size) > most:
         raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(file.name))
     return file.read()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: str | Path, *, errors: str = "strict", most: int = 100 << 20) -> str:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from fakes import picture, spot_detector
 
+from centernet.files import sha256_of
 from centernet.serve.app import make_app
 from centernet.serve.limits import Limits
 from centernet.serve.page import DetectorPage
@@ -102,7 +103,7 @@ def running(
         threshold=0.3,
         batch_size=batch_size,
     )
-    page = DetectorPage(weights, detector)
+    page = DetectorPage(weights, detector, sha256_of(weights) if weights.exists() else "")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(make_app(service, page, **options), service, "http://x")
         thread = threading.Thread(target=server.run, args=[[listener]])

@@ -15,6 +15,7 @@ from centernet.analysis.html import render
 from centernet.errors import InputError
 from centernet.export.page import page_title, write_page
 from centernet.export.runtime import load_runtime
+from centernet.files import sha256_of
 from centernet.inference.detector import Detector
 from centernet.inference.engines import is_exported
 
@@ -34,14 +35,15 @@ class DetectorPage:
     burdens the detections.
     """
 
-    def __init__(self, weights: Path, detector: Detector) -> None:
+    def __init__(self, weights: Path, detector: Detector, sha256: str) -> None:
         """Prepare for the first request.
 
         Args:
             weights: the weights that the server uses.
             detector: the detector with these weights.
+            sha256: their SHA-256. The page is not made from a file that has changed since.
         """
-        self._weights, self._info = weights, detector.engine.info
+        self._weights, self._sha256, self._info = weights, sha256, detector.engine.info
         self._top_k = detector.config.top_k
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,6 +84,10 @@ class DetectorPage:
                 else:
                     self._export(file)
                 content = file.read_bytes()
+            if sha256_of(self._weights) != self._sha256:
+                raise InputError(
+                    f"{self._weights} has changed since the server started: restart the server"
+                )
         except Exception as error:  # whatever it is, the page must not wait for ever
             self._failed = True
             if not self._closed:

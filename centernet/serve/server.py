@@ -18,13 +18,14 @@ from centernet import __version__
 from centernet.data.image_headers import max_pixels
 from centernet.errors import InputError, require_at_least
 from centernet.export.page import page_title
+from centernet.files import sha256_of
 from centernet.inference.detector import Detector
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
 from centernet.serve.app import make_app
 from centernet.serve.limits import DEFAULT_BATCH_SIZE, Limits
 from centernet.serve.page import DetectorPage
 from centernet.serve.protocol import Config
-from centernet.serve.service import Service, sha256_of
+from centernet.serve.service import Service
 
 _BACKLOG = 128
 # The exit status that shells report for a program ended by Ctrl-C.
@@ -71,17 +72,17 @@ def serve(
     with _bind(host, port) as listener:
         detector = Detector.load(weights, device=device, **options)
         _warm_up(detector)
-        if token is None:
-            _warn_unless_local(host)
+        _warn_if_open(host, token)
+        digest = sha256_of(weights)
         service = Service(
             detector,
             title=page_title(weights),
             limits=limits,
             threshold=threshold,
             batch_size=batch_size,
-            sha256=sha256_of(weights),
+            sha256=digest,
         )
-        page = DetectorPage(weights, detector)
+        page = DetectorPage(weights, detector, digest)
         app = make_app(service, page, token=token, origins=origins)
         server = Server(app, service, _url(listener, host), access_log=access_log)
         try:
@@ -175,8 +176,10 @@ def _url(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-def _warn_unless_local(host: str) -> None:
-    """Print a warning if other machines can connect."""
+def _warn_if_open(host: str, token: str | None) -> None:
+    """Print a warning if other machines can connect without a token."""
+    if token is not None:
+        return
     try:
         is_local = host == "localhost" or ip_address(host).is_loopback
     except ValueError:

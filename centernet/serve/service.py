@@ -1,14 +1,12 @@
 """From image files to detections: decoding in threads, then batches in the inference thread."""
 
 import asyncio
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -232,9 +230,3 @@ def check_image(upload: Upload, max_pixels: int) -> int:
     if data.startswith(_JPEG_START) and (scans := data.count(_JPEG_SCAN)) > _MAX_SCANS:
         raise InputError(f"image {name!r} has {scans} scans, more than {_MAX_SCANS}: save it again")
     return pixels
-
-
-def sha256_of(weights: Path) -> str:
-    """SHA-256 of a file."""
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,6 +49,25 @@ def test_the_page_is_made_once(tmp_path, small_runtime):
             assert connection.recv(10_000).startswith(b"HTTP/1.1 304")
 
 
+def test_the_page_has_the_model_of_the_server(tmp_path, small_runtime, capfd):
+    model = write_model(tmp_path / "spots.onnx")
+    with running(Detector.load(model), weights=model) as server:
+        model.write_bytes(model.read_bytes() + b"\n")  # as a training run that goes on
+        assert b"cannot make the page" in wait_for_page(server).body
+    assert "spots.onnx has changed since the server started" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), MemoryError()])
+def test_an_unexpected_error_ends_the_waiting(tmp_path, small_runtime, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(page_module, "write_page", fail)
+    model = write_model(tmp_path / "spots.onnx")
+    with running(Detector.load(model), weights=model) as server:
+        assert b"cannot make the page" in wait_for_page(server).body
+
+
 def test_without_the_runtime_the_page_says_so(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(runtime, "FOLDER", tmp_path / "nowhere")
     with running() as server:

@@ -192,6 +192,31 @@ def test_every_path_has_a_counter():
 
     detector = spot_detector()
     service = Service(detector, title="", limits=Limits(), threshold=0.3, batch_size=1)
-    app = make_app(service, DetectorPage(Path("a.onnx"), detector))
+    app = make_app(service, DetectorPage(Path("a.onnx"), detector, ""))
     assert {route.path for route in app.routes} == _PATHS
     service.close()
+
+
+def test_a_canceled_request_lets_the_next_continue():
+    async def main() -> None:
+        budget, started = Budget(100), []
+
+        async def use(name: str, units: int) -> None:
+            async with budget.reserved(units):
+                started.append(name)
+                await asyncio.sleep(60)
+
+        tasks = []
+        for name, units in (("a", 50), ("b", 80), ("c", 40)):
+            tasks.append(asyncio.create_task(use(name, units)))
+            await asyncio.sleep(0)
+        assert started == ["a"]
+        tasks[1].cancel()
+        await asyncio.sleep(0.01)
+        assert started == ["a", "c"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert budget.take(100)
+
+    asyncio.run(main())
