@@ -21,6 +21,7 @@ from centernet.inference.output_paths import ResultName
 from centernet.inference.prediction import upscale_for_drawing
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.video import viewer
+from centernet.inference.video.statistics import LiveStatistics
 from centernet.inference.writers import VideoFile
 
 SPOTS = picture(("red", 40, 64), ("blue", 100, 8))
@@ -452,11 +453,11 @@ def test_a_video_keeps_its_rate_and_frames(run, tmp_path, capsys):
 def camera(monkeypatch):
     """Makes a camera that is opened so many times, and lost for good after that.
 
-    Each frame comes when the one before it is processed.
+    Each frame comes when the one before it is drawn.
     """
-    turn, write = threading.Semaphore(1), RunSummary.write
+    turn, add = threading.Semaphore(1), LiveStatistics.add_shown
     monkeypatch.setattr(Capture, "turn", turn)
-    monkeypatch.setattr(RunSummary, "write", lambda *args: (write(*args), turn.release()))
+    monkeypatch.setattr(LiveStatistics, "add_shown", lambda *args: (add(*args), turn.release()))
     return make_camera
 
 
