@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from centernet.errors import InputError
+from centernet.suggestions import did_you_mean_path
 
 
 @contextmanager
@@ -47,6 +48,17 @@ def require_writable(path: str | Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"cannot write {path}: {folder} is not a writable folder")
+
+
+def require_existing(path: str | Path, name: str) -> None:
+    """Raise InputError if a file or folder is missing, before long work; URLs are not checked.
+
+    Args:
+        path: the path.
+        name: the option or argument that gives it, for the message.
+    """
+    if "://" not in str(path) and not os.path.exists(path):
+        raise InputError(f"{name} {path} does not exist{did_you_mean_path(path)}")
 
 
 def open_regular(path: str | Path) -> BinaryIO:

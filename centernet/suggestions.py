@@ -1,8 +1,10 @@
 """Suggestions for misspelled names of options and commands."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 _OPTION = re.compile(r"(?<!\S)--[\w.-]+")
 _SIMILAR = 0.6  # ratio of difflib
@@ -58,3 +60,17 @@ def suggest_option(message: str, known: Iterable[str]) -> str:
     option = _OPTION.search(message)
     is_unknown = option and message.startswith("unrecognized arguments")
     return did_you_mean(option[0], known) if option and is_unknown else ""
+
+
+def did_you_mean_path(path: str | Path) -> str:
+    """Name the existing path that is most similar to a missing one, as for :func:`did_you_mean`."""
+    path = Path(path)
+    try:
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        wrong, *others = path.relative_to(folder).parts
+        for name in difflib.get_close_matches(wrong, os.listdir(folder), 5, _SIMILAR):
+            if (found := folder.joinpath(name, *others)).exists():
+                return f" (did you mean {found}?)"
+    except (OSError, StopIteration, ValueError):  # unreadable, or not a path
+        pass
+    return ""

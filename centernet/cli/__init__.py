@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from centernet import __version__
+from centernet.cli.options import Existing
 from centernet.errors import InputError
 from centernet.suggestions import did_you_mean, suggest_option
 
@@ -61,7 +62,12 @@ _SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong argument in one line."""
+    """Reports a wrong argument, or a path that does not exist, in one line."""
+
+    def check_paths(self, options: argparse.Namespace) -> None:
+        for action in self._actions:  # argparse has no public list of its arguments
+            if isinstance(action, Existing):
+                action.check(options)
 
     def error(self, message: str) -> NoReturn:
         # argparse has no public list of its options.
@@ -122,7 +128,9 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
         parser.description = command.DESCRIPTION.replace(f"centernet {name}", own_name)
         parser.epilog = getattr(command, "EPILOG", None)
         command.add_arguments(parser)
-        return command.run(parser.parse_args(arguments))
+        options = parser.parse_args(arguments)
+        parser.check_paths(options)
+        return command.run(options)
 
     run_and_exit(parse_and_run, getattr(command, "PACKAGE", ".[torch]"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from centernet.cli.options import Existing
 from centernet.errors import InputError, require_at_least
 from centernet.export.options import DEFORMABLE, ExportOptions
 from centernet.inference.config import PRECISIONS
@@ -38,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from centernet.inference.engines import ENGINES
 
     add = parser.add_argument
-    add("weights", metavar="WEIGHTS", nargs="+", help="checkpoints (.ckpt, .pth) or .onnx files")
+    add(
+        "weights",
+        action=Existing,
+        metavar="WEIGHTS",
+        nargs="+",
+        help="checkpoints (.ckpt, .pth) or .onnx files",
+    )
     add(
         "--engines",
         nargs="+",

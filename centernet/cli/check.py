@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import add_image_size
+from centernet.cli.options import Existing, add_image_size
 
 HELP = "check a dataset before training"
 DESCRIPTION = """\
@@ -26,7 +26,7 @@ exit status: 0, 1 if something would break training, 2 for a wrong option
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="folder or annotation file")
+    add("dataset", action=Existing, metavar="DATASET", help="folder or annotation file")
     add_image_size(parser, "the size that training chooses for this dataset")
     add("--top-k", type=int, help="maximum number of detections per image; default as in training")
     add(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import add_renamed, print_text
+from centernet.cli.options import Existing, add_renamed, print_text
 
 if TYPE_CHECKING:
     from centernet.data.formats.convert import Conversion
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from centernet.data.formats.image_files import IMAGES
 
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a dataset: a folder, a data.yaml, or an annotation file")
+    kinds = "a dataset: a folder, a data.yaml, or an annotation file"
+    add("source", action=Existing, metavar="SOURCE", help=kinds)
     add("output", metavar="OUT", type=Path, help="folder to write; must be new or empty")
     add("--format", choices=WRITERS, default="coco", help="format of OUT (%(default)s)")
     add(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import word_or
+from centernet.cli.options import Existing, word_or
 from centernet.inference.config import option_help
 
 HELP = "export a network to ONNX, or to one HTML page that detects"
@@ -42,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     add = parser.add_argument
-    add("weights", metavar="WEIGHTS", help="a checkpoint of fit, or of the original release (.pth)")
+    add(
+        "weights",
+        action=Existing,
+        metavar="WEIGHTS",
+        help="a checkpoint of fit, or of the original release (.pth)",
+    )
     add("output", metavar="OUTPUT", type=Path, help="the file to write: .onnx or .html")
     add("--maps", action="store_true", help="add the heatmaps to the outputs of an ONNX file")
     add(
@@ -52,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--int8",
+        action=Existing,
         metavar="DATASET",
         help="compute in int8, a quarter of the size: calibrated on the training images of a "
         "dataset; prints the average precision before and after on its validation images",
@@ -84,8 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export the weights."""
-    from centernet.export.export_weights import ExportOptions, export_weights
+    from centernet.export.options import ExportOptions, is_page
 
     values = vars(options)
     weights, output = values.pop("weights"), values.pop("output")
-    export_weights(weights, output, ExportOptions(**values))
+    how, _ = ExportOptions(**values), is_page(output)  # errors come before the slow imports
+    from centernet.export.export_weights import export_weights
+
+    export_weights(weights, output, how)

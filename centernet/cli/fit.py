@@ -11,6 +11,9 @@ PACKAGE = ".[train]"
 
 def run(arguments: list[str]) -> None:
     """Train a detector, then write the report of the run."""
+    from centernet.training.early_checks import check_arguments
+
+    check_arguments(arguments)
     from centernet.training.train_cli import main
 
     main(["fit", *arguments], after_fit=_write_report)

@@ -2,6 +2,8 @@
 
 import argparse
 
+from centernet.cli.options import Existing
+
 HELP = "convert a checkpoint of the original release"
 DESCRIPTION = """\
 Convert a detection checkpoint of the original release to a checkpoint of this project. The network
@@ -18,7 +20,12 @@ detect, and fit with --model.weights, also read released files directly.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a released detection checkpoint, ctdet_*.pth")
+    add(
+        "source",
+        action=Existing,
+        metavar="SOURCE",
+        help="a released detection checkpoint, ctdet_*.pth",
+    )
     add("target", metavar="TARGET", help="the checkpoint to write, as coco_dla34.ckpt")
     for name, values in (("mean", "0.485 0.456 0.406"), ("std", "0.229 0.224 0.225")):
         add(

@@ -1,9 +1,10 @@
 """``centernet inspect``: heatmaps, peaks and errors of a detector in an HTML page."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
-from centernet.cli.options import add_threshold
+from centernet.cli.options import Existing, add_threshold
 
 HELP = "show heatmaps, peaks and errors of a detector in an HTML page"
 DESCRIPTION = """\
@@ -26,15 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "source",
+        action=Existing,
         metavar="SOURCE",
         nargs="?",
         help="an image, a folder, a glob in quotes, or a dataset",
     )
-    add("--weights", required=True, help="a checkpoint of fit or of the original release")
-    add("--annotations", type=Path, help="COCO JSON file of --images")
-    add("--images", type=Path, help="folder of annotated images")
-    add("--config", help="use the validation images of this config, of configs/ or of a run")
-    add("--data.root", dest="root", help="folder of the data; default: that of the config")
+    path = partial(add, action=Existing)
+    path("--weights", required=True, help="a checkpoint of fit or of the original release")
+    path("--annotations", type=Path, help="COCO JSON file of --images")
+    path("--images", type=Path, help="folder of annotated images")
+    path("--config", help="use the validation images of this config, of configs/ or of a run")
+    path("--data.root", dest="root", help="folder of the data; default: that of the config")
     add("--output", type=Path, default="runs/inspect.html", help="HTML file (%(default)s)")
     add_threshold(parser, "initial score threshold of the page")
     add("--iou", type=float, default=0.5, help="minimum IoU of a correct detection (%(default)s)")

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from centernet.cli.options import Existing
 from centernet.errors import InputError, require_at_least
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("words", metavar="DATASET", nargs="*", help=argparse.SUPPRESS)
-    add("--weights", type=Path, help="a checkpoint, or the folder of a cross-validation")
+    add(
+        "--weights",
+        action=Existing,
+        type=Path,
+        help="a checkpoint, or the folder of a cross-validation",
+    )
     add("--folds", type=int, metavar="K", help="train K models for it, as 5")
     add("--config", default="configs/custom.yaml", help="recipe of --folds (%(default)s)")
     add("--split", action="append", default=[], help="only this split; may be repeated")
@@ -75,7 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="also write corrections.json with all suspicions of at least this score, unseen",
     )
-    add("--unlabeled", metavar="FOLDER", help="rank the images of a folder or glob")
+    add(
+        "--unlabeled",
+        action=Existing,
+        metavar="FOLDER",
+        help="rank the images of a folder or glob",
+    )
     add(
         "--format",
         choices=WRITERS,
@@ -131,18 +142,18 @@ def _apply(options: argparse.Namespace) -> int:
 def _find(options: argparse.Namespace) -> int:
     import sys
 
-    from centernet.analysis.labels.corrections import require_score
-    from centernet.analysis.labels.find_label_errors import find_label_errors
-    from centernet.files import require_writable
+    from centernet.files import require_existing, require_writable
 
     require_at_least(1, limit=options.limit)
-    if options.accept is not None:
-        require_score(options.accept)
     if (options.weights is None) == (options.folds is None):
         raise InputError("give either --folds 5, or --weights")
     dataset = options.words[0]
-    if not Path(dataset).exists():
-        raise InputError(f"dataset {dataset} does not exist")
+    require_existing(dataset, "dataset")
+    from centernet.analysis.labels.corrections import require_score
+    from centernet.analysis.labels.find_label_errors import find_label_errors
+
+    if options.accept is not None:
+        require_score(options.accept)
     folder = options.output or _DEFAULT_OUTPUT / Path(dataset).resolve().name
     require_writable(folder / "labels.html")
     weights = options.weights or _train_folds(dataset, options.folds, options.config, folder)

@@ -4,10 +4,11 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import add_image_size
+from centernet.cli.options import Existing, add_image_size
 from centernet.errors import InputError, require_at_least
 from centernet.sizes import format_size, parse_size
 
@@ -45,10 +46,11 @@ _CONFIG_OPTIONS = ("root", "val_images", "val_annotations")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
-    add("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
+    path = partial(add, action=Existing)
+    path("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
+    path("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
     add("--split", help="split of DATASET (val)")
-    add("--config", type=Path, help="a YAML of fit: its validation images and image_size")
+    path("--config", type=Path, help="a YAML of fit: its validation images and image_size")
     for name in _CONFIG_OPTIONS:
         add(f"--data.{name}", help="replaces the option of the config", metavar=name.upper())
     add_image_size(parser, "the config's, or the size that the network was trained at")
@@ -64,11 +66,11 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         InputError: weights, dataset or options are wrong.
     """
+    _validate(options)
     from centernet.evaluation.oracle import analyze
     from centernet.inference.engines.torch_engine import choose_device
     from centernet.models.pretrained import load_weights
 
-    _validate(options)
     network, trained_size = load_weights(options.weights)
     find = _data_of_config if options.config else _data_of_dataset
     dataset, batch_size = find(options, network, trained_size)

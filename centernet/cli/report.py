@@ -1,7 +1,10 @@
 """``centernet report``: the report of a training run."""
 
 import argparse
+from functools import partial
 from pathlib import Path
+
+from centernet.cli.options import Existing
 
 HELP = "regenerate the report of a training run"
 DESCRIPTION = """\
@@ -18,8 +21,9 @@ PACKAGE = ".[train]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     add = parser.add_argument
-    add("run", metavar="RUN", type=Path, help="folder of a training run, such as runs/custom")
-    add("--data.root", dest="root", help="folder of the data, if it moved since training")
+    path = partial(add, action=Existing)
+    path("run", metavar="RUN", type=Path, help="folder of a training run, such as runs/custom")
+    path("--data.root", dest="root", help="folder of the data, if it moved since training")
     add(
         "--limit",
         type=int,

@@ -17,7 +17,7 @@ from centernet.export.int8 import (
     quantize,
 )
 from centernet.export.onnx_model import write_onnx
-from centernet.export.options import ExportOptions
+from centernet.export.options import ExportOptions, is_page
 from centernet.export.page import page_title, write_page
 from centernet.export.runtime import load_runtime
 from centernet.export.verify import Difference, verify
@@ -51,11 +51,9 @@ def export_weights(
             or the exported model detects something else.
     """
     options, output = options or ExportOptions(), Path(output)
-    is_page = output.suffix.lower() == ".html"
-    if not is_page and output.suffix.lower() != ".onnx":
-        raise InputError(f"the output must end in .onnx or .html, got {output}")
+    as_page = is_page(output)
     require_writable(output)
-    if is_page:
+    if as_page:
         load_runtime()  # an export takes a minute, so a missing runtime is reported before it
     config = InferenceConfig(top_k=options.top_k)
     engine = TorchEngine.load(weights, device="cpu", config=config)
@@ -63,7 +61,7 @@ def export_weights(
         engine.info.require_heatmaps("--maps")
     if further := engine.network.architecture.get("heads"):
         report(f"not exported: the further heads {', '.join(further)}")
-    maps = engine.info.has_heatmaps and (options.maps or is_page)
+    maps = engine.info.has_heatmaps and (options.maps or as_page)
     radius = engine.radius if engine.info.has_cells else None
     info = replace(engine.info, has_heatmaps=maps, radius=radius)
     data = calibration_and_test(options.int8, info.class_names) if options.int8 else None
@@ -83,7 +81,7 @@ def export_weights(
             report(f"int8: {accuracy}")
             check_loss(accuracy, force=options.force)
         model = smaller if smaller.exists() else model
-        if is_page:
+        if as_page:
             write_page(model.read_bytes(), info, output, title=page_title(Path(weights)))
         else:
             with atomic_write(output) as unfinished:

@@ -15,6 +15,18 @@ MAX_OPSET = 25
 MAX_LOSS = 0.01
 
 
+def is_page(output: Path) -> bool:
+    """Whether an export to this file is an HTML page; else it is an ONNX file.
+
+    Raises:
+        InputError: the file has another suffix.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in (".onnx", ".html"):
+        raise InputError(f"the output must end in .onnx or .html, got {output}")
+    return suffix == ".html"
+
+
 @dataclass(frozen=True)
 class ExportOptions:
     """Options of an export.

@@ -1,14 +1,10 @@
-"""Checks before training, so that a wrong option fails early with a clear message."""
+"""Checks of options before training, so that a wrong one fails early with a clear message."""
 
-import json
 import math
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from centernet.errors import InputError
@@ -64,78 +60,6 @@ _TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-# Options that have a new name: old name, new name.
-_RENAMED = {"data.only": "data.classes"}
-
-
-def validate_config_files(arguments: Sequence[str]) -> None:
-    """Check the configuration files in the arguments of a command, and renamed options.
-
-    Raises:
-        InputError: a file cannot be read or has no options, an option has an old name, or
-            ``data.image_size`` is not a size.
-    """
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = word.partition("=")
-        validate_names({name.removeprefix("--").rstrip("+")}, "the command line")
-        if name in ("--config", "-c"):
-            path = value if equals else following
-            config = read_config(path)
-            validate_names(option_names(config), path)
-            _validate_size_text(config.get("data"), path)
-
-
-def _validate_size_text(data: Any, path: str) -> None:
-    """Raise InputError for a size in a configuration that the parser would reject at length."""
-    size = data.get("image_size") if isinstance(data, dict) else None
-    if size not in (None, "auto"):
-        parse_size(size, name=f"data.image_size in {path}", words=("auto",))
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The options in a configuration file.
-
-    Raises:
-        InputError: the file cannot be read or has no options.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        json.dumps(content, default=str)  # fails for an alias that contains itself
-    except OSError as error:
-        raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
-    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"configuration {path} is not valid YAML: {reason}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"configuration {path} has no options (see configs/custom.yaml)")
-    return content
-
-
-def option_names(config: dict[str, Any]) -> set[str]:
-    """The names of the options that a configuration sets to more than null, as ``model.neck``."""
-    return {
-        f"{section}.{name}"
-        for section, options in config.items()
-        if isinstance(options, dict)
-        for name, value in options.items()
-        if value is not None
-    }
-
-
-def without_old_names(content: str) -> str:
-    """Remove old names of options whose value is null, as in configurations of earlier runs."""
-    for old in _RENAMED:
-        name = re.escape(old.rpartition(".")[2])
-        content = re.sub(rf"^[ ]+{name}:[ ]*(null|~)?[ ]*$", "", content, flags=re.MULTILINE)
-    return content
-
-
-def validate_names(names: set[str], place: str | Path) -> None:
-    """Raise InputError for a renamed option in a file or on the command line."""
-    for old in sorted(names & _RENAMED.keys()):
-        raise InputError(f"{old} in {place} has a new name: use {_RENAMED[old]}")
-
-
 def validate_trainer_options(trainer: Any) -> None:
     """Raise InputError if a trainer option has a value that is not supported."""
     for name, (is_fine, remedy) in _TRAINER.items():
@@ -152,17 +76,6 @@ def _on_cpu(trainer: Any) -> bool:
     return trainer.accelerator == "cpu" or not (
         torch.cuda.is_available() or torch.backends.mps.is_available()
     )
-
-
-def validate_folds(folds: int | None, fold: int | None) -> None:
-    """Raise InputError if the options of a fold are out of range or incomplete."""
-    if folds is None and fold is not None:
-        raise InputError(f"--data.fold {fold} needs --data.folds, the number of folds")
-    if folds is not None and folds < 2:
-        raise InputError(f"--data.folds must be at least 2, got {folds}")
-    if folds is not None and not (fold is not None and 1 <= fold <= folds):
-        given = "is missing" if fold is None else f"{fold} is out of range"
-        raise InputError(f"--data.fold {given}: give 1 to {folds}, one of --data.folds {folds}")
 
 
 def validate_precision(trainer: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError
 from centernet.training.auto_config import DEFAULT_IMAGE_SIZE
-from centernet.training.checks import read_config, validate_names
+from centernet.training.config_files import read_config, validate_names
 from centernet.training.datamodule import DetectionData
 
 

@@ -174,6 +174,12 @@ class DetectionData(LightningDataModule):
         """Class names by label: the option, or those of the training annotations."""
         return list(self._class_names or self.train_set.class_names)
 
+    @property
+    def found_class_names(self) -> list[str]:
+        """The class names, once all images are found: errors come before a network is built."""
+        _ = self.val_set
+        return self.class_names
+
     @cached_property
     def train_set(self) -> DetectionDataset:
         """The training images, read on first use."""

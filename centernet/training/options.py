@@ -8,7 +8,7 @@ from typing import Any
 
 from centernet.models.registry import detector_name, unused_options
 from centernet.sizes import parse_size
-from centernet.training.checks import option_names, read_config
+from centernet.training.config_files import option_names, read_config
 
 log = logging.getLogger(__name__)
 

@@ -16,16 +16,13 @@ from centernet.models.pretrained import has_class_names, load_weights
 from centernet.sizes import format_size
 from centernet.suggestions import suggest_option
 from centernet.training.auto_config import tile_for
-from centernet.training.checks import (
-    validate_config_files,
-    validate_folds,
-    validate_trainer_options,
-    without_old_names,
-)
+from centernet.training.checks import validate_trainer_options
+from centernet.training.config_files import validate_config_files, without_old_names
 from centernet.training.datamodule import DetectionData
 from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.runs import newest_run
+from centernet.training.sources import validate_folds
 from centernet.training.task import DetectionTask
 
 log = logging.getLogger(__name__)
@@ -98,7 +95,7 @@ class OptionsCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link class names and seed of the data, and add options of the commands."""
-        parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
+        parser.link_arguments("data.found_class_names", "model.class_names", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.add_argument(
             "--report",

@@ -20,7 +20,7 @@ from centernet.data.formats.prepare import merge
 from centernet.data.formats.split_validation import split_folds, split_validation
 from centernet.data.formats.splits import split_name
 from centernet.errors import InputError
-from centernet.training.checks import validate_folds
+from centernet.files import require_existing
 
 log = logging.getLogger(__name__)
 
@@ -215,15 +215,43 @@ class DataSource:
         if name in self._detected:
             return self._detected[name]
         if not self._detected:
-            raise InputError(
-                f"cannot read annotation file {annotations}: it does not exist, and "
-                + why_unknown(self.root)
-            )
+            raise _no_annotations(self.root, annotations)
         names = ", ".join(self._detected)
         raise InputError(
             f"{self.root} has no split {name!r}, only {names}: name another with "
             f"--data.{part}_annotations"
         )
+
+
+def require_dataset(root: Path, annotations: str) -> None:
+    """Raise InputError if there is no annotation file, and ``root`` has no known format.
+
+    Args:
+        root: folder of the dataset.
+        annotations: annotation file, relative to ``root``.
+    """
+    if (root / annotations).is_file():
+        return
+    require_existing(root, "--data.root")
+    if not detect_format(root):
+        raise _no_annotations(root, root / annotations)
+
+
+def _no_annotations(root: Path, annotations: Path) -> InputError:
+    return InputError(
+        f"cannot read annotation file {annotations}: it does not exist, and {why_unknown(root)}"
+    )
+
+
+def validate_folds(folds: int | None, fold: int | None) -> None:
+    """Raise InputError if the options of a fold are out of range or incomplete."""
+    if folds is None and fold is not None:
+        raise InputError(f"--data.fold {fold} needs --data.folds, the number of folds")
+    if folds is not None and folds < 2:
+        raise InputError(f"--data.folds must be at least 2, got {folds}")
+    if folds is not None and not (fold is not None and 1 <= fold <= folds):
+        given = "is missing" if fold is None else f"{fold} is out of range"
+        raise InputError(f"--data.fold {given}: give 1 to {folds}, one of --data.folds {folds}")
 
 
 def _log_notes(splits: Iterable[DatasetSplit]) -> None:

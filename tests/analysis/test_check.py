@@ -417,7 +417,7 @@ def test_histograms_and_sizes_of_classes_count_every_object():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nowhere"], "dataset nowhere does not exist"),
+        (["nowhere"], "DATASET nowhere does not exist"),
         (
             ["SHAPES", "--image-size", "100"],
             "--image-size must be in multiples of 32, got 100x100: use 96x96",

@@ -128,12 +128,16 @@ def test_a_wrong_argument_ends_in_one_line_and_status_2(capsys, arguments, named
 
 def test_what_is_wrong_with_the_input_ends_in_one_line_and_status_1(tmp_path, capsys):
     weights = tmp_path / "w.ckpt"
-    message, _, _ = run_centernet(["detect", "nowhere.jpg", "--weights", weights], capsys)
-    assert message.startswith("error: source 'nowhere.jpg' does not exist") and "\n" not in message
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    arguments = ["detect", tmp_path / "a.png", "--weights", weights]
+    arguments = ["detect", "nowhere.jpg", "--weights", weights]
     message, _, _ = run_centernet(arguments, capsys)
-    assert message == f"error: cannot read weights {weights}: No such file or directory"
+    assert message == f"error: --weights {weights} does not exist"
+    weights.touch()
+    message, _, _ = run_centernet(arguments, capsys)
+    assert message.startswith("error: source 'nowhere.jpg' does not exist") and "\n" not in message
+    message, _, _ = run_centernet([*arguments[:3], tmp_path / "v.ckpt"], capsys)
+    assert message.endswith(f"v.ckpt does not exist (did you mean {weights}?)")
+    message, _, _ = run_centernet(["benchmark", weights, tmp_path / "v.ckpt"], capsys)
+    assert message.startswith(f"error: WEIGHTS {tmp_path / 'v.ckpt'} does not exist")
 
 
 def test_detect_from_the_command_line_to_the_pictures(tmp_path, capsys):
@@ -201,7 +205,7 @@ def test_errors_of_the_program_keep_their_traceback(error):
 def test_opencv_that_cannot_be_loaded_is_explained(tmp_path, command):
     library = "libgthread-2.0.so.0"
     (tmp_path / "cv2.py").write_text(f"raise ImportError('{library}: cannot open shared object')")
-    done = python(*command, "a.jpg", "--weights", "w", path=tmp_path)
+    done = python(*command, "a.jpg", "--weights", tmp_path / "cv2.py", path=tmp_path)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert f"lacks {library}" in done.stderr and "libgl1 libglib2.0-0 libxcb1" in done.stderr
 
@@ -232,7 +236,8 @@ def test_without_its_libraries_a_command_says_what_to_install(
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lightning", None)
     torch.save(checkpoint(), tmp_path / "best.ckpt")
-    options = ["--weights", tmp_path / "best.ckpt", "--config", "a.yaml"]
+    (tmp_path / "a.yaml").write_text("data: {root: a}")
+    options = ["--weights", tmp_path / "best.ckpt", "--config", tmp_path / "a.yaml"]
     arguments = {"fit": [], "inspect": options, "oracle": options, "report": [tmp_path]}
     message, _, _ = run_centernet([command, *arguments[command]], capsys)
     assert message.startswith("error: lightning") and "pip install -e '.[train]'" in message

@@ -205,7 +205,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
     [
         ([], "either a DATASET or --config"),
         (["shapes", "--config", "tiny.yaml"], "either a DATASET or --config"),
-        (["nowhere"], "dataset nowhere does not exist"),
+        (["nowhere"], "DATASET nowhere does not exist"),
         (["shapes", "--split", "test"], "no split 'test': give --split, one of train, val"),
         (["shapes", "--image-size", "50"], "--image-size must be in multiples of 32, got 50x50"),
         (["shapes", "--data.root", "x"], "--data.root requires --config"),
@@ -215,7 +215,7 @@ def test_nothing_replaced_is_what_validate_says(workplace, capsys, monkeypatch):
         (["shapes", "--batch-size", "-1"], "batch_size must be at least 1, got -1"),
         (["shapes", "--batch-size", "0"], "batch_size must be at least 1, got 0"),
         (["--config", "tiny.yaml"], "data/coco"),
-        (["--config", "none.yaml"], "none.yaml: No such file"),
+        (["--config", "none.yaml"], "none.yaml does not exist"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(workplace, capsys, monkeypatch, arguments, said):

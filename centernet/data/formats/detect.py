@@ -27,6 +27,7 @@ from centernet.data.formats.repair import repair as repair_splits
 from centernet.data.formats.splits import USUAL_SPLITS
 from centernet.data.formats.unread import unread_content
 from centernet.errors import InputError
+from centernet.files import require_existing
 
 _EXPORTS = (coco, voc, keras_txt, yolo)
 _TOOLS = (labelme, via, datumaro, label_studio, cvat_xml, csv_boxes, oidv4)
@@ -93,8 +94,7 @@ def read_dataset(
         InputError: the source does not exist, is in no known format, or lacks a selected class.
     """
     source = Path(source)
-    if not source.exists():
-        raise InputError(f"dataset {source} does not exist")
+    require_existing(source, "dataset")
     try:
         splits = repair_splits(_read(source, classes, rename, outlines), apply=repair)
         if not outlines:
