@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _OPTION = re.compile(r"(?<!\S)--[\w.-]+")
-_SIMILAR = 0.6  # ratio of difflib
+# Ratios of difflib for full names, which share their section, and for last parts and files.
+_SIMILAR_OPTION, _SIMILAR = 0.8, 0.67
 # Usual names of options whose name here has nothing in common with them.
 _OTHER_NAMES = {
     "device": "accelerator",
+    "epoch": "max_epochs",
     "epochs": "max_epochs",
     "gpus": "devices",
     "imgsz": "image_size",
@@ -44,7 +46,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     exact = [wanted] if wanted in by_last else []
     within = [part for part in by_last if f"_{wanted}_" in f"_{part}_"]
     similar = difflib.get_close_matches(wanted, by_last, 1, _SIMILAR)
-    names = difflib.get_close_matches(word, known, 1, _SIMILAR)
+    names = difflib.get_close_matches(word, known, 1, _SIMILAR_OPTION)
     names = [by_last[part] for part in exact] + names
     names += [by_last[part] for part in (*within, *similar)]
     return f" (did you mean {names[0]}?)" if names else ""

@@ -1,10 +1,11 @@
 import pytest
 
-from centernet.suggestions import did_you_mean, suggest_option
+from centernet.suggestions import did_you_mean, did_you_mean_path, suggest_option
 
 KNOWN = [
     "--trainer.max_epochs", "--trainer.reload_dataloaders_every_n_epochs", "--data.batch_size",
-    "--data.root", "--model.learning_rate", "--threshold", "--trainer.accelerator", "--ckpt_path",
+    "--data.root", "--data.folds", "--model.learning_rate", "--threshold", "--trainer.accelerator",
+    "--ckpt_path",
 ]  # fmt: skip
 
 
@@ -21,10 +22,25 @@ KNOWN = [
         ("--resume", "--ckpt_path"),
         ("--learning-rat", "--model.learning_rate"),
         ("--xyz", None),
+        ("--data.colour", None),
+        ("--epoch", "--trainer.max_epochs"),
     ],
 )
 def test_similar_names(word, meant):
     assert did_you_mean(word, KNOWN) == (f" (did you mean {meant}?)" if meant else "")
+
+
+def test_similar_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/custom/best.ckpt", "runs/custom-2/last.ckpt", "mine/a.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert did_you_mean_path("runs/custm/best.ckpt") == " (did you mean runs/custom/best.ckpt?)"
+    assert did_you_mean_path("runs/custm/last.ckpt") == " (did you mean runs/custom-2/last.ckpt?)"
+    assert did_you_mean_path(tmp_path / "mime") == f" (did you mean {tmp_path / 'mine'}?)"
+    for name in ("photo.jpg", "mine/a.jpg/b", "", "\0", "a" * 5000):
+        assert did_you_mean_path(name) == ""
 
 
 def test_the_option_in_a_message_of_argparse():

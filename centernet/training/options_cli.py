@@ -5,21 +5,22 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from jsonargparse.typing import NonNegativeFloat
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from centernet.errors import InputError
 from centernet.models.checkpoints import DESCRIPTION, build_network, read_checkpoint
 from centernet.models.pretrained import has_class_names, load_weights
 from centernet.sizes import format_size
-from centernet.suggestions import suggest_option
 from centernet.training.auto_config import tile_for
 from centernet.training.checks import validate_trainer_options
-from centernet.training.config_files import validate_config_files, without_old_names
+from centernet.training.config_files import validate_config_files
 from centernet.training.datamodule import DetectionData
 from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
+from centernet.training.option_parser import OptionParser, parser_options
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.runs import newest_run
 from centernet.training.sources import validate_folds
@@ -37,23 +38,6 @@ _TRAINER_DEFAULTS = {
     "log_every_n_steps": 10,
     "enable_model_summary": False,
 }
-
-
-class _Parser(LightningArgumentParser):
-    """Argument parser that reports a wrong option without the usage of all options."""
-
-    def print_usage(self, file: Any = None) -> None:
-        if file is not sys.stderr:
-            super().print_usage(file)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Report a wrong option in one line, with the option that was probably meant."""
-        # argparse has no public list of its options. Without ex, self is the subcommand's parser.
-        super().error(message + suggest_option(message, self._option_string_actions), ex)
-
-    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
-        """Parse a configuration; those of earlier runs may have old names of unset options."""
-        return super().parse_string(without_old_names(content), *args, **kwargs)
 
 
 class OptionsCLI(LightningCLI):
@@ -77,8 +61,8 @@ class OptionsCLI(LightningCLI):
             DetectionData,
             save_config_callback=None,
             seed_everything_default=0,
-            trainer_defaults=_TRAINER_DEFAULTS,
-            parser_class=_Parser,
+            parser_class=OptionParser,
+            parser_kwargs=parser_options(),
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -92,6 +76,13 @@ class OptionsCLI(LightningCLI):
             for name, skip in LightningCLI.subcommands().items()
             if name in ("fit", "validate")
         }
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of data, model and trainer: in the help, the project's come first."""
+        parser.add_lightning_class_args(DetectionData, "data")
+        parser.add_lightning_class_args(DetectionTask, "model")
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in _TRAINER_DEFAULTS.items()})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link class names and seed of the data, and add options of the commands."""

@@ -223,8 +223,11 @@ def test_fit_help_lists_its_options(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["centernet"])  # Lightning warns of two sets of arguments
     status, said, _ = run_centernet(["fit", "--help"], capsys)
     assert status == 0
-    for option in ("--config", "--data.root", "--model.backbone", "--trainer.max_epochs"):
-        assert option in said
+    options = ["--config", "--report", "--data.root", "--model.backbone", "--trainer.max_epochs"]
+    places = [said.index(f"\n  {option} ") for option in [*options, "--ckpt_path"]]
+    assert places == sorted(places)
+    assert "usage: centernet fit --config FILE [options]\n" in said
+    assert "Linked" not in said and ":mod:" not in said
 
 
 @pytest.mark.parametrize("command", ["fit", "inspect", "report", "oracle"])
