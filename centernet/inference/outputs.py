@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.errors import InputError
+from centernet.inference.earlier_files import EarlierFiles
 from centernet.inference.engines import EngineInfo
 from centernet.inference.heatmaps import Heatmaps
 from centernet.inference.label_options import DEFAULT_LABELS
@@ -233,6 +234,7 @@ def _viewer(context: OutputContext) -> Output:
 
 # In the order of writing.
 OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
+    "earlier": lambda context: EarlierFiles(context.folder),
     "pictures": _pictures,
     "heatmaps": _heatmap_pictures,
     "json": lambda context: JsonLines(context.folder),
@@ -259,7 +261,7 @@ def make_outputs(
     """
     if unknown := set(extras) - set(OUTPUTS):
         raise InputError(f"unknown output {min(unknown)!r}: choose from {', '.join(OUTPUTS)}")
-    chosen = {"summary", *extras} | ({"pictures"} if pictures else set())
+    chosen = {"summary", *extras} | ({"earlier", "pictures"} if pictures else set())
     if "csv" in extras and context.info.counting:
         chosen.add("counts")
     return [make(context) for name, make in OUTPUTS.items() if name in chosen]

@@ -252,6 +252,29 @@ def test_saved_numbers_are_of_the_image_and_not_of_the_enlarged_picture(run, fol
         assert {(p["x"], p["y"]) for p in saved["peaks"]} == {(42, 66), (102, 10)}
 
 
+def test_heatmaps_of_an_earlier_run_do_not_stay_beside_new_pictures(run, folder):
+    _, output = run(folder, "heatmaps", "json")
+    kept = ["b.heatmap.jpg", "b.npz", "b.png", "detections.jsonl"]
+    others = ["a.heatmap-old.png", "aa.npz", "sub/a.npz"]
+    for name in others:
+        (output / name).parent.mkdir(exist_ok=True)
+        (output / name).touch()
+    run(folder / "a.png")
+    assert names(output) == sorted(["a.png", *kept, *others])
+    (output / "a.heatmap-stale.jpg").touch()
+    run(folder / "a.png", "heatmaps")
+    assert {"a.heatmap.jpg", "a.heatmap-red.jpg"} < set(names(output))
+    assert "a.heatmap-stale.jpg" not in names(output)
+
+
+def test_heatmaps_of_an_earlier_video_are_removed(run, tmp_path):
+    clip = write_video(tmp_path / "clip.avi", [SPOTS] * 2)
+    _, output = run(clip, "heatmaps")
+    assert names(output) == ["clip.heatmap.mp4", "clip.mp4"]
+    run(clip)
+    assert names(output) == ["clip.mp4"]
+
+
 def test_a_heatmap_glows_where_the_object_is(run, tmp_path):
     image = save(tmp_path / "a.png", blob((128, 128), 30, 90, 6))
     _, output = run(image, "heatmaps", threshold=0.5)
