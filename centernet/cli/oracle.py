@@ -3,11 +3,13 @@
 import argparse
 import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from centernet.analysis import remedies
 from centernet.cli.options import Existing, add_image_size
 from centernet.errors import InputError, require_at_least
 from centernet.sizes import format_size, parse_size
@@ -39,6 +41,8 @@ PACKAGE = ".[train]"
 
 # More classes do not fit as columns in a terminal.
 _MAX_COLUMNS = 6
+# Smaller gains of AP are not worth a remedy.
+_MIN_GAIN = 0.005
 # Options that replace those of a configuration.
 _CONFIG_OPTIONS = ("root", "val_images", "val_annotations")
 
@@ -127,17 +131,32 @@ def table(rows: Sequence["Row"]) -> str:
 
 
 def _advice(rows: Sequence["Row"]) -> str:
+    """What a perfect output would gain, the largest gain first, and what to try for it."""
     metric = rows[0].evaluation.headline[0]
-    base = rows[0].evaluation.metrics[metric]
-    alone = {
-        row.replaced[0]: row.evaluation.metrics[metric] - base
-        for row in rows
-        if len(row.replaced) == 1
+    values = {row.replaced: row.evaluation.metrics[metric] for row in rows}
+    gains = {
+        replaced[0]: value - values[()]
+        for replaced, value in values.items()
+        if len(replaced) == 1 and value - values[()] >= _MIN_GAIN
     }
-    name = max(alone, key=alone.__getitem__)
-    if not alone[name] > 0:
-        return "no single output, even if perfect, would raise the AP"
-    return f"a perfect {name} alone would give {alone[name]:+.3f} AP, more than any other output"
+    causes = [
+        (name, f"{gains[name]:+.3f}", remedies.OUTPUTS.get(name, ""))
+        for name in sorted(gains, key=gains.__getitem__, reverse=True)
+    ]
+    if not causes:
+        causes = [("", "", "no single output, even if perfect, would raise the AP")]
+    ceiling = values[rows[-1].replaced]
+    if ceiling <= 1 - _MIN_GAIN:
+        causes.append(("all true", f"{ceiling:.3f}", remedies.CEILING))
+    width = max(len(name) for name, _, _ in causes)
+    heading = f"gain in {metric} if an output were perfect, and what to try:"
+    return "\n".join([heading, *(_cause(*cause, width=width) for cause in causes)])
+
+
+def _cause(name: str, value: str, remedy: str, *, width: int) -> str:
+    """A cause as lines of text."""
+    begin = f"  {name.ljust(width)}  {value}  "
+    return textwrap.fill(begin + remedy, 100, subsequent_indent=" " * len(begin))
 
 
 def _write(path: Path, rows: Sequence["Row"]) -> None:

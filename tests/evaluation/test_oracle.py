@@ -243,10 +243,11 @@ def test_a_size_that_is_not_the_networks_is_named(workplace, capsys, monkeypatch
 @pytest.mark.parametrize(
     ("heatmap", "size", "said"),
     [
-        (0.4, 0.6, "a perfect size alone would give +0.100 AP, more than any other output"),
-        (0.5, 0.5, "no single output"),
-        (0.4, 0.3, "no single output"),
-        (np.nan, np.nan, "no single output"),
+        (0.4, 0.6, ["size  +0.100  boxes have"]),
+        (0.52, 0.6, ["size     +0.100  boxes have", "heatmap  +0.020  objects are"]),
+        (0.5, 0.5, ["no single output"]),
+        (0.4, 0.3, ["no single output"]),
+        (np.nan, np.nan, ["no single output"]),
     ],
 )
 def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
@@ -256,7 +257,18 @@ def test_advice_is_given_where_something_is_to_be_gained(heatmap, size, said):
         Row(true, SimpleNamespace(metrics={"AP": ap}, headline=["AP"]))
         for true, ap in gained.items()
     ]
-    assert said in oracle_command._advice(rows)
+    first, *lines = oracle_command._advice(rows).splitlines()
+    found = [line.strip() for line in lines if not line.startswith(" " * 10)]
+    assert "gain in AP" in first and len(found) == len(said)
+    assert all(line.startswith(begin) for line, begin in zip(found, said, strict=True))
+
+
+def test_a_ceiling_below_1_has_a_remedy():
+    rows = [
+        Row(true, SimpleNamespace(metrics={"AP": ap}, headline=["AP"]))
+        for true, ap in {(): 0.5, ("heatmap",): 0.5, ("heatmap", "size"): 0.9}.items()
+    ]
+    assert "all true  0.900  objects share cells" in oracle_command._advice(rows)
 
 
 def test_a_detector_without_heatmaps_is_refused():

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from centernet.analysis.report.counts import CountResults
-from centernet.analysis.report.plots import INK, SHADES, plot
+from centernet.analysis.report.plots import INK, SHADES, add_legend, plot
 from centernet.evaluation.count_calibration import CountSample, with_total
 from centernet.inference.counting import COVERAGE, CountInterval
 from centernet.inference.drawing import class_color
@@ -169,7 +169,7 @@ def _reliability_plot(results: CountResults, column: int) -> Markup:
             axes.plot(x, y, style, marker="o", ms=3, color=color, label=name)
             below.stairs(number, edges, color=color, ls=style, lw=1.2)
         axes.set(ylabel="share of correct detections", xlim=(0, 1), ylim=(-0.02, 1.02))
-        axes.legend(loc="lower right")
+        add_legend(axes, *axes.get_legend_handles_labels())
         below.set(xlabel="predicted probability", ylabel="detections")
         below.set_yscale("symlog", linthresh=1)
         below.set_ylim(bottom=0)

@@ -10,9 +10,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 # Placeholder of the text color; the finished SVG has "currentColor" in its place.
@@ -35,6 +36,7 @@ _STYLE: Any = {
 # Readable on light and dark pages; the class colors of drawings are too light for that.
 SHADES = ("#0d8f6f", "#8a3ffc", "#d9480f", "#1c7ed6", "#c2255c", "#a07800", "#5c940d", "#0b8fa8")
 _MAX_CURVES = 10
+_LEGEND_WIDTH, _LEGEND_KEY = 62, 5  # characters of a row, and of the key beside a name
 _MAX_ROWS_WITH_NUMBERS = 30  # of a confusion matrix
 
 
@@ -92,8 +94,7 @@ def precision_recall(
             style = "-" if number < len(SHADES) else "--"
             lines += axes.plot(recall, precision[:, i], style, color=color)
         axes.set(xlabel="recall", ylabel=f"precision ({criterion})", xlim=(0, 1.01), ylim=(0, 1.02))
-        # Labels of lines are ignored if they begin with "_", so they are given here.
-        axes.legend(lines, escape_formula([class_names[i] for i in shown]), loc="lower left")
+        add_legend(axes, lines, [class_names[i] for i in shown])
 
     return plot(draw)
 
@@ -127,6 +128,16 @@ def confusion_matrix(counts: NDArray, class_names: Sequence[str]) -> Markup:
     return plot(draw, (side + 0.6, side))
 
 
+def add_legend(axes: Axes, lines: Sequence[Artist], names: Sequence[str]) -> None:
+    """Name the lines above the axes, where the legend covers none of them."""
+    most = _LEGEND_WIDTH // 2 - _LEGEND_KEY
+    short = [name if len(name) <= most else f"{name[: most - 1]}…" for name in names]
+    columns = min(len(names), _LEGEND_WIDTH // (max(map(len, short)) + _LEGEND_KEY))
+    # Labels of lines are ignored if they begin with "_", so they are given here.
+    labels = escape_formula(short)
+    axes.figure.legend(lines, labels, loc="outside upper left", ncols=columns, fontsize=9)
+
+
 def escape_formula(names: Sequence[str]) -> list[str]:
     """Escape names: matplotlib reads text between two dollars as a formula."""
     return [name.replace("$", r"\$") for name in names]
@@ -150,10 +161,13 @@ def _by_epoch(
     axes.xaxis.set_major_locator(epoch_ticks)
     if log and all((values[np.isfinite(values)] > 0).all() for values in curves.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(bottom=0)
     if len(curves) > 1:
-        axes.legend()
+        add_legend(axes, axes.lines, list(curves))
 
 
 def plot(

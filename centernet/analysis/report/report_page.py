@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from centernet.analysis import remedies
 from centernet.analysis.html import render
 from centernet.analysis.inspector import ImageAnalysis, InspectorPage
 from centernet.analysis.inspector.error_types import count_errors
@@ -135,15 +136,18 @@ def _matrices(report: TrainingReport) -> dict[str, Markup]:
     }
 
 
-def _error_counts(report: TrainingReport) -> list[tuple[str, str, int]]:
-    """Rows of kind, error type and number."""
+def _error_counts(report: TrainingReport) -> list[tuple[str, str, int, str]]:
+    """Rows of kind, error type, number, and what to try."""
     missed, false = [], []
     for analysis in report.analyses:
         missed += [error for _, error in analysis.missed_objects(report.thresholds)]
         false += [error for _, error in analysis.false_positives(report.thresholds)]
     return [
-        (kind, str(error), number)
-        for kind, errors in (("missed object", missed), ("false positive", false))
+        (kind, str(error), number, tries[error])
+        for kind, errors, tries in (
+            ("missed object", missed, remedies.MISSED_OBJECTS),
+            ("false positive", false, remedies.FALSE_POSITIVES),
+        )
         for error, number in count_errors(errors).items()
     ]
 
