@@ -848,6 +848,13 @@ def test_unknown_option(train, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+def test_missing_validation_images_are_reported_before_a_network_is_built(train):
+    with pytest.raises(InputError, match="no split 'gone'"):
+        train(
+            "fit", "--data.val_annotations=annotations/instances_gone.json", "--model.backbone=gone"
+        )
+
+
 def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
     with pytest.raises(InputError, match=r"not finite in epoch 0.*\.png"):
         train(
