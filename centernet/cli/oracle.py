@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.analysis import remedies
 from centernet.cli.options import Existing, add_image_size
 from centernet.errors import InputError, require_at_least
 from centernet.sizes import format_size, parse_size
@@ -132,6 +131,8 @@ def table(rows: Sequence["Row"]) -> str:
 
 def _advice(rows: Sequence["Row"]) -> str:
     """What a perfect output would gain, the largest gain first, and what to try for it."""
+    from centernet.analysis import remedies
+
     metric = rows[0].evaluation.headline[0]
     values = {row.replaced: row.evaluation.metrics[metric] for row in rows}
     gains = {

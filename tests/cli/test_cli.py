@@ -223,7 +223,7 @@ def test_fit_help_lists_its_options(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["centernet"])  # Lightning warns of two sets of arguments
     status, said, _ = run_centernet(["fit", "--help"], capsys)
     assert status == 0
-    options = ["--config", "--report", "--data.root", "--model.backbone", "--trainer.max_epochs"]
+    options = ["-c", "--report", "--data.root", "--model.backbone", "--trainer.max_epochs"]
     places = [said.index(f"\n  {option} ") for option in [*options, "--ckpt_path"]]
     assert places == sorted(places)
     assert "usage: centernet fit --config FILE [options]\n" in said
