@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,13 +18,21 @@ class Stopped(SystemExit):
     Attributes:
         signal: the signal.
         outcome: message for the user: what is saved, and how to resume.
+        is_saved: whether ``last.ckpt`` is saved.
+        is_printed: whether the message is printed, or another process prints it.
     """
 
     def __init__(self, number: int) -> None:
         """Stop because of the signal with that number."""
         super().__init__(128 + number)
         self.signal = signal.Signals(number)
-        self.outcome = "nothing was written"
+        self.outcome, self.is_saved, self.is_printed = "nothing was written", False, False
+
+    def print_once(self) -> None:
+        """Print the signal and the outcome on stderr, unless this was done already."""
+        if not self.is_printed:
+            print(f"stopped by {self.signal.name}: {self.outcome}", file=sys.stderr, flush=True)
+        self.is_printed = True
 
 
 class StopSignals:
@@ -69,3 +80,18 @@ def ignore_stop_signals(worker: int = 0) -> None:
     """Ignore the signals in a worker process, because the main process handles them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def stop_with_message() -> Iterator[None]:
+    """Let signals raise :class:`Stopped`, and print its message.
+
+    The outermost context of a command, for the time outside of a training run: imports, and between
+    the runs of a cross-validation.
+    """
+    try:
+        with StopSignals():
+            yield
+    except Stopped as stopped:
+        stopped.print_once()
+        raise

@@ -61,7 +61,8 @@ def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
             TrainCLI(args, signals, after_fit)
     except Stopped as stopped:
         if is_first_process():
-            log.info("stopped by %s: %s", stopped.signal.name, stopped.outcome)
+            stopped.print_once()
+        stopped.is_printed = True
         raise
     except Finished as finished:
         if is_first_process():
