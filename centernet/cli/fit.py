@@ -16,10 +16,11 @@ def run(arguments: list[str]) -> None:
     from centernet.training.early_checks import check_arguments
     from centernet.training.stopping import stop_with_message
 
-    with stop_with_message():
+    with stop_with_message() as signals:
         check_arguments(arguments)
         from centernet.training.train_cli import main
 
+        signals.check()
         main(["fit", *arguments], after_fit=_finish)
 
 

@@ -9,8 +9,9 @@ def run(arguments: list[str]) -> None:
     from centernet.training.early_checks import check_arguments
     from centernet.training.stopping import stop_with_message
 
-    with stop_with_message():
+    with stop_with_message() as signals:
         check_arguments(arguments, "val")
         from centernet.training.train_cli import main
 
+        signals.check()
         main(["validate", *arguments])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
-from centernet.training.stopping import Stopped, StopSignals
+from centernet.training.stopping import StopSignals
 from centernet.training.trackers import log_picture
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Raise Stopped if a signal was received."""
-        if self.signals.requested:
-            raise Stopped(self.signals.requested)
+        self.signals.check()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals stop the process at once again."""

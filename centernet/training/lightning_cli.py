@@ -205,7 +205,14 @@ class TrainCLI(OptionsCLI):
             report_results(self.model, self.results)
 
     def after_fit(self) -> None:
-        """Print the best AP and the path of the weights."""
+        """Print the best AP and the path of the weights, then do what follows training."""
+        try:
+            self._end_run()
+        except Stopped as stopped:
+            stopped.outcome = f"the run is complete: {self.folder}; without its report"
+            raise
+
+    def _end_run(self) -> None:
         best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
         if not last.exists():
             raise InputError("no step was trained: raise --trainer.max_time")
@@ -222,11 +229,7 @@ class TrainCLI(OptionsCLI):
             return
         print(f"{self._best_result()}, saved in {best}")
         if self._after_training:
-            try:
-                self._after_training(self)
-            except Stopped as stopped:
-                stopped.outcome = f"the run is complete: {best}; without its report"
-                raise
+            self._after_training(self)
         else:
             finish(self.trainer.loggers)
 

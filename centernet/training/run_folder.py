@@ -136,6 +136,8 @@ class RunFolder(Checkpoint):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
+        if trainer.world_size == 1:
+            self.signals.check()
         if self.new and trainer.is_global_zero:
             with atomic_write(self.folder / "config.yaml") as unfinished:
                 unfinished.write_text(self.config)
@@ -201,8 +203,8 @@ class RunFolder(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Stop a validation after a signal; several processes finish it, as their steps differ."""
-        if self.signals.requested and trainer.world_size == 1:
-            raise Stopped(self.signals.requested)
+        if trainer.world_size == 1:
+            self.signals.check()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write metrics, then checkpoints; a run that stops in between repeats the epoch."""
@@ -246,8 +248,11 @@ class RunFolder(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Add to the message of a stopped run how to resume it."""
+        """End the loader workers; add to the message of a stopped run what is saved."""
         self.signals.deferred = False
+        # After an exception in a validation, the trainer forgets the workers that load training
+        # images. They ignore the signal that ends them, so the process would wait forever.
+        trainer.fit_loop.teardown()
         if not isinstance(exception, Stopped):
             return
         launcher = trainer.strategy.launcher

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-_STOPPING = b"\nstopping after this step, then saving last.ckpt; Ctrl-C again stops at once\n"
+_STOPPING = b"\nstopping after this step; Ctrl-C again stops at once\n"
 
 
 class Stopped(SystemExit):
@@ -44,7 +44,8 @@ class StopSignals:
         deferred: whether the first signal is only recorded, so that the current step can finish; a
             second SIGINT raises at once.
         requested: number of the first signal, or 0. Python drops exceptions of handlers within some
-            callbacks, as during a fork; loops therefore also test this number.
+            callbacks, as during a fork, and some libraries during their import; :meth:`check`
+            raises them later.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,11 @@ class StopSignals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._earlier[number] = signal.signal(number, self._handle)
         return self
+
+    def check(self) -> None:
+        """Raise :class:`Stopped` if a signal was received and its exception was dropped."""
+        if self.requested:
+            raise Stopped(self.requested)
 
     def __exit__(
         self,
@@ -83,15 +89,15 @@ def ignore_stop_signals(worker: int = 0) -> None:
 
 
 @contextmanager
-def stop_with_message() -> Iterator[None]:
+def stop_with_message() -> Iterator[StopSignals]:
     """Let signals raise :class:`Stopped`, and print its message.
 
     The outermost context of a command, for the time outside of a training run: imports, and between
     the runs of a cross-validation.
     """
     try:
-        with StopSignals():
-            yield
+        with StopSignals() as signals:
+            yield signals
     except Stopped as stopped:
         stopped.print_once()
         raise
