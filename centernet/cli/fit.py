@@ -43,6 +43,7 @@ def _finish(training: "TrainCLI") -> None:
 def _write_report(training: "TrainCLI") -> "Path | None":
     """Write the report if ``--report`` is set. Its errors are logged: the run is complete."""
     import logging
+    import sys
 
     log = logging.getLogger(__name__)
     if not training.options.report:
@@ -58,7 +59,8 @@ def _write_report(training: "TrainCLI") -> "Path | None":
             training.folder,
             dataset=training.datamodule.val_set,
             device=training.trainer.strategy.root_device,
-            progress=training.options.trainer.enable_progress_bar is not False,
+            progress=training.options.trainer.enable_progress_bar is not False
+            and sys.stderr.isatty(),
         )
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -100,6 +100,8 @@ class TrainCLI(OptionsCLI):
         new = self.run is None
         folder = self._open_run(kwargs.get("max_epochs", self.options.trainer.max_epochs))
         kwargs["callbacks"] = [*_as_list(given.callbacks), *self._callbacks(folder, new=new)]
+        if not sys.stdout.isatty():
+            kwargs["enable_progress_bar"] = False  # lines replace it in a file or a pipe
         if given.logger is not False:
             done = None if new else self.done["steps"]
             loggers = make_loggers(self.options.log, folder, done)
@@ -137,9 +139,8 @@ class TrainCLI(OptionsCLI):
         ]
         callbacks += [self.time.limit] if self.time.limit else []
         if self.options.trainer.enable_progress_bar is not False:
-            # The bar is not visible in a file or a pipe.
-            visible = sys.stdout.isatty()
-            callbacks.append(TrainingBar(self.time) if visible else ProgressLines(self.time))
+            bar = TrainingBar(self.time) if sys.stdout.isatty() else ProgressLines(self.time)
+            callbacks.append(bar)
         return callbacks
 
     @property

@@ -23,10 +23,15 @@ class Pace(Callback):
 
     Everything between two steps counts as part of the steps, except validations. The first step
     waits for loaders and compilation and is not timed.
+
+    Attributes:
+        time_limit: limit of the run in seconds, for the first estimate; None without one.
+        epoch_start: time of the start of the epoch.
     """
 
     def __init__(self) -> None:
         """Start without a measurement."""
+        self.time_limit: float | None = None
         self.epoch_start = monotonic()
         self._mark: float | None = None
         self._validation_start = 0.0
@@ -79,13 +84,16 @@ class Pace(Callback):
         return enough or self._steps >= _ENOUGH_STEPS
 
     def _first_line(self, trainer: Trainer, batch_idx: int) -> str:
-        line = f"about {format_duration(self.epoch_seconds(trainer))} per epoch"
-        left, epochs = self.seconds_left(trainer, batch_idx), trainer.max_epochs or -1
+        epoch, left = self.epoch_seconds(trainer), self.seconds_left(trainer, batch_idx)
+        line = f"about {format_duration(epoch)} per epoch"
+        if self.time_limit is not None and (left is None or self.time_limit < left):
+            epochs = max(1, round(self.time_limit / epoch))
+            return f"{line}, about {epochs} epochs in {format_duration(self.time_limit)}"
         if left is None:
             return line
-        if trainer.max_epochs is not None and epochs > 0:
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
             more = "more " if trainer.current_epoch else ""
-            number = epochs - trainer.current_epoch
+            number = trainer.max_epochs - trainer.current_epoch
             return f"{line}, about {format_duration(left)} for {number} {more}epochs"
         return f"{line}, about {format_duration(left)} left"
 
@@ -100,9 +108,7 @@ class Pace(Callback):
             return 0.0
         if self._validation is not None:
             return self._validation
-        # Unknown before the first validation if it is not in the first epochs.
-        batches = sum(trainer.num_val_batches) or trainer.num_training_batches
-        return _VALIDATION_BATCH * self.step_seconds * batches
+        return _VALIDATION_BATCH * self.step_seconds * _validation_batches(trainer)
 
     def epoch_seconds(self, trainer: Trainer) -> float:
         """Mean seconds of an epoch, with its share of the validations."""
@@ -146,3 +152,13 @@ def _batches_left(trainer: Trainer, batch_idx: int) -> int | None:
         steps = trainer.max_steps - trainer.global_step
         limits.append(steps * trainer.accumulate_grad_batches)
     return max(0, min(limits)) if limits else None
+
+
+def _validation_batches(trainer: Trainer) -> int:
+    """Batches of a validation. The trainer counts them at the start of the first one."""
+    if batches := sum(trainer.num_val_batches):
+        return int(batches)
+    data: Any = trainer.datamodule  # type: ignore[attr-defined] # set by the trainer's methods
+    batches = math.ceil(len(data.val_set) / data.val_batch_size(trainer.world_size))
+    limit = trainer.limit_val_batches
+    return int(batches * limit if isinstance(limit, float) else min(batches, limit))

@@ -37,6 +37,7 @@ class TimeLimit(Callback):
         """Limit a run to ``limit`` seconds; ``pace`` measures validations."""
         self.limit, self.fraction = limit, 0.0
         self._pace, self._elapsed, self._left = pace, 0.0, limit
+        pace.time_limit = limit
         self._started_at: float | None = None
         self._finished = False
 

@@ -76,6 +76,22 @@ def test_the_time_left_includes_measured_validations(clock):
     assert run.pace.epoch_seconds(run.trainer) == pytest.approx(20 + 10 / 2)
 
 
+def test_the_batches_of_a_validation_are_known_before_the_first_one(clock):
+    data = SimpleNamespace(val_set=range(33), val_batch_size=lambda processes: 4)
+    for limit, batches in ((1.0, 9), (0.5, 4), (3, 3)):
+        run = clock(num_val_batches=[], datamodule=data, limit_val_batches=limit)
+        run.epoch(run.pace, validation=0)
+        assert run.pace.validation_seconds(run.trainer) == pytest.approx(0.6 * 2 * batches)
+
+
+def test_the_first_estimate_counts_the_epochs_of_a_time_limit(clock, caplog):
+    caplog.set_level(logging.INFO)
+    run = clock(max_epochs=-1, check_val_every_n_epoch=1)
+    TimeLimit(260.0, run.pace)
+    run.epoch(run.pace, batches=4)
+    assert "26 s per epoch, about 10 epochs in 4 min" in caplog.text
+
+
 def test_the_last_epoch_is_validated_at_any_interval(clock):
     run = clock(max_epochs=5, check_val_every_n_epoch=3)
     run.epoch(run.pace)
