@@ -1,6 +1,7 @@
 """Progress of training: a bar on a terminal, and lines of the log."""
 
 import logging
+import sys
 from time import monotonic
 from typing import Any
 
@@ -142,6 +143,22 @@ class TrainingBar(RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         # Private: Lightning counts epochs from 0. A test fails when the method changes.
         return epoch_name(self.trainer).capitalize().replace(" of ", "/")
+
+
+class TerminalHandler(logging.Handler):
+    """Writes log lines to stderr; on a terminal above the progress bar, which replaces sys.stderr.
+
+    The handlers of ``logging`` keep the stream of their start, and would write into the bar.
+    """
+
+    def __init__(self) -> None:
+        """Write to the current stderr, or to the redirected stderr of the start."""
+        super().__init__()
+        self._redirected = None if sys.stderr.isatty() else sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        print(self.format(record), file=self._redirected or sys.stderr, flush=True)
 
 
 class _LeftColumn(ProgressColumn):

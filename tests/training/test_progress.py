@@ -1,3 +1,4 @@
+import io
 import logging
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ from rich.progress import Progress
 
 from centernet.training import pace, progress, time_limit
 from centernet.training.pace import Pace
-from centernet.training.progress import ProgressLines, RunTime, TrainingBar
+from centernet.training.progress import ProgressLines, RunTime, TerminalHandler, TrainingBar
 from centernet.training.time_limit import TimeLimit
 
 
@@ -243,3 +244,18 @@ def test_a_validation_that_is_longer_than_half_of_the_limit_leaves_time_to_train
     run.pace._validation = 1000.0
     run_for(run, 20.0, 10)
     assert run.trainer.should_stop and run.validated and run.trainer.global_step == 5
+
+
+def test_log_lines_go_above_the_bar_on_a_terminal_and_to_a_file_elsewhere(monkeypatch):
+    class Stream(io.StringIO):
+        def __init__(self, terminal):
+            super().__init__()
+            self.isatty = lambda: terminal
+
+    for terminal, in_bar in ((True, "line\n"), (False, "")):
+        at_start, bar = Stream(terminal), Stream(False)
+        monkeypatch.setattr("sys.stderr", at_start)
+        handler = TerminalHandler()
+        monkeypatch.setattr("sys.stderr", bar)  # as the bar does
+        handler.emit(logging.makeLogRecord({"msg": "line"}))
+        assert bar.getvalue() == in_bar and at_start.getvalue() == "line\n"[len(in_bar) :]
