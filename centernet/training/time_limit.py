@@ -39,7 +39,7 @@ class TimeLimit(Callback):
         self._pace, self._elapsed, self._left = pace, 0.0, limit
         pace.time_limit = limit
         self._started_at: float | None = None
-        self._finished = False
+        self._finished, self._validated = False, -1
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds used so far, and the limit if it ended the run."""
@@ -67,10 +67,14 @@ class TimeLimit(Callback):
         elif self._left < reserve and not is_last:
             trainer.check_val_every_n_epoch = _NEVER
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember the epoch that was validated."""
+        self._validated = trainer.current_epoch
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if a validation has just run and there is no time for another step."""
         self._update(trainer)
-        validated = trainer.check_val_every_n_epoch != _NEVER
+        validated = self._validated == trainer.current_epoch
         if validated and self._left <= self._pace.step_seconds and not trainer.should_stop:
             self._finished = trainer.should_stop = True
 

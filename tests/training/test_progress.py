@@ -45,7 +45,8 @@ class Clock:
         if self.validated:
             self.pace.on_validation_start(self.trainer, None)
             self.now += validation
-            self.pace.on_validation_end(self.trainer, None)
+            for callback in {self.pace, *callbacks}:
+                callback.on_validation_end(self.trainer, None)
 
     def end_epoch(self, *callbacks):
         for callback in callbacks:
@@ -210,6 +211,15 @@ def test_a_time_limit_leaves_time_for_the_last_validation(clock):
     assert run.now in (128.0, 130.0)
     assert fractions[1] == pytest.approx(40 / (130 - 1.1 * 6))  # the first one is estimated
     assert fractions[-1] == pytest.approx(1, abs=0.02) and limit.state_dict()["finished"] == 130
+
+
+def test_a_limit_at_the_end_of_an_epoch_that_is_not_validated_is_passed_by_a_step(clock):
+    run = clock(max_epochs=-1, check_val_every_n_epoch=1000)
+    run_for(run, 46.6, 10)  # the last validation has 6.6 s
+    assert run.now == 40 + 10 and run.validated and run.trainer.should_stop
+    run = clock(max_epochs=-1, check_val_every_n_epoch=1000)
+    run_for(run, 48.4, 10)
+    assert run.trainer.global_step == 21 and run.validated and run.trainer.should_stop
 
 
 def test_no_validation_starts_shortly_before_the_last_one(clock):

@@ -881,8 +881,7 @@ def test_a_time_limit_ends_a_run_which_can_be_made_longer(train, caplog, capsys)
     run = train("fit", "--max_time=2s", *options) / "runs" / "tiny"
     rows = rows_of(run)
     assert rows[-1]["AP"] and not any(row["AP"] for row in rows[:-1])  # validated in the end
-    first, last = float(rows[0]["learning_rate"]), float(rows[-1]["learning_rate"])
-    assert last < 0.1 * max(first, 2.5e-4)
+    assert float(rows[-1]["learning_rate"]) < 2e-4  # of 2.5e-4
     train("fit", "--max-time=2s", *options, "--ckpt_path=last")
     assert rows_of(run) == rows and "--max-time" in capsys.readouterr().out
     train("fit", "--max-time=00:00:03", *options, "--ckpt_path=last")
