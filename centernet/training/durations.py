@@ -12,26 +12,23 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d):([0-5]?\d)")
 _EXAMPLES = "give 30m, 90s, 1h30m or 00:30:00"
 
 
-def parse_duration(text: str | int, option: str = "--max-time") -> float:
+def parse_duration(text: str, option: str = "--max-time") -> float:
     """The seconds of a duration.
 
     Args:
         text: numbers with the units d, h, m and s, as ``1h30m``; or ``hours:minutes:seconds``, with
-            ``days:`` in front if needed. YAML reads ``00:30:00`` as a number of seconds.
+            ``days:`` in front if needed.
         option: name of the option, for errors.
 
     Raises:
         InputError: the text is not a duration above 0.
     """
-    if isinstance(text, int):
-        numbers: tuple[str | int | None, ...] = (0, 0, 0, text)
-    else:
-        compact = "".join(text.lower().split())
-        match = _CLOCK.fullmatch(compact) or (compact and _UNITS.fullmatch(compact))
-        if not match:
-            reason = "has no unit" if compact.replace(".", "", 1).isdigit() else "is not a duration"
-            raise InputError(f"{option} {text} {reason}: {_EXAMPLES}")
-        numbers = match.groups()
+    compact = "".join(text.lower().split())
+    match = _CLOCK.fullmatch(compact) or (compact and _UNITS.fullmatch(compact))
+    if not match:
+        reason = "has no unit" if compact.replace(".", "", 1).isdigit() else "is not a duration"
+        raise InputError(f"{option} {text} {reason}: {_EXAMPLES}")
+    numbers = match.groups()
     values = zip(numbers, _SECONDS.values(), strict=True)
     seconds = sum(float(number or 0) * unit for number, unit in values)
     if not 0 < seconds < math.inf:

@@ -26,7 +26,7 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--max_time",
         "--max-time",
-        type=str | int | None,
+        type=str | None,
         default=None,
         help="train for a given time, as 30m, 90s, 1h30m or 00:30:00, last validation included; "
         "the learning rate follows the time. --trainer.max_epochs may end the run earlier",

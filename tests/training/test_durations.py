@@ -15,7 +15,6 @@ from centernet.training.durations import format_duration, parse_duration
         ("1d2s", 86402),
         ("00:30:00", 1800),
         ("01:00:00:30", 86430),
-        (1800, 1800),  # YAML's reading of 00:30:00
     ],
 )
 def test_durations_are_read(text, seconds):
@@ -23,7 +22,7 @@ def test_durations_are_read(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["30", "1.5", "", "0s", "-3m", "30 minutes", "m", "1m1h", "00:61:00", 0]
+    "text", ["30", "1.5", "", "0s", "-3m", "30 minutes", "m", "1m1h", "00:61:00"]
 )
 def test_a_wrong_duration_is_named(text):
     with pytest.raises(InputError, match=f"--max-time {text} .*30m"):
