@@ -495,7 +495,7 @@ def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     assert not any(torch.equal(v, made[k]) for k, v in learned.items() if "conv" in k)
     heads = state(untrained, "heads")
     assert not any(torch.equal(v, heads[k]) for k, v in state(frozen, "heads").items())
-    assert "epoch 1: the backbone" in caplog.text
+    assert "epoch 2: the backbone" in caplog.text
 
 
 def test_validation_with_test_modes_equals_the_detector(train, shapes):
@@ -856,7 +856,7 @@ def test_missing_validation_images_are_reported_before_a_network_is_built(train)
 
 
 def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
-    with pytest.raises(InputError, match=r"not finite in epoch 0.*\.png"):
+    with pytest.raises(InputError, match=r"not finite in epoch 1.*\.png"):
         train(
             "fit", "--model.learning_rate=1e30", "--model.warmup_steps=0", "--trainer.max_epochs=3"
         )
