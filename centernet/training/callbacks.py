@@ -1,4 +1,4 @@
-"""Training callbacks: averaged weights, heatmap images in TensorBoard."""
+"""Training callbacks: averaged weights, pictures of heatmaps."""
 
 import os
 from itertools import chain
@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from centernet.inference.heatmaps import blend, blend_difference
 from centernet.targets import encode_targets
-from centernet.training.stopping import Stopped, StopSignals
+from centernet.training.stopping import StopSignals
+from centernet.training.trackers import log_picture
 
 if TYPE_CHECKING:
     from centernet.training.task import DetectionTask
@@ -40,8 +40,7 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Raise Stopped if a signal was received."""
-        if self.signals.requested:
-            raise Stopped(self.signals.requested)
+        self.signals.check()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let signals stop the process at once again."""
@@ -107,7 +106,9 @@ def _by_type(averaged: nn.Module, current: nn.Module) -> list[tuple[list[Tensor]
 
 
 class HeatmapPictures(Callback):
-    """Writes the heatmaps of a few validation images to TensorBoard, the same at each validation.
+    """Logs pictures of the heatmaps of a few validation images, the same at each validation.
+
+    TensorBoard, W&B and MLflow take them.
 
     Side by side: the image; over it the target heatmap, the predicted one, and their difference,
     orange where the prediction is too high, blue where it is too low.
@@ -147,8 +148,7 @@ class HeatmapPictures(Callback):
             file = os.path.relpath(target["file"], folder)
             name = f"image, target, prediction, difference/{file}"
             for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(name, strip, trainer.global_step, dataformats="HWC")
+                log_picture(logger, name, strip, trainer.global_step)
 
 
 def _strip(image: NDArray[np.uint8], target: Tensor, predicted: Tensor) -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from statistics import mean, stdev
 from time import monotonic
@@ -20,8 +19,11 @@ from rich.table import Table
 
 from centernet.errors import InputError
 from centernet.files import atomic_write
+from centernet.training.commands import resume_command
 from centernet.training.config_data import data_of_config
+from centernet.training.durations import format_duration
 from centernet.training.runs import new_run
+from centernet.training.stopping import Stopped
 
 log = logging.getLogger(__name__)
 
@@ -71,20 +73,35 @@ def cross_validate(
     """
     folder, folds = _open(request), request.folds
     log.info("cross-validation with %d folds in %s", folds, folder)
+    try:
+        _train_all(folder, folds, arguments, run)
+    except Stopped as stopped:
+        resume = f"  resume: {resume_command(arguments, 'last')}"
+        if stopped.is_printed:
+            log.info("%s", resume)
+        else:
+            stopped.outcome = f"finished folds are kept in {folder}\n{resume}"
+        raise
+    rows, summary = _summarize(folder, folds)
+    _save(folder, folds, rows, summary)
+    Console().print(_table(rows, summary))
+    print(f"saved in {folder / SUMMARY}; detections of all images: {folder / 'detections.json'}")
+
+
+def _train_all(
+    folder: Path, folds: int, arguments: Sequence[str], run: Callable[[list[str]], None]
+) -> None:
+    """Train and validate the folds that are not finished."""
     start, trained = monotonic(), 0
     for fold in range(1, folds + 1):
         if _metrics_file(folder, fold).exists():
             log.info("fold %d of %d is finished", fold, folds)
             continue
         left = (monotonic() - start) / trained * (folds - fold + 1) if trained else None
-        remaining = "" if left is None else f", about {timedelta(seconds=round(left))} left"
+        remaining = "" if left is None else f", about {format_duration(left)} left"
         log.info("fold %d of %d%s", fold, folds, remaining)
         _train(folder / fold_name(fold), fold, arguments, run)
         trained += 1
-    rows, summary = _summarize(folder, folds)
-    _save(folder, folds, rows, summary)
-    Console().print(_table(rows, summary))
-    print(f"saved in {folder / SUMMARY}; detections of all images: {folder / 'detections.json'}")
 
 
 def _open(request: FoldsRequested) -> Path:

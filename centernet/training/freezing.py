@@ -42,7 +42,7 @@ class FrozenBackbone(Callback):
         backbone = pl_module.get_submodule("model.backbone")
         backbone.requires_grad_(not frozen).train(not frozen)
         if trainer.current_epoch == self.epochs:
-            log.info("epoch %d: the backbone is trained from now on", self.epochs)
+            log.info("epoch %d: the backbone is trained from now on", self.epochs + 1)
 
 
 class FrozenLayers(Callback):

@@ -41,7 +41,7 @@ class FiniteLoss:
         for good, (_, files) in zip(finite, self._unchecked, strict=True):
             if not good:
                 raise InputError(
-                    f"the loss is not finite in epoch {epoch}, first for the batch of "
+                    f"the loss is not finite in epoch {epoch + 1}, first for the batch of "
                     f"{', '.join(files)}: check these images and their boxes, lower "
                     "--model.learning_rate, or set --trainer.gradient_clip_val"
                 )

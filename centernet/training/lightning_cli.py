@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,21 +10,26 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from centernet.errors import InputError
 from centernet.training.auto_config import epochs_for
 from centernet.training.callbacks import HeatmapPictures, StopOnSignal
+from centernet.training.commands import resume_command
+from centernet.training.durations import format_duration, parse_duration
+from centernet.training.early_stop import EarlyStop
+from centernet.training.folds import is_cross_validation
 from centernet.training.memory import keep_freed_memory
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
 from centernet.training.options import changed_options
 from centernet.training.options_cli import OptionsCLI
-from centernet.training.progress import PROGRESS_STEPS, ProgressLines
+from centernet.training.pace import Pace
+from centernet.training.progress import ProgressLines, RunTime, TrainingBar
 from centernet.training.run_folder import AtomicCheckpointIO, RunFolder
 from centernet.training.runs import claim, new_run
-from centernet.training.stopping import StopSignals
+from centernet.training.stopping import Stopped, StopSignals
+from centernet.training.time_limit import TimeLimit
+from centernet.training.trackers import TrackedRun, finish, make_loggers
 from centernet.training.validation import make_results_folder, report_results, validate_classes
 
 log = logging.getLogger(__name__)
@@ -34,16 +40,13 @@ RUN_VARIABLE = "CENTERNET_RUN"
 # Options that differ when a run is resumed, because they describe its start.
 _START_OPTIONS = {"ckpt_path", "model.weights", "model.pretrained"}
 
+# After Ctrl-C, a run gets its report if that takes less than this number of seconds. A report takes
+# some three times as long as a validation.
+_SHORT_REPORT, _REPORT_PER_VALIDATION = 60.0, 3.0
+
 
 class Finished(Exception):
     """The run to resume has no epochs or steps left."""
-
-
-class _Events(TensorBoardLogger):
-    """Writes TensorBoard events only; config.yaml has what hparams.yaml would have."""
-
-    def save(self) -> None:
-        self.experiment.flush()
 
 
 class TrainCLI(OptionsCLI):
@@ -60,11 +63,18 @@ class TrainCLI(OptionsCLI):
         Args:
             args: arguments, by default those of the process.
             signals: signals that stop the process.
-            after_training: called on the first process after a fit that wrote a ``best.ckpt``.
+            after_training: called on the first process after a fit that wrote a ``best.ckpt``, and
+                after one that Ctrl-C stopped, with ``stopped`` set.
         """
         self._signals, self._after_training = signals, after_training
         self.results = Path()
-        super().__init__(args)
+        self.stopped: Stopped | None = None
+        self.time = RunTime(Pace())
+        try:
+            super().__init__(args)
+        except Stopped as stopped:
+            self._after_stop(stopped)
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer; fit gets a run folder."""
@@ -75,17 +85,27 @@ class TrainCLI(OptionsCLI):
             return self._make_trainer(**kwargs)
         data = self.config_init[self.subcommand].data
         data.setup("fit")
-        if self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1:
+        if self.options.max_time is not None:
+            limit = TimeLimit(parse_duration(self.options.max_time), self.time.pace)
+            self.time = RunTime(self.time.pace, limit)
+            text = format_duration(limit.limit)
+            log.info("%s for training and the last validation (--max-time)", text)
+        no_limit = self.options.trainer.max_epochs is None and self.options.trainer.max_steps == -1
+        if no_limit and self.time.limit:
+            kwargs["max_epochs"] = -1
+        elif no_limit:
             batch_size = data.batch_size * (self.options.trainer.accumulate_grad_batches or 1)
             kwargs["max_epochs"], reason = epochs_for(len(data.train_set), batch_size)
             log.info("%d epochs: %s", kwargs["max_epochs"], reason)
         new = self.run is None
         folder = self._open_run(kwargs.get("max_epochs", self.options.trainer.max_epochs))
         kwargs["callbacks"] = [*_as_list(given.callbacks), *self._callbacks(folder, new=new)]
+        if not sys.stdout.isatty():
+            kwargs["enable_progress_bar"] = False  # lines replace it in a file or a pipe
         if given.logger is not False:
-            # TensorBoard hides the events that a resumed run repeats.
-            purge = None if new else self.done["steps"] + 1
-            kwargs["logger"] = [_Events(folder, "", "", purge_step=purge), *_as_list(given.logger)]
+            done = None if new else self.done["steps"]
+            loggers = make_loggers(self.options.log, folder, done)
+            kwargs["logger"] = [*loggers, *_as_list(given.logger)]
         return self._make_trainer(**kwargs)
 
     def _open_run(self, max_epochs: int | None) -> Path:
@@ -102,12 +122,25 @@ class TrainCLI(OptionsCLI):
 
     def _callbacks(self, folder: Path, *, new: bool) -> list[Any]:
         minutes = self.options.checkpoint_minutes
-        run = RunFolder(folder, self.given, new=new, minutes=minutes, signals=self._signals)
-        callbacks = [run, HeatmapPictures()]
+        run = RunFolder(
+            folder,
+            self.given,
+            new=new,
+            minutes=minutes,
+            signals=self._signals,
+            time=self.time,
+            early_stop=EarlyStop(self.options.early_stop),
+        )
+        callbacks = [
+            self.time.pace,
+            run,
+            TrackedRun(folder, self.given, new=new),
+            HeatmapPictures(),
+        ]
+        callbacks += [self.time.limit] if self.time.limit else []
         if self.options.trainer.enable_progress_bar is not False:
-            callbacks.append(RichProgressBar(refresh_rate=PROGRESS_STEPS))
-            # Which is not visible in a file or a pipe.
-            callbacks += [] if sys.stdout.isatty() else [ProgressLines()]
+            bar = TrainingBar(self.time) if sys.stdout.isatty() else ProgressLines(self.time)
+            callbacks.append(bar)
         return callbacks
 
     @property
@@ -126,6 +159,11 @@ class TrainCLI(OptionsCLI):
                     f"{run} is finished: {done} of {limit} {unit} are done; "
                     f"to train longer, raise --trainer.max_{unit}"
                 )
+        if self.time.limit and self.time.limit.limit <= self.done_time:
+            raise Finished(
+                f"{run} is finished: its time of {format_duration(self.done_time)} is used; to "
+                "train longer, raise --max-time"
+            )
 
     def _claim_run(self, run: Path) -> None:
         if is_first_process() and not claim(run):
@@ -168,7 +206,14 @@ class TrainCLI(OptionsCLI):
             report_results(self.model, self.results)
 
     def after_fit(self) -> None:
-        """Print the best AP and the path of the weights."""
+        """Print the best AP and the path of the weights, then do what follows training."""
+        try:
+            self._end_run()
+        except Stopped as stopped:
+            stopped.outcome = f"the run is complete: {self.folder}; without its report"
+            raise
+
+    def _end_run(self) -> None:
         best, last = self.folder / "best.ckpt", self.folder / "last.ckpt"
         if not last.exists():
             raise InputError("no step was trained: raise --trainer.max_time")
@@ -180,12 +225,53 @@ class TrainCLI(OptionsCLI):
                 if self.trainer.limit_val_batches
                 else "raise --trainer.limit_val_batches"
             )
+            finish(self.trainer.loggers)
             print(f"never validated, so there is no best.ckpt; the weights are in {last}: {remedy}")
             return
-        folder = next(c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunFolder))
-        print(f"best {folder.metric} {folder.best:.3f}, saved in {best}")
+        print(f"{self._best_result()}, saved in {best}")
         if self._after_training:
             self._after_training(self)
+        else:
+            finish(self.trainer.loggers)
+
+    def _best_result(self) -> str:
+        folder = next(c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunFolder))
+        return f"best {folder.metric} {folder.best:.3f}"
+
+    def _after_stop(self, stopped: Stopped) -> None:
+        """Tell how to resume; after Ctrl-C, do what follows a complete run."""
+        if not stopped.is_saved or not is_first_process():
+            return
+        best = self.folder / "best.ckpt"
+        if best.exists():
+            stopped.outcome += f"; {self._best_result()}: {best}"
+        if not is_cross_validation(self.folder.parent):
+            command = resume_command(self._arguments[1:], self.folder / "last.ckpt")
+            stopped.outcome += f"\n  resume: {command}"
+        stopped.print_once()
+        finish(self.trainer.loggers, stopped=True)
+        if stopped.signal == signal.SIGINT and best.exists() and self._after_training:
+            self.stopped = stopped
+            try:
+                self._after_training(self)
+            except Stopped as second:
+                second.outcome = "no report"
+                raise
+
+    @property
+    def longer_options(self) -> list[str]:
+        """Options that make the run twice as long."""
+        if self.time.limit:
+            return ["--max-time", f"{2 * self.time.limit.limit:g}s"]
+        steps = self.trainer.max_steps
+        if steps > 0:
+            return ["--trainer.max_steps", str(2 * steps)]
+        return ["--trainer.max_epochs", str(2 * (self.trainer.max_epochs or 1))]
+
+    def too_long_for_report(self) -> str:
+        """Why a stopped run gets no report; empty if it takes less than a minute."""
+        seconds = _REPORT_PER_VALIDATION * self.time.pace.validation_seconds(self.trainer)
+        return f"it takes about {format_duration(seconds)}" if seconds > _SHORT_REPORT else ""
 
     def _new_run(self) -> Path:
         root, name = Path(self.options.trainer.default_root_dir), self.run_name()

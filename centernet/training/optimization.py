@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from centernet.errors import InputError
+from centernet.training.time_limit import elapsed_fraction
 
 log = logging.getLogger(__name__)
 
@@ -75,19 +76,40 @@ class Optimization:
         optimizer = self._optimizer(network, batch_size * accumulated, fused=not clips)
         trainer.fit_loop.setup_data()  # counts the batches
         total_steps = trainer.estimated_stepping_batches
-        if total_steps == math.inf:
-            raise InputError(
-                "trainer.max_epochs -1 would never end: give a number, or trainer.max_steps"
+        if elapsed := elapsed_fraction(trainer):
+            factor = timed_rate_factor(
+                self.schedule,
+                elapsed,
+                total_steps=total_steps,
+                warmup_steps=self.warmup_steps,
+                milestones=self._fractions(trainer.max_epochs),
             )
-        factor = rate_factor(
-            self.schedule,
-            total_steps=int(total_steps),
-            steps_per_epoch=math.ceil(trainer.num_training_batches / accumulated),
-            warmup_steps=self.warmup_steps,
-            milestones=self.milestones,
-        )
+        elif total_steps == math.inf:
+            raise InputError(
+                "trainer.max_epochs -1 would never end: give a number, trainer.max_steps or "
+                "--max-time"
+            )
+        else:
+            factor = rate_factor(
+                self.schedule,
+                total_steps=int(total_steps),
+                steps_per_epoch=math.ceil(trainer.num_training_batches / accumulated),
+                warmup_steps=self.warmup_steps,
+                milestones=self.milestones,
+            )
         schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _fractions(self, max_epochs: int | None) -> list[float]:
+        """The milestones as fractions of the run, for a time limit."""
+        if self.schedule != "step" or all(milestone < 1 for milestone in self.milestones):
+            return self.milestones
+        if max_epochs is None or max_epochs < 1:
+            raise InputError(
+                f"model.milestones {self.milestones} are epochs, and --max-time has no number of "
+                "epochs: give fractions of the run, as [0.6, 0.9]"
+            )
+        return [m if m < 1 else m / max_epochs for m in self.milestones]
 
     def _optimizer(self, network: nn.Module, batch_size: int, *, fused: bool) -> Optimizer:
         """The optimizer for a batch size; Adam and AdamW are fused if that is allowed."""
@@ -136,5 +158,37 @@ def rate_factor(
             return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         passed = (step >= m * (steps_per_epoch if m >= 1 else total_steps) for m in milestones)
         return 0.1 ** sum(passed)
+
+    return factor
+
+
+def timed_rate_factor(
+    schedule: str,
+    elapsed: Callable[[], float],
+    *,
+    total_steps: float,
+    warmup_steps: int = 0,
+    milestones: Sequence[float] = (),
+) -> Callable[[int], float]:
+    """The learning rate as a fraction of its maximum, for a run with a time limit.
+
+    The progress of the run is the larger fraction of its time and of its steps, because the run
+    ends with the first of both limits. It warms up for ``warmup_steps`` or a tenth of the run,
+    whichever ends first.
+
+    Args:
+        schedule: ``cosine`` decays to 1 %, ``step`` divides by 10 after each milestone.
+        elapsed: the fraction of the time that is used, 0 to 1.
+        total_steps: optimizer steps of the training run; infinite without a limit.
+        warmup_steps: steps of linear warm-up.
+        milestones: fractions of the run after which the step schedule drops.
+    """
+
+    def factor(step: int) -> float:
+        progress = min(1.0, max(step / total_steps, elapsed()))
+        warm = min(1.0, max((step + 1) / (warmup_steps + 1), 10 * progress))
+        if schedule == "cosine":
+            return min(warm, 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+        return warm * 0.1 ** sum(progress >= milestone for milestone in milestones)
 
     return factor

@@ -13,7 +13,7 @@ _SECTIONS = (
     ("data", "centernet", "training/datamodule.py", "DetectionData"),
 )
 # The file with the other options, and those that LightningCLI adds.
-_OTHERS = ("centernet", "training/options_cli.py")
+_OTHERS = ("centernet", "training/run_options.py")
 _LIGHTNING = ("help", "config", "print_config", "seed_everything", "ckpt_path", "weights_only")
 
 
@@ -55,6 +55,5 @@ def _added_options(module: ast.Module) -> Iterator[str]:
     """The options that calls of ``add_argument`` add."""
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".add_argument"):
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and str(first.value).startswith("--"):
-                yield str(first.value)
+            values = (str(a.value) for a in node.args if isinstance(a, ast.Constant))
+            yield from (value for value in values if value.startswith("--"))

@@ -18,11 +18,13 @@ best.ckpt, last.ckpt, config.yaml, metrics.csv, report.html.
 
   centernet fit --config configs/custom.yaml --data.root data/mine
   centernet fit --config configs/custom.yaml --data.root data/mine --trainer.max_epochs 50
+  centernet fit --config configs/custom.yaml --data.root data/mine --max-time 30m
   centernet fit --config configs/custom.yaml --data.root data/mine --ckpt_path last
   centernet fit --config configs/custom.yaml --data.root data/mine \\
       --model.weights runs/custom/best.ckpt
 
-The second trains for 50 epochs, the third resumes the latest run, the last one fine-tunes a model.
+The second trains for 50 epochs, the third for 30 minutes; the fourth resumes the latest run, the
+last one fine-tunes a model.
 An option on the command line replaces that of the configuration file. The defaults below are those
 without a configuration file. The options of --data and --model come first, those of --trainer last.
 """,

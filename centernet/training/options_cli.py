@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import NonNegativeFloat
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -22,9 +21,11 @@ from centernet.training.datamodule import DetectionData
 from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
 from centernet.training.option_parser import OptionParser, parser_options
 from centernet.training.options import given_options, set_architecture, warn_of_unused
+from centernet.training.run_options import add_run_options, validate_run_options
 from centernet.training.runs import newest_run
 from centernet.training.sources import validate_folds
 from centernet.training.task import DetectionTask
+from centernet.training.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class OptionsCLI(LightningCLI):
         run: folder of the run to resume or validate; None for a new run.
         given: the options as YAML, without those that a checkpoint determines.
         done: epochs and steps of the checkpoint to resume.
+        done_time: the time limit that ended the run to resume, in seconds; 0 if none did.
     """
 
     def __init__(self, args: list[str] | None) -> None:
@@ -56,6 +58,7 @@ class OptionsCLI(LightningCLI):
         self.run: Path | None = None
         self.given = ""
         self.done: dict[str, int] = {}
+        self.done_time = 0.0
         super().__init__(
             DetectionTask,
             DetectionData,
@@ -88,18 +91,7 @@ class OptionsCLI(LightningCLI):
         """Link class names and seed of the data, and add options of the commands."""
         parser.link_arguments("data.found_class_names", "model.class_names", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        parser.add_argument(
-            "--report",
-            type=bool,
-            default=True,
-            help="write report.html and inspect.html into the run folder after fit",
-        )
-        parser.add_argument(
-            "--checkpoint_minutes",
-            type=NonNegativeFloat | None,
-            default=10.0,
-            help="minutes between checkpoints within an epoch; 0 for checkpoints after epochs only",
-        )
+        add_run_options(parser)
 
     def _parse_ckpt_path(self) -> None:
         """Do not read the checkpoint; :func:`read_checkpoint` does, with clear errors.
@@ -115,6 +107,7 @@ class OptionsCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint; set the options that it determines."""
         validate_trainer_options(self.options.trainer)
+        validate_run_options(self.options)
         if isinstance(size := self.options.data.image_size, tuple):
             self.options.data.image_size = format_size(size)  # as text in config.yaml
         self._require_fold()
@@ -178,6 +171,7 @@ class OptionsCLI(LightningCLI):
             "epochs": progress["epoch_progress"]["current"]["processed"],
             "steps": content["global_step"],
         }
+        self.done_time = content["callbacks"].get(TimeLimit.__name__, {}).get("finished", 0.0)
         self._set_architecture(description["model"])
         warn_of_unused(self.options.model, self._given_model_options())
         # config.yaml has the next options as they were given.

@@ -4,12 +4,11 @@ Lightning has no public access to some states of its loops: each use of a privat
 comment, and tests/training/test_private_api.py fails when one changes.
 """
 
-import csv
+import logging
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -20,13 +19,20 @@ from centernet.errors import InputError
 from centernet.evaluation.metrics import MAIN_METRICS
 from centernet.files import atomic_write
 from centernet.models.checkpoints import save_file
+from centernet.training.early_stop import EarlyStop
 from centernet.training.epoch_sums import collect_sums, restore_sums
 from centernet.training.loaders import ResumableLoader
+from centernet.training.metrics_file import add_epoch
+from centernet.training.pace import Pace
+from centernet.training.processes import agree
+from centernet.training.progress import RunTime, epoch_name
 from centernet.training.rng import collect_rng_states, restore_rng_state
 from centernet.training.stopping import Stopped, StopSignals
 
 if TYPE_CHECKING:
     from centernet.training.task import DetectionTask
+
+log = logging.getLogger(__name__)
 
 # Entries of a checkpoint that only resuming needs: four times the size of the network.
 _TRAINING_STATE = (
@@ -72,6 +78,8 @@ class RunFolder(Checkpoint):
         new: bool,
         minutes: float | None = None,
         signals: StopSignals | None = None,
+        time: RunTime | None = None,
+        early_stop: EarlyStop | None = None,
     ) -> None:
         """Write into a folder.
 
@@ -81,21 +89,25 @@ class RunFolder(Checkpoint):
             new: whether the run is new and not resumed.
             minutes: minutes between checkpoints within an epoch; 0 or None for none.
             signals: signals that stop the process.
+            time: the time left, for the line of each epoch.
+            early_stop: when to stop because AP no longer improves; never by default.
         """
         self.folder, self.config, self.new, self.best = folder, config, new, -1.0
         self.metric = MAIN_METRICS[0]
         self.minutes, self.signals = minutes, signals or StopSignals()
+        self.time, self.early_stop = time or RunTime(Pace()), early_stop or EarlyStop()
         self._saved_at = monotonic()
         self._epoch: dict[str, Any] = {}
         self._rng: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The best AP so far."""
-        return {"best": self.best}
+        """The best AP so far, and the state of early stopping."""
+        return {"best": self.best} | self.early_stop.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best AP so far."""
+        """Restore the best AP so far, and the state of early stopping."""
         self.best = state_dict["best"]
+        self.early_stop.load_state_dict(state_dict)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -124,6 +136,8 @@ class RunFolder(Checkpoint):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a new run."""
+        if trainer.world_size == 1:
+            self.signals.check()
         if self.new and trainer.is_global_zero:
             with atomic_write(self.folder / "config.yaml") as unfinished:
                 unfinished.write_text(self.config)
@@ -166,12 +180,12 @@ class RunFolder(Checkpoint):
         # the end of the epoch saves its own.
         if loop._should_accumulate() or loop._is_training_done:
             return
-        requested, due = self._agree(trainer, self.signals.requested, self._is_due(trainer))
+        requested, due = agree(trainer, self.signals.requested, self._is_due(trainer))
         if requested or due:
             cast("DetectionTask", pl_module).check_finite()
             self._save_last(trainer)
         if requested:
-            raise Stopped(requested)
+            raise Stopped(int(requested))
 
     def _is_due(self, trainer: Trainer) -> bool:
         loop, age = trainer.fit_loop.epoch_loop, monotonic() - self._saved_at
@@ -181,15 +195,6 @@ class RunFolder(Checkpoint):
         limit = 60 * self.minutes if self.minutes else float("inf")
         return age >= (min(limit, _BEFORE_VALIDATION) if ends and self.minutes else limit)
 
-    @staticmethod
-    def _agree(trainer: Trainer, *values: int | bool) -> list[int]:
-        """The maximum of each value over all processes, so that all processes act alike."""
-        if trainer.world_size == 1:
-            return [int(value) for value in values]
-        device = trainer.strategy.root_device
-        agreed = trainer.strategy.reduce(torch.tensor(values, device=device), reduce_op="max")
-        return [int(value) for value in agreed]
-
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / "last.ckpt")
         self._saved_at = monotonic()
@@ -198,8 +203,8 @@ class RunFolder(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Stop a validation after a signal; several processes finish it, as their steps differ."""
-        if self.signals.requested and trainer.world_size == 1:
-            raise Stopped(self.signals.requested)
+        if trainer.world_size == 1:
+            self.signals.check()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write metrics, then checkpoints; a run that stops in between repeats the epoch."""
@@ -207,18 +212,34 @@ class RunFolder(Checkpoint):
         task = cast("DetectionTask", pl_module)
         validated = task.validated_epoch == trainer.current_epoch
         if trainer.is_global_zero:
-            earlier = [row for row in self._rows() if int(row["epoch"]) < trainer.current_epoch]
-            self._write([*earlier, _row(trainer, metrics, validated)])
-        # The latest of equal ones: without objects, every AP is 0.
-        if validated:
-            self.metric = next(name for name in MAIN_METRICS if name in metrics)
-        if validated and metrics[self.metric] >= self.best:
-            self.best = metrics[self.metric]
+            add_epoch(self.folder / "metrics.csv", trainer, metrics, validated=validated)
+        is_best = validated and self._is_best(metrics)
+        if is_best:
             trainer.save_checkpoint(self.folder / "best.ckpt", storage_options=_TRAINING_STATE)
+        if validated and self.early_stop.is_due(metrics[self.metric], trainer.current_epoch):
+            trainer.should_stop = True
         self._save_last(trainer)
-        (requested,) = self._agree(trainer, self.signals.requested)
+        if trainer.is_global_zero:
+            names = task.evaluation.headline if task.evaluation else (self.metric,)
+            scores = {name: metrics[name] for name in names if validated and name in metrics}
+            line = self.time.epoch_line(trainer, metrics["loss"], scores, is_best=is_best)
+            log.info("%s", line)
+            if self.early_stop.message and trainer.should_stop:
+                log.info("%s", self.early_stop.message)
+        (requested,) = agree(trainer, self.signals.requested)
         if requested:
-            raise Stopped(requested)
+            raise Stopped(int(requested))
+
+    def _is_best(self, metrics: dict[str, float]) -> bool:
+        """Whether a validation is the best one; the latest of equal ones.
+
+        Without objects, every AP is 0.
+        """
+        self.metric = next(name for name in MAIN_METRICS if name in metrics)
+        if metrics[self.metric] < self.best:
+            return False
+        self.best = metrics[self.metric]
+        return True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Everything is saved: from now on, signals stop the process at once."""
@@ -227,8 +248,11 @@ class RunFolder(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Add to the message of a stopped run how to resume it."""
+        """End the loader workers; add to the message of a stopped run what is saved."""
         self.signals.deferred = False
+        # After an exception in a validation, the trainer forgets the workers that load training
+        # images. They ignore the signal that ends them, so the process would wait forever.
+        trainer.fit_loop.teardown()
         if not isinstance(exception, Stopped):
             return
         launcher = trainer.strategy.launcher
@@ -237,31 +261,6 @@ class RunFolder(Checkpoint):
             launcher.kill(exception.signal)
         last = self.folder / "last.ckpt"
         if last.exists():
-            exception.outcome = f"{last} is saved, resume with --ckpt_path last"
-
-    def _rows(self) -> list[dict[str, Any]]:
-        path = self.folder / "metrics.csv"
-        if not path.exists():
-            return []
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        place = atomic_write(self.folder / "metrics.csv")
-        with place as unfinished, unfinished.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-def _row(trainer: Trainer, metrics: dict[str, float], validated: bool) -> dict[str, Any]:
-    trained = {n: value for n, value in metrics.items() if n.split("/")[0] in ("loss", "gradient")}
-    scores = {
-        n: value
-        for n, value in metrics.items()
-        if n[:2] in ("AP", "AR", "AU") or n.endswith("_points")
-    }
-    rate = trainer.optimizers[0].param_groups[0]["lr"]
-    row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
-    return row | trained | (scores if validated else {})
+            # The epoch counter is one less in a validation, which resuming repeats.
+            exception.is_saved = True
+            exception.outcome = f"{epoch_name(trainer)}, {last} is saved"

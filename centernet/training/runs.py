@@ -14,7 +14,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 # Files that a run writes before its first checkpoint.
-_BEFORE_CHECKPOINT = re.compile(r"config\.yaml|metrics\.csv|events\.out\..*|.*\.tmp")
+_BEFORE_CHECKPOINT = re.compile(r"config\.yaml|metrics\.csv|trackers\.json|events\.out\..*|.*\.tmp")
 
 # File handles of the folders that this process has locked.
 _claims: dict[Path, int] = {}

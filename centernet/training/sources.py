@@ -39,6 +39,7 @@ class DataSource:
     Attributes:
         root: folder of the dataset.
         paths: image folder and annotation file, by part.
+        split_names: names of the splits that were found in ``root``; empty if it was not searched.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DataSource:
         self.root = root
         self.paths = {part: (root / images, root / file) for part, (images, file) in paths.items()}
         self._classes, self._rename = classes, dict(rename) if rename else None
+        self.split_names: frozenset[str] = frozenset()
         self._splits: dict[str, DatasetSplit] = {}
         self._found: set[str] = set()
 
@@ -183,6 +185,7 @@ class DataSource:
         counts = ", ".join(f"{name} {len(s.coco['images'])}" for name, s in splits.items())
         log.info("%s is a dataset in %s format: %s images", self.root, kinds[0], counts)
         _log_notes(splits.values())
+        self.split_names = frozenset(splits)
         return splits
 
     @cached_property

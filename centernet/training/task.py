@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.pytorch import Callback, LightningModule
@@ -218,7 +217,6 @@ class DetectionTask(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Discard the previous validation."""
-        self._validation_start = perf_counter()
         self.collected = CocoResults()
         if self.trainer.is_global_zero and self._ground_truth is None:
             self._ground_truth = GroundTruth(self.data.val_annotations)
@@ -265,11 +263,6 @@ class DetectionTask(LightningModule):
             numbers = self.evaluation.numbers
         numbers = self.trainer.strategy.broadcast(numbers)
         self.log_dict(numbers)
-        if self.trainer.state.fn == "fit" and self.evaluation:
-            names = self.evaluation.headline
-            scores = ", ".join(f"{name} {numbers.get(name, 0):.3f}" for name in names)
-            seconds = perf_counter() - self._validation_start
-            log.info("epoch %d: %s (%.1f s)", self.current_epoch, scores, seconds)
 
     def configure_callbacks(self) -> list[Callback]:
         """The callbacks that average losses and weights and freeze the backbone, in fit only."""

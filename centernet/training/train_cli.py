@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from centernet.errors import InputError
 from centernet.training.folds import FoldsRequested, cross_validate
 from centernet.training.lightning_cli import RUN_VARIABLE, Finished, TrainCLI, is_first_process
+from centernet.training.progress import TerminalHandler
 from centernet.training.runs import release_all
 from centernet.training.stopping import Stopped, StopSignals
 
@@ -50,7 +51,7 @@ def main(
 
 def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
     """Run ``fit`` or ``validate`` once."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[TerminalHandler()])
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # It logs ten lines of retries without an internet connection.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -61,7 +62,8 @@ def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
             TrainCLI(args, signals, after_fit)
     except Stopped as stopped:
         if is_first_process():
-            log.info("stopped by %s: %s", stopped.signal.name, stopped.outcome)
+            stopped.print_once()
+        stopped.is_printed = True
         raise
     except Finished as finished:
         if is_first_process():

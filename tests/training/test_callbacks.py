@@ -30,7 +30,8 @@ def test_what_is_left_out_is_left_out(tmp_path):
 class Trainer:
     """Knows of each checkpoint in which epoch it was saved."""
 
-    is_global_zero, world_size = True, 1
+    is_global_zero, world_size, should_stop = True, 1, False
+    max_epochs, max_steps, num_training_batches = 3, -1, 1
 
     def __init__(self):
         self.saved, self.global_step = {}, 0
@@ -38,7 +39,7 @@ class Trainer:
 
     def end_epoch(self, folder, epoch, precision):
         self.current_epoch, self.callback_metrics = epoch, {"loss": 1.0}
-        task = SimpleNamespace(validated_epoch=-1)
+        task = SimpleNamespace(validated_epoch=-1, evaluation=None)
         if precision is not None:
             self.callback_metrics["AP"], task.validated_epoch = precision, epoch
         folder.on_train_epoch_end(self, task)

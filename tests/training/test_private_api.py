@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer import call
@@ -47,6 +47,14 @@ def test_the_signal_handlers_are_registered_by_one_method(trainer):
 def test_lightning_reads_the_checkpoint_in_a_method_of_its_own():
     """OptionsCLI replaces it."""
     assert "self._parse_ckpt_path()" in inspect.getsource(LightningCLI.__init__)
+
+
+def test_the_progress_bar_describes_an_epoch_in_a_method_of_its_own():
+    """TrainingBar replaces it."""
+    assert list(inspect.signature(RichProgressBar._get_train_description).parameters) == [
+        "self", "current_epoch",
+    ]  # fmt: skip
+    assert "_get_train_description(" in inspect.getsource(RichProgressBar.on_train_epoch_start)
 
 
 def test_the_strategy_keeps_the_options_of_ddp():

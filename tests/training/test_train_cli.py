@@ -495,7 +495,7 @@ def test_a_frozen_backbone_stands_still_and_learns_later(train, caplog, ema):
     assert not any(torch.equal(v, made[k]) for k, v in learned.items() if "conv" in k)
     heads = state(untrained, "heads")
     assert not any(torch.equal(v, heads[k]) for k, v in state(frozen, "heads").items())
-    assert "epoch 1: the backbone" in caplog.text
+    assert "epoch 2: the backbone" in caplog.text
 
 
 def test_validation_with_test_modes_equals_the_detector(train, shapes):
@@ -856,8 +856,44 @@ def test_missing_validation_images_are_reported_before_a_network_is_built(train)
 
 
 def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
-    with pytest.raises(InputError, match=r"not finite in epoch 0.*\.png"):
+    with pytest.raises(InputError, match=r"not finite in epoch 1.*\.png"):
         train(
             "fit", "--model.learning_rate=1e30", "--model.warmup_steps=0", "--trainer.max_epochs=3"
         )
     assert not list(Path("runs").iterdir())
+
+
+def test_a_run_stops_early_and_tells_what_was_best(train, caplog):
+    caplog.set_level(logging.INFO)
+    fixed = ("--trainer.callbacks+=callback_fakes.FixedBatchNorm", "--model.learning_rate=0")
+    run = train("fit", "--early-stop=2", "--trainer.max_epochs=9", *fixed) / "runs" / "tiny"
+    assert len(rows_of(run)) == 3  # the first is best, and two are not better
+    (message,) = (m for m in caplog.messages if m.startswith("early stop"))
+    assert "2 validations" in message and "in epoch 1" in message
+    with pytest.raises(SystemExit):
+        train("fit", "--early-stop=0")
+
+
+@pytest.mark.guard
+def test_a_time_limit_ends_a_run_which_can_be_made_longer(train, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    options = ("--trainer.max_epochs=-1", "--trainer.check_val_every_n_epoch=1000")
+    run = train("fit", "--max_time=2s", *options) / "runs" / "tiny"
+    rows = rows_of(run)
+    assert rows[-1]["AP"] and not any(row["AP"] for row in rows[:-1])  # validated in the end
+    assert float(rows[-1]["learning_rate"]) < 2e-4  # of 2.5e-4
+    train("fit", "--max-time=2s", *options, "--ckpt_path=last")
+    assert rows_of(run) == rows and "--max-time" in capsys.readouterr().out
+    train("fit", "--max-time=00:00:03", *options, "--ckpt_path=last")
+    assert len(rows_of(run)) > len(rows) and rows_of(run)[-1]["AP"]
+    with pytest.raises(InputError, match="--max-time 3 "):
+        train("fit", "--max-time=3")
+
+
+def test_a_run_without_trackers_has_no_events_and_prints_the_next_commands(train, capsys):
+    run = train("fit", "--trainer.max_epochs=1", "--log", "csv") / "runs" / "tiny"
+    assert not list(run.glob("events*")) and rows_of(run)
+    printed = capsys.readouterr().out
+    assert f"--weights runs/tiny/{'best.ckpt'}" in printed and "--trainer.max_epochs 2" in printed
+    with pytest.raises(InputError, match="--log neptune"):
+        train("fit", "--log", "neptune")
