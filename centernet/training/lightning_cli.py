@@ -21,7 +21,7 @@ from centernet.training.early_stop import EarlyStop
 from centernet.training.folds import is_cross_validation
 from centernet.training.memory import keep_freed_memory
 from centernet.training.monitors import CenterAUROC, GradientByDifficulty  # noqa: F401 - options name them
-from centernet.training.options import changed_options
+from centernet.training.options import changed_options, with_sizes
 from centernet.training.options_cli import OptionsCLI
 from centernet.training.pace import Pace
 from centernet.training.progress import ProgressLines, RunTime, TrainingBar
@@ -85,6 +85,7 @@ class TrainCLI(OptionsCLI):
             return self._make_trainer(**kwargs)
         data = self.config_init[self.subcommand].data
         data.setup("fit")
+        self.given = with_sizes(self.given, data.input_size, data.tile)
         if self.options.max_time is not None:
             limit = TimeLimit(parse_duration(self.options.max_time), self.time.pace)
             self.time = RunTime(self.time.pace, limit)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from centernet.models.registry import detector_name, unused_options
-from centernet.sizes import parse_size
+from centernet.sizes import format_size, parse_size
 from centernet.training.config_files import option_names, read_config
 
 log = logging.getLogger(__name__)
+
+# Options of the section ``data`` that may be auto; the checkpoint of a run has the size.
+_SIZES = ("image_size", "tile")
 
 
 def given_options(
@@ -41,14 +44,30 @@ def changed_options(
         values = earlier[key], now[key]
         if all(isinstance(value, Mapping) for value in values):
             changed += changed_options(*values, f"{prefix}{key}.")
-        elif values[0] != values[1] and not (key == "image_size" and _same_size(*values)):
+        elif values[0] != values[1] and not (key in _SIZES and _same_size(*values)):
             changed.append((prefix + key, *values))
     return sorted(changed, key=lambda change: change[0])
 
 
 def _same_size(earlier: Any, now: Any) -> bool:
-    """Whether two values of ``data.image_size`` are one size, in any notation."""
-    return "auto" not in (earlier, now) and parse_size(earlier) == parse_size(now)
+    """Whether two sizes are equal, in any notation; auto is that of the run."""
+    if "auto" in (earlier, now):
+        return True
+    return None not in (earlier, now) and parse_size(earlier) == parse_size(now)
+
+
+def with_sizes(config: str, size: tuple[int, int], tile: int | None) -> str:
+    """Replace ``auto`` in a configuration by the sizes that a run uses.
+
+    Args:
+        config: all options, as YAML of the parser.
+        size: (height, width) of the network input.
+        tile: side of the training samples; None if these are whole images.
+    """
+    chosen = {"image_size": format_size(size), "tile": "null" if tile is None else tile}
+    for name in _SIZES:  # the options of data have two spaces before them
+        config = re.sub(rf"^(  {name}:) auto$", rf"\1 {chosen[name]}", config, flags=re.MULTILINE)
+    return config
 
 
 def set_architecture(model: Any, architecture: Mapping[str, Any], given: set[str]) -> None:

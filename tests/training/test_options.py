@@ -27,8 +27,9 @@ def test_changed_options_are_named_with_both_values():
         (512, "512x512", False),
         ("auto", "auto", False),
         ([256, 320], "256x320", True),
-        ("auto", "320x256", True),
-        (512, "auto", True),
+        ("auto", "320x256", False),
+        (512, "auto", False),
+        (512, None, True),
     ],
 )
 def test_a_size_in_another_notation_is_no_change(earlier, now, changed):

@@ -99,6 +99,7 @@ def test_size_and_length_can_be_left_to_the_data(train, shapes, monkeypatch, cap
     # 64 pixels, which are not to be enlarged beyond 256
     assert read_checkpoint(run / "best.ckpt")[DESCRIPTION]["image_size"] == [256, 256]
     assert "image size 256x256" in caplog.text and "64x64" in caplog.text
+    assert "  image_size: 256x256\n" in (run / "config.yaml").read_text()
     caplog.clear()
     train("fit", *auto, "--ckpt_path=last", "--trainer.max_epochs=3")
     assert caplog.text.count("before the run stopped") == 1
@@ -188,6 +189,7 @@ def test_a_resumed_run_keeps_its_automatic_tiles(train, tmp_path, monkeypatch, c
             caplog.clear()
             train("fit", *auto, *more, root=tmp_path / "large")
             assert "tiles of 64 pixels in each epoch" in caplog.text
+    assert "\n  tile: 64\n" in Path("runs/tiny/config.yaml").read_text()
 
 
 @pytest.mark.parametrize("tile", ["40", "0", "big", "96x64"])
