@@ -1,5 +1,6 @@
 """Configuration of the documentation site: ``make docs`` builds it into build/docs."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,12 @@ napoleon_use_ivar = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 
 
+def escape_bars(app: object, what: str, name: str, value: object, options: object, lines: list):
+    """Escape absolute values in docstrings, which reStructuredText would substitute."""
+    lines[:] = [re.sub(r"\|([^|`]+)\|", r"\\|\1\\|", line) for line in lines]
+
+
 def setup(app: object) -> None:
     """Connect the generated parts of the pages."""
     app.connect("source-read", pages.complete)
+    app.connect("autodoc-process-docstring", escape_bars)

@@ -3,6 +3,7 @@
 import argparse
 import re
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,8 @@ class _ParserOnly(OptionsCLI):
 def fit_parser(subcommand: str = "fit") -> Any:
     """The parser of ``fit`` or ``validate``, without running it."""
     command = _ParserOnly.__new__(_ParserOnly)
-    try:
+    with suppress(_Parsed):
         command.__init__([subcommand])
-    except _Parsed:
-        pass
     return command._parser(subcommand)  # the project's own parser, which Lightning keeps
 
 
