@@ -49,12 +49,12 @@ def _command(name: str, command: ModuleType) -> Iterator[str]:
 
 
 def _options(program: str, made: argparse.ArgumentParser) -> Iterator[str]:
-    usage = " ".join(made.format_usage().removeprefix("usage: ").split())
-    if made.usage:
-        usage = made.format_usage().removeprefix("usage: ").strip()
-    else:
-        usage = re.sub(r" \[-h\].*?(?= [A-Z]|$)", " [options]", usage, count=1)
-    yield f"```text\n{usage}\n```"
+    usage = f"centernet {program} [options] " + " ".join(
+        signature(action) for action in made._actions if not action.option_strings
+    )
+    if made.usage:  # several forms
+        usage = made.format_usage().removeprefix("usage: ")
+    yield f"```text\n{usage.strip()}\n```"
     yield f"```{{program}} centernet {program}\n```"
     for action in made._actions:  # argparse has no public list of its options
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
@@ -70,7 +70,8 @@ def option(signature: str, text: str) -> str:
 def signature(action: argparse.Action) -> str:
     """Names and value of an option, such as ``--top-k N``."""
     if not action.option_strings:
-        return str(action.metavar or action.dest)
+        name = str(action.metavar or action.dest)
+        return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(action.nargs, name)
     if action.nargs == 0:
         return ", ".join(action.option_strings)
     value = action.metavar or (

@@ -63,14 +63,19 @@ def of_root(name: str) -> Callable[[str], str]:
     return read
 
 
+def with_reference(reference: Callable[[], str]) -> Callable[[str], str]:
+    """A page whose last paragraph, about the site, is replaced by a generated reference."""
+    return lambda text: text.rpartition("\n\nThe site lists")[0] + reference()
+
+
 # By name of the page: its content from what stands in its file.
 _GENERATED: dict[str, Callable[[str], str]] = {
     "index": lambda text: text + tables_of_contents(text),
     "changelog": of_root("CHANGELOG.md"),
     "contributing": of_root("CONTRIBUTING.md"),
-    "commands": lambda text: text + commands.reference(),
-    "configuration": lambda text: text + configuration.reference(),
-    "api": lambda text: text + api.reference(),
+    "commands": with_reference(commands.reference),
+    "configuration": with_reference(configuration.reference),
+    "api": with_reference(api.reference),
 }
 
 
@@ -84,7 +89,7 @@ def adapt_links(text: str) -> str:
         if path in ROOT_PAGES:
             return f"[{label}]({ROOT_PAGES[path]}{anchor})"
         plain = label.strip("`")
-        return f"`{path}`" if plain == path else f"{label} (`{path}`)"
+        return f"`{path}`" if plain.rstrip("/") == path else f"{label} (`{path}`)"
 
     return re.sub(r"\[([^\]]+)\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)", replace, text)
 
