@@ -32,6 +32,7 @@ from centernet.data.shapes import make_shapes
 
 pytestmark = pytest.mark.slow
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+PROGRAM = [sys.executable, "-c", "from centernet.cli import main; main()"]
 TINY = (
     "--model.backbone=test_resnet --model.pretrained=false --data.image_size=64 "
     "--data.workers=0 --trainer.max_epochs=1 --trainer.check_val_every_n_epoch=1 "
@@ -129,7 +130,9 @@ def workplace(prepared, tmp_path, monkeypatch):
 
 def run_command(words, folder):
     """Run a command of the package in this process, another program in its own."""
-    if words[0] == "centernet":
+    if words[:2] == ["centernet", "benchmark"]:  # starts processes of its own
+        arguments, words = None, [*PROGRAM, *words[1:]]
+    elif words[0] == "centernet":
         arguments = words[1:]
     elif words[:2] == ["python", "demo.py"]:
         arguments = ["detect", *words[2:]]
@@ -146,8 +149,7 @@ def run_command(words, folder):
 
 def serve_once(words, folder):
     """Start a server at a free port, send it an image, and stop it."""
-    program = [sys.executable, "-c", "from centernet.cli import main; main()"]
-    words = [*program, *words[1:], "--port", "0"]
+    words = [*PROGRAM, *words[1:], "--port", "0"]
     with subprocess.Popen(
         words, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
     ) as process:
