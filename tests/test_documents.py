@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from documents import (
     NOT_RUN,
     PAGES,
@@ -21,6 +22,8 @@ from documents import (
     reason_not_run,
     text,
 )
+
+from centernet.losses import penalty_reduced_focal_loss
 
 sys.path.insert(0, str(ROOT / "docs"))  # the site's own code, which knows the parsers
 CONFIGURED = ("fit", "validate")
@@ -145,6 +148,20 @@ def test_every_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_no_page_names_the_host_of_a_registry(page):
     assert not re.search(r"pypi\.org|pythonhosted|registry\.npmjs", text(page))
+
+
+def test_the_first_loss_is_what_troubleshooting_says():
+    """All cells have the probability 0.1, as at the start of a training run."""
+    page = text(Path("docs/troubleshooting.md"))
+    constant, factor = map(
+        float, re.search(r"([\d.]+) \+ ([\d.]+) \* C \* h \* w / n", page).groups()
+    )
+    heatmap = torch.zeros(1, 3, 64, 80)
+    heatmap.view(-1)[:13] = 1
+    logits = torch.full_like(heatmap, 0.1).logit()
+    expected = constant + factor * heatmap.numel() / 13
+    assert float(penalty_reduced_focal_loss(logits, heatmap)) == pytest.approx(expected, rel=0.01)
+    assert f"{expected:.1f} for 3 classes" in page.replace("\n", " ")
 
 
 def test_reasons_are_given():

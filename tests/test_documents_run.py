@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from documents import ROOT, RUN_PAGES, blocks, commands, reason_not_run
+from documents import ROOT, RUN_PAGES, blocks, commands, reason_not_run, text
 from fakes import released_weights
 
 from centernet import Detector
@@ -196,6 +196,16 @@ def run_snippets(page, folder):
             exec(compile(snippet, str(page), "exec"), names)
 
 
+def check_fields(folder, page):
+    """The page names every field of the detections."""
+    line = json.loads((folder / "detections.jsonl").read_text().splitlines()[0])
+    names = set(line) | set().union(*map(set, line["detections"]))
+    names |= set((folder / "detections.csv").read_text().splitlines()[0].split(","))
+    with np.load(folder / "photo.npz") as arrays:
+        names |= set(arrays)
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
 def has_code(page):
     code = [*commands(page), *blocks(page, "python")]
     return any(not reason_not_run(page, one) for one in code)
@@ -205,6 +215,8 @@ def has_code(page):
 def test_every_command_and_snippet_runs(page, workplace):
     run_all(page, workplace)
     run_snippets(page, workplace)
+    if page == Path("docs/outputs.md"):
+        check_fields(workplace / "runs" / "detect", text(page))
     if page == Path("README.md"):
         written = workplace / "runs" / "detect"
         assert (written / "photo.npz").is_file() and (written / "detections.csv").is_file()
