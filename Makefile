@@ -6,7 +6,7 @@ FILES ?= 10000
 SEED ?= 0
 EXAMPLES ?= 1000
 
-.PHONY: help demo test test-ci test-all fuzz lint format runtime clean
+.PHONY: help demo test test-ci test-all fuzz lint format docs runtime clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ lint: .venv/dev.done ## check style, formatting and types
 format: .venv/dev.done ## fix style and formatting
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+docs: .venv/dev.done ## build the documentation site into build/docs; a warning is an error
+	@$(BIN)/python -m sphinx -W --keep-going -n -E -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 runtime: .venv/train.done ## download ONNX Runtime Web, which `centernet export OUT.html` needs (npm)
 	@$(BIN)/python scripts/fetch_runtime.py

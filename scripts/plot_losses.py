@@ -4,7 +4,7 @@
     python scripts/plot_losses.py --weights runs/bccd_resnet18/best.ckpt --images data/bccd/images \
         --annotations data/bccd/annotations/instances_val.json
 
-The first command writes losses.png: every loss of one example against p_t, the predicted
+The first command writes losses.svg: every loss of one example against p_t, the predicted
 probability of the true class. The second also writes gradient_shares.png: for each loss, the share
 of the heatmap's gradient from cells in each of ten intervals of |p - target|, with a trained
 network.
@@ -50,7 +50,7 @@ COMPARED = (
 
 def draw_curves(path: Path) -> None:
     """Loss and absolute gradient of one positive example against p_t."""
-    p_t = torch.linspace(0.002, 0.998, 499, dtype=torch.float64)
+    p_t = torch.linspace(0.005, 0.995, 199, dtype=torch.float64)
     positive = torch.ones_like(p_t, dtype=torch.bool)
 
     def focal(gamma: float) -> Callable[[Tensor], Tensor]:
@@ -82,7 +82,9 @@ def draw_curves(path: Path) -> None:
         ax.set(xlabel="probability of the truth, $p_t$", xlim=(0, 1))
         ax.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=100)
+    # The same curves give the same file, with text as text.
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "losses"}):
+        figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 
@@ -202,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.weights and not (options.images and options.annotations):
         parser.error("--weights needs --images and --annotations")
     options.output.mkdir(parents=True, exist_ok=True)
-    draw_curves(options.output / "losses.png")
+    draw_curves(options.output / "losses.svg")
     if not options.weights:
         return
     shares = measure_shares(

@@ -32,7 +32,7 @@ def detectors_of(
     if not weights.is_dir():
         yield Detector.load(weights, **options), list(range(len(paths)))
         return
-    folds = _fold_of_files(weights)
+    folds = _fold_of_files(weights.absolute())
     chosen = [folds.get(path.resolve(), 1) for path in paths]
     for fold in sorted(set(chosen)):
         detector = Detector.load(fold_checkpoint(weights, fold), **options)
@@ -56,7 +56,7 @@ def require_own_folds(weights: Path, paths: Sequence[Path]) -> None:
     """
     if not weights.is_dir():
         return
-    folds = _fold_of_files(weights)
+    folds = _fold_of_files(weights.absolute())
     if not any(path.resolve() in folds for path in paths):
         raise InputError(f"{weights} was trained on other images, not on {paths[0]}")
 
