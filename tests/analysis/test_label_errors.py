@@ -288,6 +288,7 @@ def dataset(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_command_finds_lists_and_corrects(dataset, capsys):
+    Path("best.ckpt").touch()
     status, out, _ = run_centernet(
         ["labels", str(dataset), "--weights", "best.ckpt", "--accept", "0.5"], capsys
     )
@@ -345,6 +346,7 @@ def test_points_have_no_boxes_to_judge(dataset):
     ],
 )
 def test_wrong_options_end_in_one_line(dataset, capsys, words, named):
+    Path("w.ckpt").touch()
     status, _, error = run_centernet(["labels", str(dataset), *words], capsys)
     assert status != 0 and named in str(status) + error
     assert not Path("runs").exists()
