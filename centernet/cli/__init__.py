@@ -4,8 +4,8 @@ Each command is a module of this package with:
 
 - ``HELP``: one line for ``centernet --help``,
 - ``DESCRIPTION`` and optionally ``EPILOG``: texts of its own help,
-- ``PACKAGE`` (optional): what to install from a checkout if a library is missing, by default
-  ``.[torch]``,
+- ``EXTRA`` (optional): the extra of this package that installs its libraries, by default ``torch``;
+  several are separated by commas,
 - ``add_arguments(parser)``: adds its options to an argparse parser,
 - ``run(options)``: runs it and returns the exit status; heavy imports belong inside.
 
@@ -25,6 +25,7 @@ from typing import NoReturn
 from centernet import __version__
 from centernet.cli.options import Existing
 from centernet.errors import InputError
+from centernet.installation import install_command
 from centernet.suggestions import did_you_mean, suggest_option
 
 _DESCRIPTION = """\
@@ -40,6 +41,9 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
   centernet labels data/mine --folds 5
+
+A configuration is a file or the name of one of this package: configs/custom.yaml and custom are the
+same in an empty folder.
 """
 # Names of the modules that are commands.
 _COMMANDS = (
@@ -104,7 +108,7 @@ def train() -> NoReturn:
 
         main()
 
-    run_and_exit(print_help, _module("fit").PACKAGE)
+    run_and_exit(print_help, _module("fit").EXTRA)
 
 
 def detect() -> NoReturn:
@@ -132,15 +136,15 @@ def _run(name: str, arguments: list[str], *, program: str | None) -> NoReturn:
         parser.check_paths(options)
         return command.run(options)
 
-    run_and_exit(parse_and_run, getattr(command, "PACKAGE", ".[torch]"))
+    run_and_exit(parse_and_run, getattr(command, "EXTRA", "torch"))
 
 
-def run_and_exit(command: Callable[[], int | None], package: str = ".[torch]") -> NoReturn:
+def run_and_exit(command: Callable[[], int | None], extra: str = "torch") -> NoReturn:
     """Run a command and exit with its status; print errors that the user can fix in one line.
 
     Args:
         command: the command; it imports its libraries when it is called.
-        package: what to install from a checkout if a library is missing.
+        extra: extra of this package that installs the libraries of the command.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files and classes may have characters that the encoding of the terminal lacks.
@@ -150,7 +154,7 @@ def run_and_exit(command: Callable[[], int | None], package: str = ".[torch]") -
     except InputError as error:
         sys.exit(f"error: {error}")
     except ImportError as error:
-        remedy = _remedy(error, package)
+        remedy = _remedy(error, extra)
         if not remedy:
             raise
         sys.exit(f"error: {remedy}")
@@ -164,7 +168,7 @@ def run_and_exit(command: Callable[[], int | None], package: str = ".[torch]") -
         sys.exit(130)
 
 
-def _remedy(error: ImportError, package: str) -> str | None:
+def _remedy(error: ImportError, extra: str) -> str | None:
     """The remedy for a failed import; None if it is not known."""
     library = _SYSTEM_LIBRARIES.search(str(error))
     if library:
@@ -173,7 +177,7 @@ def _remedy(error: ImportError, package: str) -> str | None:
             "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
         )
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
-        return f"{error.name or error} is missing: in the checkout, pip install -e '{package}'"
+        return f"{error.name or error} is missing: {install_command(extra)}"
     return None
 
 

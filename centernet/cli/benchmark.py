@@ -30,7 +30,7 @@ detections, for single images and for batches, at the size that the network was 
 A checkpoint is exported to a temporary file for the engines that need one. Engines that are not
 installed are skipped. Let nothing else run on the machine meanwhile.
 """
-PACKAGE = ".[export]"
+EXTRA = "export"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

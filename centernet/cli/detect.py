@@ -6,6 +6,7 @@ from pathlib import Path
 from centernet.cli.options import add_engine, add_inference_options, add_threshold, add_weights
 from centernet.inference.label_options import DEFAULT_LABELS, LABELS, LABELS_HELP
 from centernet.inference.video.keys import format_keys
+from centernet.installation import install_command
 
 HELP = "detect objects in images, videos and camera pictures"
 DESCRIPTION = """\
@@ -91,7 +92,7 @@ def _add_track_option(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="in a video, camera or stream, give each object an id that it keeps from frame to "
         "frame, draw where it came from, and save NAME.mot.txt; needs the extra: "
-        "pip install -e '.[track]'",
+        f"{install_command('track')}",
     )
 
 

@@ -28,7 +28,7 @@ and version as JSON. See docs/deployment.md for examples in Python, C++ and Node
   centernet detect photo.jpg --weights model.onnx     runs the file
   centernet benchmark runs/custom/best.ckpt           compares the engines
 """
-PACKAGE = ".[export]"
+EXTRA = "export"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

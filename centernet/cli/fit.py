@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from centernet.training.lightning_cli import TrainCLI
 
 HELP = "train a detector; fit --help lists all options"
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 
 def run(arguments: list[str]) -> None:

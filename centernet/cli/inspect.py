@@ -19,7 +19,7 @@ missed object and false positive. It is a single self-contained file and needs n
 EPILOG = """\
 exit status: 0, 1 if an image could not be read or the input is wrong, 2 for a wrong option
 """
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ errors.
 
 DATASET is a folder or annotation file in any format that check and convert read.
 """
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 _APPLY = "apply"
 _PROBABLE = 0.5

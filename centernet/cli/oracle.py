@@ -36,7 +36,7 @@ its size, the point of the cell nearest to it as offset, and the distances to it
 
 DATASET is a folder or annotation file in any format that check and convert read.
 """
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 # More classes do not fit as columns in a terminal.
 _MAX_COLUMNS = 6

@@ -15,7 +15,7 @@ and detector.count().
 
   centernet report runs/custom
 """
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """``centernet validate``."""
 
 HELP = "compute COCO's average precision of a trained model"
-PACKAGE = ".[train]"
+EXTRA = "train"
 
 
 def run(arguments: list[str]) -> None:

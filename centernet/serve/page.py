@@ -18,13 +18,14 @@ from centernet.export.runtime import load_runtime
 from centernet.files import sha256_of
 from centernet.inference.detector import Detector
 from centernet.inference.engines import is_exported
+from centernet.installation import install_command
 
 # Bytes that are sent at a time: a client that does not read them holds no more memory than this.
 _CHUNK = 1 << 16
 _PREPARING = "The page is being prepared, which takes up to a minute. It will open by itself."
 _MISSING = (
     "This server cannot make the page. Its log has the reason, usually that ONNX Runtime Web is "
-    "missing (make runtime) or the extra export (pip install -e '.[export]')."
+    f"missing (make runtime) or the extra export ({install_command('export')})."
 )
 
 

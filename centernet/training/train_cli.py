@@ -10,6 +10,7 @@ from functools import partial
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from centernet.errors import InputError
+from centernet.training.config_data import with_config_paths
 from centernet.training.folds import FoldsRequested, cross_validate
 from centernet.training.lightning_cli import RUN_VARIABLE, Finished, TrainCLI, is_first_process
 from centernet.training.progress import TerminalHandler
@@ -42,7 +43,7 @@ def main(
     Raises:
         InputError: an option or a file is wrong.
     """
-    words = sys.argv[1:] if args is None else args
+    words = with_config_paths(sys.argv[1:] if args is None else args)
     try:
         _run(words, after_fit)
     except FoldsRequested as request:

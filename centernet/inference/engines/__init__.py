@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from centernet.errors import InputError
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines.base import Engine, EngineInfo, EngineResult
+from centernet.installation import install_command
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +61,7 @@ def load_engine(
         return load(weights, device=device, config=config or InferenceConfig())
     except ModuleNotFoundError as error:
         raise InputError(
-            f"engine {name} needs the package {error.name}: in the checkout, "
-            f"pip install -e '.[{extra}]'"
+            f"engine {name} needs the package {error.name}: {install_command(extra)}"
         ) from None
 
 

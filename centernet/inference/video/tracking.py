@@ -15,6 +15,7 @@ from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
 from centernet.inference.video.score_scale import AT_THRESHOLD, lowest_thresholds, rescale
 from centernet.inference.video.track_history import TrackHistory
 from centernet.inference.video.track_ids import NO_ID
+from centernet.installation import install_command
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -69,7 +70,7 @@ def require_trackers() -> Any:
         import trackers
     except ModuleNotFoundError as error:
         raise InputError(
-            f"tracking needs the package {error.name}: in the checkout, pip install -e '.[track]'"
+            f"tracking needs the package {error.name}: {install_command('track')}"
         ) from None
     return trackers
 
