@@ -1,5 +1,6 @@
 """How this package is installed: in a checkout or from a wheel, and how to install its extras."""
 
+import re
 from pathlib import Path
 
 from centernet.errors import InputError
@@ -8,6 +9,8 @@ from centernet.suggestions import did_you_mean
 NAME = "centernet"
 _PACKAGE = Path(__file__).parent
 _SUFFIX = ".yaml"
+# System libraries that opencv-python needs and does not contain.
+_SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
 
 def checkout() -> Path | None:
@@ -29,6 +32,15 @@ def install_command(extras: str = "") -> str:
         return f"pip install '{NAME}{brackets}'"
     place = "." if folder == Path.cwd() else folder
     return f"pip install -e '{place}{brackets}'"
+
+
+def explain_missing_library(message: str) -> str | None:
+    """The remedy if a message of an ImportError names a system library of OpenCV, or None."""
+    library = _SYSTEM_LIBRARIES.search(message)
+    return library and (
+        f"OpenCV cannot be loaded because the system lacks {library[0]}; on Debian or Ubuntu: "
+        "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
+    )
 
 
 def config_folder() -> Path:

@@ -15,7 +15,6 @@ A command without ``add_arguments`` parses its arguments in ``run(arguments)``.
 import argparse
 import importlib
 import io
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import NoReturn
 from centernet import __version__
 from centernet.cli.options import Existing
 from centernet.errors import InputError
-from centernet.installation import install_command
+from centernet.installation import explain_missing_library, install_command
 from centernet.suggestions import did_you_mean, suggest_option
 
 _DESCRIPTION = """\
@@ -41,6 +40,7 @@ Train a CenterNet on your own images, detect objects, and inspect heatmaps.
   centernet check data/mine
   centernet oracle data/mine --weights runs/custom/best.ckpt
   centernet labels data/mine --folds 5
+  centernet doctor
 
 A configuration is a file or the name of one of this package: configs/custom.yaml and custom are the
 same in an empty folder.
@@ -60,9 +60,8 @@ _COMMANDS = (
     "serve",
     "benchmark",
     "import-weights",
+    "doctor",
 )
-# System libraries that opencv-python needs and does not contain.
-_SYSTEM_LIBRARIES = re.compile(r"lib(GL|EGL|xcb|X|SM|ICE|glib|gthread|gobject)[^ :]*\.so[.\d]*")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -170,12 +169,8 @@ def run_and_exit(command: Callable[[], int | None], extra: str = "torch") -> NoR
 
 def _remedy(error: ImportError, extra: str) -> str | None:
     """The remedy for a failed import; None if it is not known."""
-    library = _SYSTEM_LIBRARIES.search(str(error))
-    if library:
-        return (
-            f"OpenCV cannot be loaded because the system lacks {library[0]}; on Debian or Ubuntu: "
-            "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
-        )
+    if missing := explain_missing_library(str(error)):
+        return missing
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("centernet"):
         return f"{error.name or error} is missing: {install_command(extra)}"
     return None

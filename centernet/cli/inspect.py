@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path("--weights", required=True, help="a checkpoint of fit or of the original release")
     path("--annotations", type=Path, help="COCO JSON file of --images")
     path("--images", type=Path, help="folder of annotated images")
-    path("--config", help="use the validation images of this config, of configs/ or of a run")
+    add("--config", help="use the validation images of this config: a YAML file, or a name")
     path("--data.root", dest="root", help="folder of the data; default: that of the config")
     add("--output", type=Path, default="runs/inspect.html", help="HTML file (%(default)s)")
     add_threshold(parser, "initial score threshold of the page")

@@ -12,12 +12,11 @@ from centernet.errors import InputError
 from centernet.models.base import Normalization
 from centernet.models.hourglass import Hourglass
 from centernet.models.imagenet_weights import (
-    PACKAGES,
     WeightsUnavailable,
     hub_options,
     load_package_weights,
-    package_file,
 )
+from centernet.models.weight_packages import PACKAGES, package_file
 
 HOURGLASS = "hourglass104"
 _LAST_STRIDE = 32

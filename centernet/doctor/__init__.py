@@ -1,0 +1,1 @@
+"""What ``centernet doctor`` finds out about the machine and the installation."""
