@@ -28,7 +28,7 @@ once. The server speaks HTTP: for HTTPS, run it behind nginx or Caddy, see docs/
 exit status: 0 after Ctrl-C or SIGTERM; 1 if the weights cannot be loaded or the port is in use; 2
 for a wrong option; 130 if a second Ctrl-C left requests without an answer
 """
-EXTRA = "torch,serve"
+EXTRA = "serve"
 _TOKEN = "CENTERNET_TOKEN"
 
 

@@ -11,7 +11,7 @@ from centernet.installation import NAME, checkout, install_command
 
 # What the package can do with each extra; the empty name is the package alone.
 FEATURES = {
-    "": "convert and check the layout of datasets, this command",
+    "": "convert datasets; this command",
     "onnx": "detect with exported models (.onnx)",
     "openvino": "detect with exported models in OpenVINO",
     "torch": "detect with checkpoints; check datasets",
