@@ -1,6 +1,8 @@
 """How this package is installed: in a checkout or from a wheel, and how to install its extras."""
 
 import re
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from centernet.errors import InputError
@@ -29,9 +31,14 @@ def install_command(extras: str = "") -> str:
     folder = checkout()
     if folder is None:
         # pip does not replace the installed package; it reads the extras in its metadata.
-        return f"pip install '{NAME}{brackets}'"
+        return f"{_pip()} install '{NAME}{brackets}'"
     place = "." if folder == Path.cwd() else folder
-    return f"pip install -e '{place}{brackets}'"
+    return f"{_pip()} install -e '{place}{brackets}'"
+
+
+def _pip() -> str:
+    """pip, or uv's in an environment without pip, where ``pip`` would be that of another one."""
+    return "pip" if find_spec("pip") or not shutil.which("uv") else "uv pip"
 
 
 def explain_missing_library(message: str) -> str | None:

@@ -37,6 +37,12 @@ def test_commands_of_a_wheel_name_the_package(wheel):
     assert install_command() == "pip install 'centernet'"
 
 
+def test_without_pip_the_command_is_that_of_uv(wheel, monkeypatch):
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    monkeypatch.setattr(installation.shutil, "which", lambda name: "/bin/uv")
+    assert install_command("onnx") == "uv pip install 'centernet[onnx]'"
+
+
 @pytest.mark.parametrize("given", ["custom", "custom.yaml", "configs/custom.yaml"])
 def test_a_wheel_finds_its_configurations_by_name(wheel, given):
     assert find_config(given) == wheel / "configs" / "custom.yaml"
