@@ -22,12 +22,11 @@ MAIN = "from centernet.cli import main; main(['{}'])"
         ("from centernet import Detector", HEAVY | {"jinja2", "importlib_metadata"}),
         ("from centernet import Tracker", HEAVY),
         ("import centernet.inference.engines.exported", PYTORCH | {"matplotlib", "pandas"}),
-        ("import centernet.models.checkpoints", {"lightning", "matplotlib", "pandas", "cv2"}),
         (MAIN.format("--version"), IMAGES | {"packaging", "shtab", "yaml"}),
         (MAIN.format("--help"), IMAGES | {"packaging", "shtab", "yaml"}),
         (MAIN.format("detect', '--help"), HEAVY | {"cv2"}),
         (MAIN.format("serve', '--help"), HEAVY | {"cv2", "fastapi", "uvicorn"}),
-        (MAIN.format("convert', '--help"), HEAVY | {"cv2"}),
+        (MAIN.format("convert', '--help"), HEAVY),
         (MAIN.format("doctor', '--quick"), IMAGES | {"yaml"}),
     ],
 )

@@ -16,7 +16,7 @@ import argparse
 import importlib
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -61,6 +61,7 @@ _COMMANDS = (
     "benchmark",
     "import-weights",
     "doctor",
+    "completion",
 )
 
 
@@ -92,8 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.exit(2, f"error: {given[0]!r} is not a command{hint}\n")
     parser.add_argument("--version", action="version", version=f"centernet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
-        commands.add_parser(name, help=_module(name).HELP)
+    for name, module in command_modules():
+        commands.add_parser(name, help=module.HELP)
     parser.parse_args(given)
 
 
@@ -113,6 +114,12 @@ def train() -> NoReturn:
 def detect() -> NoReturn:
     """Run the script ``demo.py``: detect with the arguments of the process, and exit."""
     _run("detect", sys.argv[1:], program=None)
+
+
+def command_modules() -> Iterator[tuple[str, ModuleType]]:
+    """The commands by name, in the order of the help."""
+    for name in _COMMANDS:
+        yield name, _module(name)
 
 
 def _module(name: str) -> ModuleType:
