@@ -13,7 +13,8 @@
 
 FROM python:3.13-slim
 
-# System libraries that opencv-python links to.
+# System libraries that opencv-python links to. Without versions, because Debian removes old ones.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
     && rm -rf /var/lib/apt/lists/*

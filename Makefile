@@ -6,10 +6,10 @@ FILES ?= 10000
 SEED ?= 0
 EXAMPLES ?= 1000
 
-.PHONY: help demo test test-ci test-all fuzz lint format docs runtime clean
+.PHONY: help demo test test-ci test-all test-extras fuzz lint format docs runtime dist clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/train.done ## generate a small dataset, train on it, draw detections and heatmaps
 	@scripts/demo.sh
@@ -24,6 +24,9 @@ test-ci: lint ## check style and types, and run all but the slowest tests
 
 test-all: lint ## check style and types, and run all tests
 	@$(PYTEST) -m "slow or not slow"
+
+test-extras: ## install the wheel with extras and try each (EXTRAS="onnx train", MODEL=FILE.onnx)
+	@PYTHON="$(PYTHON)" scripts/test_extras.sh $(EXTRAS)
 
 fuzz: .venv/dev.done ## read damaged files and train on damaged datasets (FILES=, SEED=, EXAMPLES=)
 	@CENTERNET_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m "slow or not slow" \
@@ -45,6 +48,12 @@ docs: .venv/dev.done ## build the documentation site into build/docs; a warning 
 
 runtime: .venv/train.done ## download ONNX Runtime Web, which `centernet export OUT.html` needs (npm)
 	@$(BIN)/python scripts/fetch_runtime.py
+
+dist: runtime ## build the wheel and the source archive in dist/, and check them
+	@rm -rf dist
+	@$(BIN)/python -m pip install -q build twine
+	@$(BIN)/python -m build
+	@$(BIN)/python -m twine check --strict dist/*
 
 clean: ## delete the environment and all caches; data/ and runs/ stay
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

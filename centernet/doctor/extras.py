@@ -19,7 +19,6 @@ FEATURES = {
     "train": "train, validate, inspect, report, oracle, labels",
     "serve": "detections over HTTP, with onnx or torch",
     "track": "track objects in videos, with onnx or torch",
-    "hub": "load models from the Hugging Face Hub, and publish them",
     "pretrained": "ImageNet weights of two backbones without a download",
 }
 # Packages that provide the module of a required one, and are accepted in its place.
