@@ -5,7 +5,7 @@ import pytest
 from centernet import installation
 from centernet.errors import InputError
 from centernet.installation import checkout, config_names, find_config, install_command
-from centernet.training.config_data import with_config_paths
+from centernet.training.config_files import with_config_paths
 
 ROOT = Path(__file__).parents[1]
 

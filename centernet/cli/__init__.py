@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from centernet import __version__
-from centernet.cli.options import Existing
+from centernet.cli.paths import Existing
 from centernet.errors import InputError
 from centernet.installation import explain_missing_library, install_command
 from centernet.suggestions import did_you_mean, suggest_option

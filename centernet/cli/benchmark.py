@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import Existing
+from centernet.cli.paths import Existing
 from centernet.errors import InputError, require_at_least
 from centernet.export.options import DEFORMABLE, ExportOptions
 from centernet.inference.config import PRECISIONS

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import Existing, add_image_size
+from centernet.cli.options import add_image_size
+from centernet.cli.paths import Existing
 
 HELP = "check a dataset before training"
 DESCRIPTION = """\

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import Existing, add_renamed, print_text
+from centernet.cli.options import add_renamed, print_text
+from centernet.cli.paths import Existing
 
 if TYPE_CHECKING:
     from centernet.data.formats.convert import Conversion

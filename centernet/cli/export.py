@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from centernet.cli.options import Existing, word_or
+from centernet.cli.options import word_or
+from centernet.cli.paths import Existing
 from centernet.inference.config import option_help
 
 HELP = "export a network to ONNX, or to one HTML page that detects"

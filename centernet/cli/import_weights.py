@@ -2,7 +2,7 @@
 
 import argparse
 
-from centernet.cli.options import Existing
+from centernet.cli.paths import Existing
 
 HELP = "convert a checkpoint of the original release"
 DESCRIPTION = """\

@@ -4,7 +4,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from centernet.cli.options import Existing, add_threshold
+from centernet.cli.options import add_threshold
+from centernet.cli.paths import Configuration, Existing
 
 HELP = "show heatmaps, peaks and errors of a detector in an HTML page"
 DESCRIPTION = """\
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path("--weights", required=True, help="a checkpoint of fit or of the original release")
     path("--annotations", type=Path, help="COCO JSON file of --images")
     path("--images", type=Path, help="folder of annotated images")
-    add("--config", help="use the validation images of this config: a YAML file, or a name")
+    add(
+        "--config",
+        action=Configuration,
+        help="use the validation images of this config: a YAML file, or a name",
+    )
     path("--data.root", dest="root", help="folder of the data; default: that of the config")
     add("--output", type=Path, default="runs/inspect.html", help="HTML file (%(default)s)")
     add_threshold(parser, "initial score threshold of the page")

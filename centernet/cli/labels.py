@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from centernet.cli.options import Existing
+from centernet.cli.paths import Existing
 from centernet.errors import InputError, require_at_least
 
 if TYPE_CHECKING:

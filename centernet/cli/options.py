@@ -1,39 +1,12 @@
 """Options and output that several commands share."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from centernet.files import require_existing
+from centernet.cli.paths import Existing
 from centernet.inference.config import PRECISIONS, InferenceConfig, option_help
-
-
-class Existing(argparse.Action):
-    """An option or argument that is the path of an existing file or folder, or several.
-
-    A wrong path is reported once the options are parsed, before the libraries load, which takes
-    seconds. URLs and patterns, such as ``photos/*.jpg``, are not checked.
-    """
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Store the value."""
-        setattr(namespace, self.dest, values)
-
-    def check(self, options: argparse.Namespace) -> None:
-        """Raise InputError if a path in the parsed options does not exist."""
-        value = getattr(options, self.dest)
-        name = self.option_strings[0] if self.option_strings else str(self.metavar)
-        for path in value if isinstance(value, list) else [value]:
-            if path is not None and not re.search(r"[*?\[]", str(path)):
-                require_existing(path, name)
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:

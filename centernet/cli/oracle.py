@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from centernet.cli.options import Existing, add_image_size
+from centernet.cli.options import add_image_size
+from centernet.cli.paths import Configuration, Existing
 from centernet.errors import InputError, require_at_least
 from centernet.sizes import format_size, parse_size
 
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path("dataset", metavar="DATASET", nargs="?", help="a dataset, unless --config names one")
     path("--weights", required=True, help="a checkpoint of fit, as runs/custom/best.ckpt")
     add("--split", help="split of DATASET (val)")
-    path("--config", type=Path, help="a YAML of fit: its validation images and image_size")
+    add("--config", action=Configuration, help="a YAML of fit: its validation images and size")
     for name in _CONFIG_OPTIONS:
         add(f"--data.{name}", help="replaces the option of the config", metavar=name.upper())
     add_image_size(parser, "the config's, or the size that the network was trained at")

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from centernet.cli.options import Existing
+from centernet.cli.paths import Existing
 
 HELP = "regenerate the report of a training run"
 DESCRIPTION = """\

@@ -19,6 +19,8 @@ FEATURES = {
     "train": "train, validate, inspect, report, oracle, labels",
     "serve": "detections over HTTP, with onnx or torch",
     "track": "track objects in videos, with onnx or torch",
+    "wandb": "log training runs to W&B (fit --log wandb)",
+    "mlflow": "log training runs to MLflow (fit --log mlflow)",
     "pretrained": "ImageNet weights of two backbones without a download",
 }
 # Packages that provide the module of a required one, and are accepted in its place.

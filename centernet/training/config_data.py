@@ -7,13 +7,9 @@ from typing import Any
 
 from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError
-from centernet.installation import find_config
 from centernet.training.auto_config import DEFAULT_IMAGE_SIZE
 from centernet.training.config_files import read_config, validate_names
 from centernet.training.datamodule import DetectionData
-
-# Options of fit and validate that name a configuration.
-_CONFIG_OPTIONS = ("--config", "-c")
 
 
 def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
@@ -27,7 +23,7 @@ def data_of_config(config: str | Path, **changes: Any) -> DetectionData:
     Raises:
         InputError: the configuration cannot be read or used.
     """
-    options = read_config(find_config(config)).get("data")
+    options = read_config(config).get("data")
     if not isinstance(options, dict):
         raise InputError(f"configuration {config} has no section data")
     validate_names({f"data.{name}" for name, value in options.items() if value is not None}, config)
@@ -59,26 +55,3 @@ def validation_set(
     # A fixed size, because auto would read the training images.
     known = {"class_names": list(class_names), "image_size": DEFAULT_IMAGE_SIZE}
     return data_of_config(config, root=root, point_size=point_size, **known).val_set
-
-
-def with_config_paths(arguments: Sequence[str]) -> list[str]:
-    """Replace the names of this package's configurations in ``--config`` by their paths.
-
-    Args:
-        arguments: arguments of ``fit`` or ``validate``.
-
-    Raises:
-        InputError: a configuration is neither a file nor one of this package.
-    """
-    found: list[str] = []
-    previous = ""
-    for word in arguments:
-        option, equals, value = word.partition("=")
-        if previous in _CONFIG_OPTIONS:
-            found.append(str(find_config(word)))
-        elif option in _CONFIG_OPTIONS and equals:
-            found.append(f"{option}={find_config(value)}")
-        else:
-            found.append(word)
-        previous = word
-    return found

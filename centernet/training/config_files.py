@@ -10,8 +10,11 @@ from typing import Any
 import yaml
 
 from centernet.errors import InputError
+from centernet.installation import find_config
 from centernet.sizes import parse_size
 
+# Options of fit and validate that name a configuration.
+_CONFIG_OPTIONS = ("--config", "-c")
 # Options that have a new name: old name, new name.
 _RENAMED = {"data.only": "data.classes"}
 
@@ -33,7 +36,7 @@ def validate_config_files(arguments: Sequence[str]) -> None:
 
 def config_paths(arguments: Sequence[str]) -> list[str]:
     """The configuration files in the arguments of a command."""
-    return [value for name, value in option_values(arguments) if name in ("--config", "-c")]
+    return [value for name, value in option_values(arguments) if name in _CONFIG_OPTIONS]
 
 
 def option_values(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -60,7 +63,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         InputError: the file cannot be read or has no options.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(find_config(path).read_text(encoding="utf-8"))
         json.dumps(content, default=str)  # fails for an alias that contains itself
     except OSError as error:
         raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
@@ -95,3 +98,26 @@ def validate_names(names: set[str], place: str | Path) -> None:
     """Raise InputError for a renamed option in a file or on the command line."""
     for old in sorted(names & _RENAMED.keys()):
         raise InputError(f"{old} in {place} has a new name: use {_RENAMED[old]}")
+
+
+def with_config_paths(arguments: Sequence[str]) -> list[str]:
+    """Replace the names of this package's configurations in ``--config`` by their paths.
+
+    Args:
+        arguments: arguments of ``fit`` or ``validate``.
+
+    Raises:
+        InputError: a configuration is neither a file nor one of this package.
+    """
+    found: list[str] = []
+    previous = ""
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        if previous in _CONFIG_OPTIONS:
+            found.append(str(find_config(word)))
+        elif option in _CONFIG_OPTIONS and equals:
+            found.append(f"{option}={find_config(value)}")
+        else:
+            found.append(word)
+        previous = word
+    return found

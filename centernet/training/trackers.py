@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from centernet.errors import InputError
 from centernet.files import atomic_write
+from centernet.installation import install_command
 
 # Name of the option: the library that it needs; csv is metrics.csv, which every run has.
 TRACKERS = {"tensorboard": None, "csv": None, "wandb": "wandb", "mlflow": "mlflow"}
@@ -37,9 +38,7 @@ def validate_trackers(names: Sequence[str]) -> None:
             raise InputError(f"--log {name} is unknown: choose from {', '.join(TRACKERS)}")
         library = TRACKERS[name]
         if library and importlib.util.find_spec(library) is None:
-            raise InputError(
-                f"--log {name} needs a library: in the checkout, pip install -e '.[{name}]'"
-            )
+            raise InputError(f"--log {name} needs a library: {install_command(name)}")
 
 
 class _Events(TensorBoardLogger):

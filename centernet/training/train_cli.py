@@ -10,7 +10,7 @@ from functools import partial
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from centernet.errors import InputError
-from centernet.training.config_data import with_config_paths
+from centernet.training.config_files import with_config_paths
 from centernet.training.folds import FoldsRequested, cross_validate
 from centernet.training.lightning_cli import RUN_VARIABLE, Finished, TrainCLI, is_first_process
 from centernet.training.progress import TerminalHandler
