@@ -61,7 +61,7 @@ pytorch() { # extra
 }
 
 train() {
-    python -c "from centernet.data.shapes import make_shapes; make_shapes('data', 4, 2, size=64)"
+    python -c "from centernet.data.shapes import make_shapes; make_shapes('data', train=4, val=2, size=64)"
     centernet fit --config custom --data.root data --data.image_size 64 --data.workers 0 \
         --trainer.max_epochs 1 --trainer.accelerator cpu --model.pretrained false >fit.txt 2>&1
     centernet export runs/custom/best.ckpt model.onnx >/dev/null
