@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "centernet"
 # From the bottom up: a room may import from itself and from those before it. "method" stands for
 # the flat modules. Heads use the losses; decode and CenterNetLoss use the heads.
 ROOMS = ["method", "losses", "heads", "data", "models", "inference", "evaluation", "training"]
-ROOMS += ["analysis", "export", "serve", "doctor", "cli"]
+ROOMS += ["analysis", "export", "serve", "doctor", "cli", "api"]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")

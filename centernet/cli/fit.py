@@ -1,5 +1,7 @@
 """``centernet fit``."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,8 +13,13 @@ HELP = "train a detector; fit --help lists all options"
 EXTRA = "train"
 
 
-def run(arguments: list[str]) -> None:
-    """Train a detector, then write the report of the run."""
+def run(arguments: list[str], on_folder: Callable[[Path], None] | None = None) -> None:
+    """Train a detector, then write the report of the run.
+
+    Args:
+        arguments: arguments of the command.
+        on_folder: called with the run folder when it is known.
+    """
     from centernet.training.early_checks import check_arguments
     from centernet.training.stopping import stop_with_message
 
@@ -21,7 +28,7 @@ def run(arguments: list[str]) -> None:
         from centernet.training.train_cli import main
 
         signals.check()
-        main(["fit", *arguments], after_fit=_finish)
+        main(["fit", *arguments], after_fit=_finish, on_folder=on_folder)
 
 
 def _finish(training: "TrainCLI") -> None:

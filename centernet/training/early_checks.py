@@ -1,6 +1,5 @@
 """Checks of the arguments of ``fit`` and ``validate`` before the slow imports."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from centernet.training.config_files import (
     read_config,
     validate_config_files,
 )
+from centernet.training.option_errors import report_option_error
 from centernet.training.option_names import known_option_names
 from centernet.training.sources import require_dataset
 
@@ -55,8 +55,7 @@ def _require_known_options(arguments: Sequence[str]) -> None:
         is_known = not known or not name.startswith("--") or _first_levels(name) in known
         # Without a suggestion, the parser decides, which also knows deeper levels.
         if not is_known and (hint := did_you_mean(name, known)):
-            print(f"error: unrecognized option {name}{hint}", file=sys.stderr)
-            raise SystemExit(2)
+            report_option_error(f"unrecognized option {name}{hint}")
 
 
 def _first_levels(name: str) -> str:

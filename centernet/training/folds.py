@@ -60,13 +60,16 @@ def is_cross_validation(folder: Path) -> bool:
 
 def cross_validate(
     request: FoldsRequested, arguments: Sequence[str], run: Callable[[list[str]], None]
-) -> None:
+) -> Path:
     """Train and validate one model for each fold, then print and save the results.
 
     Args:
         request: what ``fit`` was asked for.
         arguments: arguments of ``fit``, without the subcommand.
         run: runs ``fit`` or ``validate`` with arguments.
+
+    Returns:
+        The folder of the runs.
 
     Raises:
         InputError: an option is wrong, or a fold cannot be trained.
@@ -86,6 +89,7 @@ def cross_validate(
     _save(folder, folds, rows, summary)
     Console().print(_table(rows, summary))
     print(f"saved in {folder / SUMMARY}; detections of all images: {folder / 'detections.json'}")
+    return folder
 
 
 def _train_all(

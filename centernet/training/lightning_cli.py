@@ -57,6 +57,7 @@ class TrainCLI(OptionsCLI):
         args: list[str] | None,
         signals: StopSignals,
         after_training: Callable[["TrainCLI"], None] | None = None,
+        on_folder: Callable[[Path], None] | None = None,
     ) -> None:
         """Parse the arguments and run the subcommand.
 
@@ -65,8 +66,10 @@ class TrainCLI(OptionsCLI):
             signals: signals that stop the process.
             after_training: called on the first process after a fit that wrote a ``best.ckpt``, and
                 after one that Ctrl-C stopped, with ``stopped`` set.
+            on_folder: called with the run folder of a fit when it is known.
         """
         self._signals, self._after_training = signals, after_training
+        self._on_folder = on_folder
         self.results = Path()
         self.stopped: Stopped | None = None
         self.time = RunTime(Pace())
@@ -112,10 +115,15 @@ class TrainCLI(OptionsCLI):
     def _open_run(self, max_epochs: int | None) -> Path:
         """Make the folder of a new run, or claim the folder of the run to resume."""
         new = self.run is None
+        if self.run and self._on_folder:
+            self._on_folder(self.run)  # also of a finished run
         if self.run:
             self._require_something_left(self.run, max_epochs)
             self._claim_run(self.run)
-        self.run = self.run or self._new_run()
+        if not self.run:
+            self.run = self._new_run()
+            if self._on_folder:
+                self._on_folder(self.run)
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
         if not new:
             self._warn_of_changes(self.run)

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from centernet.suggestions import suggest_option
 from centernet.training.config_files import without_old_names
+from centernet.training.option_errors import raise_if_wanted
 
 _TEXTS = {
     "fit": """\
@@ -96,7 +97,9 @@ class OptionParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Report a wrong option in one line, with the option that was probably meant."""
         # argparse has no public list of its options. Without ex, self is the subcommand's parser.
-        super().error(message + suggest_option(message, self._option_string_actions), ex)
+        message += suggest_option(message, self._option_string_actions)
+        raise_if_wanted(message)
+        super().error(message, ex)
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
         """Parse a configuration; those of earlier runs may have old names of unset options."""

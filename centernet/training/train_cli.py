@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -32,25 +33,35 @@ _EXPECTED_WARNINGS = (
 
 
 def main(
-    args: list[str] | None = None, *, after_fit: Callable[[TrainCLI], None] | None = None
+    args: list[str] | None = None,
+    *,
+    after_fit: Callable[[TrainCLI], None] | None = None,
+    on_folder: Callable[[Path], None] | None = None,
 ) -> None:
     """Run ``fit`` or ``validate``; with ``--data.folds``, ``fit`` of every fold.
 
     Args:
         args: arguments of the command line, the subcommand first; by default those of the process.
         after_fit: called on the first process after a fit that wrote a ``best.ckpt``.
+        on_folder: called with the folder of the run, or of the cross-validation, when it is known.
 
     Raises:
         InputError: an option or a file is wrong.
     """
     words = with_config_paths(sys.argv[1:] if args is None else args)
     try:
-        _run(words, after_fit)
+        _run(words, after_fit, on_folder)
     except FoldsRequested as request:
-        cross_validate(request, words[1:], partial(main, after_fit=after_fit))
+        folder = cross_validate(request, words[1:], partial(main, after_fit=after_fit))
+        if on_folder:
+            on_folder(folder)
 
 
-def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
+def _run(
+    args: list[str],
+    after_fit: Callable[[TrainCLI], None] | None,
+    on_folder: Callable[[Path], None] | None,
+) -> None:
     """Run ``fit`` or ``validate`` once."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[TerminalHandler()])
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -60,7 +71,7 @@ def _run(args: list[str], after_fit: Callable[[TrainCLI], None] | None) -> None:
         warnings.filterwarnings("ignore", f".*{message}.*")
     try:
         with StopSignals() as signals:
-            TrainCLI(args, signals, after_fit)
+            TrainCLI(args, signals, after_fit, on_folder)
     except Stopped as stopped:
         if is_first_process():
             stopped.print_once()

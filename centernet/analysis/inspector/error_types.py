@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.analysis.inspector.overlaps import box_overlaps
+from centernet.analysis.inspector.overlaps import box_overlaps, match_greedily
 
 # Below this IoU a box is unrelated to an object (background threshold of TIDE).
 _MIN_IOU = 0.1
@@ -177,18 +177,8 @@ class _Matcher:
         self.central = distance <= np.maximum(1, objects.radius)[None]
         self.near = (self.overlap >= _MIN_IOU) | self.central
         self.ignored = self._in_regions(regions)
-        self.peak_of = self._match()  # peak by object
+        self.peak_of = match_greedily(self.overlap, self.same_class, iou)
         self.object_of = {k: i for i, k in self.peak_of.items()}
-
-    def _match(self) -> dict[int, int]:
-        peak_of: dict[int, int] = {}
-        usable = np.where(self.same_class & (self.overlap >= self.iou), self.overlap, -1.0)
-        for k, row in enumerate(usable):
-            free = row.copy()
-            free[list(peak_of)] = -1
-            if len(free) and free.max() >= 0:
-                peak_of[int(free.argmax())] = k
-        return peak_of
 
     def _in_regions(self, regions: Regions) -> NDArray[np.bool_]:
         inside = box_overlaps(self.peaks.boxes, regions.boxes, is_crowd=True) >= self.iou

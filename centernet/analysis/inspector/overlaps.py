@@ -53,3 +53,23 @@ def overlaps_with_points(
         of_boxes = np.array([size is not None for size in point_sizes])[labels]
     by_center = of_boxes[:, None] | points[None]
     return np.where(by_center, center_agreement(boxes, objects), overlap)
+
+
+def match_greedily(overlap: NDArray, allowed: NDArray[np.bool_], iou: float) -> dict[int, int]:
+    """Match detections and objects as COCO's evaluation: in order, each takes its best free object.
+
+    Args:
+        overlap: (k, n) IoU of detections, best first, and objects.
+        allowed: (k, n) the pairs that may match.
+        iou: minimum IoU of a pair.
+
+    Returns:
+        Index of the detection by index of the object.
+    """
+    detection_of: dict[int, int] = {}
+    for k, row in enumerate(np.where(allowed & (overlap >= iou), overlap, -1.0)):
+        free = row.copy()
+        free[list(detection_of)] = -1
+        if len(free) and free.max() >= 0:
+            detection_of[int(free.argmax())] = k
+    return detection_of

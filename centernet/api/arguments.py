@@ -1,0 +1,125 @@
+"""Translate the keyword arguments of :func:`centernet.train` to arguments of ``centernet fit``."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import centernet
+from centernet.errors import InputError
+from centernet.suggestions import did_you_mean
+
+# The option of the command for each named argument of ``train``, but ``config``, ``device`` and
+# ``resume``, which need more than a new name.
+OPTIONS = {
+    "data": "data.root",
+    "epochs": "trainer.max_epochs",
+    "image_size": "data.image_size",
+    "batch_size": "data.batch_size",
+    "weights": "model.weights",
+    "backbone": "model.backbone",
+    "pretrained": "model.pretrained",
+    "learning_rate": "model.learning_rate",
+    "seed": "seed_everything",
+    "output": "trainer.default_root_dir",
+    "report": "report",
+    "progress": "trainer.enable_progress_bar",
+}
+NAMED = (*OPTIONS, "config", "device", "resume")
+# Options of the command without a section, and the sections of the others.
+_PLAIN = ("ckpt_path", "checkpoint_minutes", "report", "seed_everything")
+_SECTIONS = ("data", "model", "trainer")
+_DEVICE = re.compile(r"(auto|cpu|cuda|gpu|mps)(?::(\d+))?")
+_ACCELERATORS = {"cuda": "gpu"}
+
+
+def command_arguments(
+    config: str | Path, named: Mapping[str, Any], options: Mapping[str, Any]
+) -> list[str]:
+    """The arguments of ``centernet fit`` without the command.
+
+    Args:
+        config: as for :func:`find_config`.
+        named: values of named arguments; None keeps the value of the configuration.
+        options: further options of the command by their full names, as ``trainer.max_steps``.
+
+    Raises:
+        InputError: an option is unknown or given twice, or the configuration does not exist.
+    """
+    given = {OPTIONS.get(name, name): value for name, value in named.items() if value is not None}
+    given |= _device_options(given.pop("device", None))
+    if resume := given.pop("resume", None):
+        given["ckpt_path"] = "last" if resume is True else resume
+    for name, value in options.items():
+        option = _full_name(name)
+        if option in given:
+            raise InputError(f"option {option} is given twice: {given[option]!r} and {value!r}")
+        given[option] = value
+    words = [f"--{name}={_text(value)}" for name, value in given.items()]
+    return [f"--config={find_config(config)}", *words]
+
+
+def find_config(name: str | Path) -> Path:
+    """The YAML file of a configuration.
+
+    Args:
+        name: a path, or the name of a configuration of ``configs/``, as ``custom``.
+
+    Raises:
+        InputError: neither exists.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    folder = _config_folder()
+    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    # "configs/custom.yaml" names a configuration of the package in any working folder.
+    packaged = path.parent.name in ("", "configs") and path.stem
+    if packaged in known and path.suffix in ("", ".yaml"):
+        return known[packaged]
+    hint = did_you_mean(path.stem, known)
+    raise InputError(
+        f"no configuration {str(name)!r}{hint}: give a YAML file, or one of {', '.join(known)}"
+    )
+
+
+def _config_folder() -> Path:
+    """``configs/``: inside of an installed package, beside the package in a checkout."""
+    package = Path(centernet.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def _full_name(name: str) -> str:
+    """The name of an option of the command; the command itself rejects unknown ones.
+
+    Raises:
+        InputError: the name is a misspelled named argument.
+    """
+    is_option = name in _PLAIN or name.partition(".")[0] in _SECTIONS
+    if not is_option and (hint := did_you_mean(name, NAMED)):
+        raise InputError(f"unknown option {name}{hint}")
+    return name
+
+
+def _device_options(device: Any) -> dict[str, Any]:
+    """The options for a device name, as for :meth:`.Detector.load`."""
+    if device is None:
+        return {}
+    match = _DEVICE.fullmatch(str(device))
+    if not match:
+        raise InputError(f"device must be auto, cpu, cuda, cuda:1 or mps, got {str(device)!r}")
+    kind, number = match.groups()
+    devices = {} if number is None else {"trainer.devices": [int(number)]}
+    return {"trainer.accelerator": _ACCELERATORS.get(kind, kind)} | devices
+
+
+def _text(value: Any) -> str:
+    """A value as text of the command line, which is YAML."""
+    if isinstance(value, str | Path):
+        return str(value)
+    try:
+        return json.dumps(value)
+    except TypeError:
+        raise InputError(f"{value!r} is no value of an option: give plain values") from None
