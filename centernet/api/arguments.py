@@ -49,7 +49,7 @@ def command_arguments(
     """
     given = {OPTIONS.get(name, name): value for name, value in named.items() if value is not None}
     given |= _device_options(given.pop("device", None))
-    if resume := given.pop("resume", None):
+    if resume := given.pop("resume", False):
         given["ckpt_path"] = "last" if resume is True else resume
     for name, value in options.items():
         option = _full_name(name)

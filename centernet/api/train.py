@@ -36,37 +36,31 @@ def train(
     progress: bool | None = None,
     **options: Any,
 ) -> Run:
-    """Train a detector on a dataset: the run of ``centernet fit``, with its folders and messages.
+    """Train a detector on a dataset in any format: the run of ``centernet fit``, with its messages.
 
-    The dataset has any format that ``centernet check`` reads. The run is in ``runs/custom``, the
-    next one in ``runs/custom-2``. An interrupt (Ctrl-C, or that of a notebook) stops the run after
-    the current step and saves it; ``resume=True`` continues it.
+    The run is in ``runs/custom``, the next one in ``runs/custom-2``. Ctrl-C, or the interrupt of a
+    notebook, stops it after the current step and saves it; ``resume=True`` continues it.
 
     >>> run = train("data/mine", epochs=50)                             # doctest: +SKIP
-    >>> run.metrics["AP"], run.report                                   # doctest: +SKIP
-    >>> run.detector()("photo.jpg")                                     # doctest: +SKIP
-    >>> train("data/mine", **{"model.ema_decay": 0.99})                 # doctest: +SKIP
+    >>> run = train("data/mine", **{"model.ema_decay": 0.99})           # doctest: +SKIP
 
     Args:
         data: folder of the dataset (``--data.root``).
         config: YAML file, or name of a configuration of ``configs/`` (``--config``).
-        epochs: epochs of the run; by default chosen by the number of images
-            (``--trainer.max_epochs``).
-        image_size: input size in pixels, as 512 or "320x256" (``--data.image_size``).
+        epochs: by default chosen by the number of images (``--trainer.max_epochs``).
+        image_size: pixels, as 512 or "320x256" (``--data.image_size``).
         batch_size: images per step (``--data.batch_size``).
         weights: trained weights to fine-tune (``--model.weights``).
         backbone: name of the backbone (``--model.backbone``).
-        pretrained: whether the backbone starts from ImageNet weights (``--model.pretrained``).
+        pretrained: start the backbone from ImageNet weights (``--model.pretrained``).
         learning_rate: highest learning rate (``--model.learning_rate``).
         device: auto, cpu, cuda, cuda:1 or mps (``--trainer.accelerator``, ``--trainer.devices``).
-        seed: seed of all random numbers (``--seed_everything``).
+        seed: seed of the random numbers (``--seed_everything``).
         output: folder of the runs (``--trainer.default_root_dir``).
-        resume: continue the latest run of the configuration, or that of a ``last.ckpt``
-            (``--ckpt_path``).
-        report: write ``report.html`` and ``inspect.html`` in the end (``--report``).
+        resume: continue the latest run, or that of a ``last.ckpt`` (``--ckpt_path``).
+        report: write ``report.html`` and ``inspect.html`` (``--report``).
         progress: show the progress (``--trainer.enable_progress_bar``).
-        **options: any other option of the command by its full name, see
-            ``centernet fit --help``.
+        **options: other options by their full names, see ``centernet fit --help``.
 
     Returns:
         The finished run. With the option ``data.folds``, that of the cross-validation.
@@ -75,22 +69,7 @@ def train(
         InputError: an option, the dataset or the weights are wrong.
         KeyboardInterrupt: the run was interrupted; the message tells what is saved.
     """
-    named = {
-        "data": data,
-        "epochs": epochs,
-        "image_size": image_size,
-        "batch_size": batch_size,
-        "weights": weights,
-        "backbone": backbone,
-        "pretrained": pretrained,
-        "learning_rate": learning_rate,
-        "device": device,
-        "seed": seed,
-        "output": output,
-        "resume": resume or None,
-        "report": report,
-        "progress": progress,
-    }
+    named = {name: value for name, value in locals().items() if name not in ("config", "options")}
     return Run.open(_fit(command_arguments(config, named, options)))
 
 

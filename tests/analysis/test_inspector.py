@@ -12,7 +12,6 @@ from fakes import SCORE, checkpoint, picture, spot_detector
 
 from centernet import cli
 from centernet.analysis.html import script_json
-from centernet.analysis.images import heatmap_uri, picture_uri
 from centernet.analysis.inspector import (
     ErrorType,
     Example,
@@ -21,6 +20,7 @@ from centernet.analysis.inspector import (
     dataset_examples,
 )
 from centernet.data.dataset import DetectionDataset
+from centernet.inference.data_uris import heatmap_uri, picture_uri
 
 # The spot network's boxes are 16 x 8 pixels around the middle of a spot's cell.
 SPOT, BOX = ("red", 40, 60), (34, 58, 50, 66)

@@ -10,9 +10,10 @@ from centernet.analysis.check.cells import CellAssignment
 from centernet.analysis.check.check_report import CheckReport
 from centernet.analysis.check.findings import Finding
 from centernet.analysis.check.split_arrays import SplitArrays
-from centernet.analysis.images import Outline, Picture, picture_uri
+from centernet.analysis.images import Outline, Picture
 from centernet.data.images import read_image
 from centernet.errors import InputError
+from centernet.inference.data_uris import picture_uri
 from centernet.inference.drawing import class_color
 
 _SAMPLES_PER_CLASS, _MAX_SAMPLES, _MAX_OUTLINES = 2, 16, 1500

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centernet.analysis.html import render, write_html
-from centernet.analysis.images import heatmap_uri, picture_uri
 from centernet.analysis.inspector.analyze import (
     MIN_SCORE,
     GroundTruthMatches,
@@ -18,6 +17,7 @@ from centernet.analysis.inspector.analyze import (
 )
 from centernet.analysis.inspector.error_types import Match
 from centernet.errors import InputError
+from centernet.inference.data_uris import heatmap_uri, picture_uri
 from centernet.inference.drawing import HEAT_COLORS, class_color
 from centernet.inference.thresholds import BEST, DEFAULT_SCORE_THRESHOLD, per_class_thresholds
 

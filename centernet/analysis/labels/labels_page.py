@@ -10,11 +10,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from centernet.analysis.html import render, script_json, write_html
-from centernet.analysis.images import heatmap_uri, picture_uri
 from centernet.analysis.inspector.analyze import ImageMaps
 from centernet.analysis.labels.corrections import rounded_box
 from centernet.analysis.labels.corrections_file import VERSION
 from centernet.analysis.labels.suspicions import LabelError, SuspectImage, Suspicion
+from centernet.inference.data_uris import heatmap_uri, picture_uri
 from centernet.inference.drawing import HEAT_COLORS, class_color
 
 _THUMBNAIL_SIDE, _THUMBNAIL_QUALITY = 72, 60

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from centernet.analysis.html import render, write_html
-from centernet.analysis.images import Outline, Picture, picture_uri
+from centernet.analysis.images import Outline, Picture
 from centernet.analysis.labels.unlabeled import UnlabeledImage
 from centernet.data.images import load_image
 from centernet.files import atomic_write
+from centernet.inference.data_uris import picture_uri
 from centernet.inference.drawing import class_color
 
 _SIDE = 560

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.analysis.images import picture_uri, resize_area
 from centernet.analysis.inspector.analyze import ImageAnalysis
 from centernet.analysis.inspector.error_types import ErrorType
 from centernet.data.images import read_image
+from centernet.inference.data_uris import picture_uri, resize_area
 
 _SIDE = 200  # pixels of a crop
 _MAX_ERRORS, _MAX_PER_IMAGE = 12, 2
