@@ -81,7 +81,7 @@ class Run:
         """The runs of a cross-validation; empty for a single run."""
         if not self._is_cross_validation:
             return []
-        count = len(json.loads((self.folder / "folds.json").read_text()).get("results", ()))
+        count = json.loads((self.folder / "folds.json").read_text())["folds"]
         return [Run(self.folder / f"fold-{fold}") for fold in range(1, count + 1)]
 
     @property

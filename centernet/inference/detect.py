@@ -14,7 +14,8 @@ from centernet.inference.detector import Detector
 from centernet.inference.label_options import DEFAULT_LABELS, require_labels
 from centernet.inference.outputs import OutputContext, make_outputs
 from centernet.inference.pictures import PictureSource, open_source
-from centernet.inference.run import Run
+from centernet.inference.predict_pictures import default_batch_size
+from centernet.inference.run import DetectRun
 from centernet.inference.run_summary import RunSummary
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold
 from centernet.inference.video.audio import open_audio
@@ -25,8 +26,6 @@ from centernet.inference.window import require_screen
 
 # Up to this number of images, the detections in each are printed.
 _MAX_PRINTED = 20
-# Default number of images per batch; on a CPU 20 to 25 % faster than single images.
-_BATCH_SIZE = 8
 
 
 def detect(
@@ -116,7 +115,7 @@ def _make_run(
     setup: VideoSetup,
     extras: Sequence[str],
     batch_size: int | None,
-) -> Run:
+) -> DetectRun:
     """The run with its outputs, which may need features that the network lacks."""
     is_shown, thresholds = "show" in extras, context.thresholds
     # A live preview is recorded on request.
@@ -124,7 +123,9 @@ def _make_run(
         context, [*extras, *setup.extras()], pictures=not (setup.live and is_shown)
     )
     viewer = next((output for output in outputs if isinstance(output, Viewer)), None)
-    return (partial(LiveRun, viewer=viewer) if setup.live else Run)(
+    # Shown pictures must not wait for each other.
+    default_size = 1 if is_shown else default_batch_size(detector)
+    return (partial(LiveRun, viewer=viewer) if setup.live else DetectRun)(
         detector,
         [*outputs, *setup.outputs(context.folder)],
         context.summary,
@@ -132,11 +133,11 @@ def _make_run(
         steps=setup.steps(thresholds, detector.class_names),
         heatmaps="heatmaps" in extras or viewer is not None,
         candidates=viewer is not None,
-        batch_size=1 if setup.live else batch_size or _default_batch_size(detector, extras),
+        batch_size=1 if setup.live else batch_size or default_size,
     )
 
 
-def _finish(run: Run, opened: PictureSource, folder: Path) -> int:
+def _finish(run: DetectRun, opened: PictureSource, folder: Path) -> int:
     """Run, and print the summary and the folder of the results; the exit status."""
     status, summary = run(opened), run.summary
     is_saved = any(not isinstance(output, RunSummary | Viewer) for output in run.outputs)
@@ -165,12 +166,6 @@ def _shrinking_size(detector: Detector) -> tuple[int, int] | None:
     """The size that pictures are scaled to fit; None if they keep theirs or run in tiles."""
     fit = detector.config.input_fit(detector.engine.info.image_size)
     return fit if isinstance(fit, tuple) and detector.config.tile == "auto" else None
-
-
-def _default_batch_size(detector: Detector, extras: Sequence[str]) -> int:
-    # Shown pictures must not wait for each other, large inputs might not fit in memory together.
-    keeps_size = detector.config.input_fit(detector.engine.info.image_size) is None
-    return 1 if keeps_size or "show" in extras else _BATCH_SIZE
 
 
 def _make_folder(path: Path) -> None:

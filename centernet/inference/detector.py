@@ -1,42 +1,38 @@
 """A trained network as a function from images to detections."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from centernet.data import preprocess
-from centernet.data.images import load_image
-from centernet.data.preprocess import InputView
-from centernet.errors import InputError, require_at_least
-from centernet.inference import tta
+from centernet.errors import require_at_least
 from centernet.inference.config import InferenceConfig
 from centernet.inference.engines import AUTO, Engine, load_engine
 from centernet.inference.heatmaps import Heatmaps
-from centernet.inference.prediction import Prediction, make_prediction
+from centernet.inference.notebook import detector_html, detector_text
+from centernet.inference.predict_images import predict_images
+from centernet.inference.prediction import Prediction
+from centernet.inference.stream import PredictionStream, Source
 from centernet.inference.thresholds import DEFAULT_SCORE_THRESHOLD, Threshold, per_class_thresholds
 from centernet.inference.tiling import TiledEngine
+from centernet.inference.torch_outputs import TorchOutputs
 
 if TYPE_CHECKING:
     import supervision as sv
     import torch
-    from torch import Tensor
 
     from centernet.data.images import ImageLike
     from centernet.inference.counting import Count
-    from centernet.inference.engines.torch_engine import TorchEngine
     from centernet.models.base import DetectionModel
 
 # Batches of images that Detector.batch holds in memory, to group images of one size.
 _BATCHES_IN_MEMORY = 4
 
 
-class Detector:
+class Detector(TorchOutputs):
     """Detects objects in images with a trained network.
 
     >>> detector = Detector.load("runs/custom/best.ckpt")        # doctest: +SKIP
@@ -60,7 +56,6 @@ class Detector:
         self.engine = TiledEngine(engine, tile if isinstance(tile, int) else None)
         self.class_names = engine.info.class_names
         self.device, self.top_k = engine.device, engine.info.top_k
-        self._fit = self.config.input_fit(engine.info.image_size)
 
     @classmethod
     def load(
@@ -206,27 +201,58 @@ class Detector:
 
         The timings are averages over the images.
         """
-        info, scales = self.engine.info, len(self.config.scales)
-        make = partial(make_prediction, thresholds=self.thresholds(threshold), info=info, clip=clip)
-        start = perf_counter()
-        pixels = [load_image(image, bgr=bgr) for image in images]
-        views = [view for image in pixels for view in self._views(image)]
-        loaded = perf_counter()
-        maps_too = heatmaps and info.has_heatmaps
-        results, network_seconds = tta.run_views(self.engine, views, batch_size, heatmaps=maps_too)
-        found = []
-        for number, image in enumerate(pixels):
-            own = results[number * scales : (number + 1) * scales]
-            lists = [view.detections for view in own]
-            lists.append(tta.merge_views(lists, self.config, self.top_k))
-            maps, shown = None, own[self._shown]
-            if shown.logits is not None:
-                maps = Heatmaps.of_input(shown.logits, shown.matrix, info.stride, self.class_names)
-            found.append(partial(make, image, lists, maps))
-        decode_seconds = perf_counter() - loaded - network_seconds
-        seconds = {"load": loaded - start, "network": network_seconds, "decode": decode_seconds}
-        each = {step: total / len(pixels) for step, total in seconds.items() if pixels}
-        return [finish(seconds=each) for finish in found]
+        return predict_images(
+            images,
+            self.engine,
+            self.config,
+            batch_size,
+            thresholds=self.thresholds(threshold),
+            bgr=bgr,
+            clip=clip,
+            heatmaps=heatmaps,
+        )
+
+    def stream(
+        self,
+        source: Source,
+        *,
+        threshold: Threshold = DEFAULT_SCORE_THRESHOLD,
+        batch_size: int | None = None,
+        heatmaps: bool = False,
+        track: bool = False,
+    ) -> PredictionStream:
+        """Predict the images or frames of a source one after another, as they are asked for.
+
+        >>> for prediction in detector.stream("photos/"):            # doctest: +SKIP
+        ...     print(prediction.source, len(prediction.detections))
+        >>> with detector.stream(0, track=True) as camera:           # doctest: +SKIP
+        ...     for prediction in camera:
+        ...         print(prediction.frame, prediction.time, prediction.objects)
+
+        Args:
+            source: an image, folder, glob, video, camera number, or URL of an image or stream; or
+                several images and folders.
+            threshold: minimum score, as for :meth:`__call__`.
+            batch_size: images or frames per batch; None chooses. Frames of a camera come one by
+                one.
+            heatmaps: predict heatmaps, too.
+            track: give the objects of a video ids that stay; needs the extra ``track``.
+
+        Returns:
+            An iterator of predictions with ``source``, ``frame`` and ``time``; ``close()`` releases
+            the camera.
+
+        Raises:
+            InputError: an option is wrong, or the source cannot be opened.
+        """
+        return PredictionStream(
+            self,
+            source,
+            thresholds=self.thresholds(threshold),
+            batch_size=batch_size,
+            heatmaps=heatmaps,
+            track=track,
+        )
 
     def count(self, image: "ImageLike", *, bgr: bool = False) -> "Count":
         """The number of objects in an image, with an interval; arguments as for :meth:`__call__`.
@@ -252,49 +278,9 @@ class Detector:
         """The threshold of each class, (C,); see :func:`.per_class_thresholds`."""
         return per_class_thresholds(threshold, self.engine.info.thresholds, self.class_names)
 
-    @property
-    def network(self) -> "DetectionModel":
-        """The network, in eval mode, on the device.
+    def __repr__(self) -> str:
+        return detector_text(self)
 
-        Raises:
-            InputError: the engine is not PyTorch.
-        """
-        return self._torch("network").network
-
-    def outputs(
-        self, image: "ImageLike"
-    ) -> "tuple[NDArray[np.uint8], InputView, dict[str, Tensor]]":
-        """The raw outputs of the network for an image.
-
-        Returns:
-            The image (H, W, 3) uint8 RGB, its network input, and the outputs for a batch of this
-            input. With several scales, the scale nearest to 1 is used.
-
-        Raises:
-            InputError: the engine is not PyTorch, or the image cannot be read.
-        """
-        engine = self._torch("outputs()")
-        pixels = load_image(image)
-        view = self._views(pixels)[self._shown]
-        return pixels, view, engine.forward(view.pixels[None])
-
-    def _torch(self, what: str) -> "TorchEngine":
-        engine: Any = self.engine.engine
-        if not hasattr(engine, "network"):
-            raise InputError(
-                f"{what} needs the torch engine, these weights run in {self.engine.name}: "
-                "give a checkpoint (.ckpt)"
-            )
-        return engine
-
-    @property
-    def _shown(self) -> int:
-        """Index of the scale that heatmaps are shown at, the nearest to 1."""
-        return int(np.argmin(np.abs(np.log(self.config.scales))))
-
-    def _views(self, pixels: NDArray[np.uint8]) -> list[InputView]:
-        """The network input for each scale."""
-        return [
-            preprocess.make_view(pixels, self._fit, self.engine.info.size_multiple, scale)
-            for scale in self.config.scales
-        ]
+    def _repr_html_(self) -> str:
+        """Properties, classes and thresholds, for a notebook."""
+        return detector_html(self)

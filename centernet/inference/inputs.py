@@ -188,6 +188,11 @@ class Video:
         """End the iteration, which may run in another thread, before its next frame."""
         self._stopped.set()
 
+    def close(self) -> None:
+        """End the iteration, and release the camera or file, also before the first frame."""
+        self.stop()
+        self._capture.release()
+
     def _next_time(self) -> float:
         """The time of the frame that was read."""
         if self.live:

@@ -52,12 +52,12 @@ class PictureSource:
     stem: Path | None = None
 
 
-def open_source(source: str | Sequence[str], output: Path) -> PictureSource:
+def open_source(source: str | Sequence[str], output: Path | None) -> PictureSource:
     """Open an image, folder, glob, video, camera number or URL, or several images and folders.
 
     Args:
         source: as the command line takes it.
-        output: folder of the results.
+        output: folder of the results; None if nothing is written.
 
     Raises:
         InputError: the source does not exist or cannot be opened, or would be overwritten.
@@ -66,19 +66,19 @@ def open_source(source: str | Sequence[str], output: Path) -> PictureSource:
         return _open_images(source, output) if len(source) > 1 else open_source(source[0], output)
     paths = find_images(source)
     if paths is not None:
-        names = image_names(paths, output)
+        names = _names(paths, output)
         return PictureSource(source, _image_files(paths, names), len(paths))
     remote = fetch_image(source)
     if remote is not None:
-        name = remote_image_name(remote.name, output)
+        name = remote_image_name(remote.name, output) if output else _plain_name(remote.name)
         pictures = (Picture(name, lambda: remote.pixels) for _ in range(1))
         return PictureSource(remote.name, pictures, 1)
     video = Video(source)
-    name = video_name(video, output)
+    name = video_name(video, output) if output else _plain_name(video.name)
     return PictureSource(video.name, _frames(video, name), video.length, video, name.stem)
 
 
-def _open_images(sources: Sequence[str], output: Path) -> PictureSource:
+def _open_images(sources: Sequence[str], output: Path | None) -> PictureSource:
     """The images of several sources, each image once."""
     paths: list[Path] = []
     for source in sources:
@@ -87,9 +87,20 @@ def _open_images(sources: Sequence[str], output: Path) -> PictureSource:
             raise InputError(f"several sources must be images and folders, got {url_name(source)}")
         paths += found
     paths = list(dict.fromkeys(paths))
-    names = image_names(paths, output)
+    names = _names(paths, output)
     title = f"{sources[0]} and {len(sources) - 1} more"
     return PictureSource(title, _image_files(paths, names), len(paths))
+
+
+def _names(paths: Sequence[Path], output: Path | None) -> list[ResultName]:
+    if output:
+        return image_names(paths, output)
+    return [_plain_name(str(path)) for path in paths]
+
+
+def _plain_name(source: str) -> ResultName:
+    """The name of a picture for which no file is written."""
+    return ResultName(source, Path(), Path())
 
 
 def _image_files(

@@ -46,7 +46,7 @@ class DetectedObject(NamedTuple):
     track: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The detections in one image, and the heatmaps they are decoded from.
 
@@ -64,6 +64,9 @@ class Prediction:
             None without tracking.
         candidates: all detections down to a low score, for the preview window; None without it.
         zones: the counts at lines and in zones; None if there are none.
+        source: in a stream the image, video, camera number, or URL without password and query.
+        frame: number of the frame in its video, from 0; None for an image.
+        time: time of the frame in seconds, of a camera since its first frame; None for an image.
     """
 
     image: NDArray[np.uint8]
@@ -75,6 +78,9 @@ class Prediction:
     trails: Mapping[int, NDArray[np.float64]] | None = None
     candidates: "sv.Detections | None" = None
     zones: ZoneCounts | None = None
+    source: str = ""
+    frame: int | None = None
+    time: float | None = None
     _drawn: dict[tuple[str, bool], NDArray[np.uint8]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -130,6 +136,23 @@ class Prediction:
                 draw_zones(picture, self.zones, picture.shape[1] / self.image.shape[1])
             self._drawn[labels, count] = picture
         return self._drawn[labels, count]
+
+    def __repr__(self) -> str:
+        from centernet.inference.notebook import prediction_text
+
+        return prediction_text(self)
+
+    def _repr_html_(self) -> str:
+        """Picture, heatmap and table of the detections, for a notebook."""
+        from centernet.inference.notebook import prediction_html
+
+        return prediction_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """The picture of :meth:`draw`, for a console that shows pictures."""
+        from centernet.inference.notebook import png
+
+        return png(self.drawn)
 
     @cached_property
     def upscaled(self) -> "Prediction":

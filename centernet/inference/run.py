@@ -6,9 +6,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from functools import partial
 from itertools import islice
-from time import perf_counter
 from typing import NoReturn
 
 import numpy as np
@@ -20,13 +19,11 @@ from centernet.inference.detector import Detector
 from centernet.inference.output_base import Output, Step
 from centernet.inference.output_paths import ResultName
 from centernet.inference.pictures import Picture, PictureSource
+from centernet.inference.predict_pictures import predict_pictures
 from centernet.inference.prediction import Prediction
 from centernet.inference.run_summary import RunSummary
-from centernet.inference.video.candidates import candidate_thresholds, keep_candidates
 from centernet.inference.window import WindowClosed
 
-# A batch ends early when its pictures have more bytes, as photographs of 100 megapixels do.
-_GROUP_BYTES = 200_000_000
 # The exit status that shells report for a program ended by Ctrl-C, and by SIGTERM.
 _INTERRUPTED, _TERMINATED = 130, 143
 # Write errors that would also occur for the next file.
@@ -37,7 +34,7 @@ class Terminated(KeyboardInterrupt):
     """The process has received SIGTERM, as services and containers do at their end."""
 
 
-class Run:
+class DetectRun:
     """Reads the pictures of a source, predicts, applies the steps, and writes the outputs."""
 
     def __init__(
@@ -122,36 +119,15 @@ class Run:
         self, batch: Sequence[Picture], fatal: bool
     ) -> Iterator[tuple[Prediction, ResultName]]:
         """Read and predict a batch, without the pictures that cannot be read."""
-        thresholds = self.thresholds
-        if self.candidates:
-            thresholds = candidate_thresholds(thresholds)
-        for group in self._read(batch, fatal):
-            predictions = self.detector.predict_batch(
-                [image for _, image, _ in group],
-                self.batch_size,
-                threshold=thresholds,
-                heatmaps=self.heatmaps,
-            )
-            for (name, _, reading), prediction in zip(group, predictions, strict=True):
-                seconds = prediction.seconds | {"load": prediction.seconds["load"] + reading}
-                if self.candidates:
-                    prediction = keep_candidates(prediction, self.thresholds)
-                yield replace(prediction, seconds=seconds), name
-
-    def _read(
-        self, batch: Sequence[Picture], fatal: bool
-    ) -> Iterator[list[tuple[ResultName, NDArray[np.uint8], float]]]:
-        """Read pictures, in groups that fit in memory: name, pixels and seconds of each."""
-        group: list[tuple[ResultName, NDArray[np.uint8], float]] = []
-        for picture in batch:
-            start = perf_counter()
-            with self._skip_failure(fatal):
-                group.append((picture.name, picture.read(), perf_counter() - start))
-            if sum(image.nbytes for _, image, _ in group) > _GROUP_BYTES:
-                yield group
-                group = []
-        if group:
-            yield group
+        return predict_pictures(
+            self.detector,
+            batch,
+            thresholds=self.thresholds,
+            batch_size=self.batch_size,
+            guard=partial(self._skip_failure, fatal),
+            heatmaps=self.heatmaps,
+            candidates=self.candidates,
+        )
 
     @contextmanager
     def _skip_failure(self, fatal: bool) -> Iterator[None]:

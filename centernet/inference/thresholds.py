@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from centernet.errors import InputError
+from centernet.suggestions import did_you_mean
 
 # One number, one per class, a dict by class name, or ``best``.
 Threshold = ArrayLike | Mapping[str, float]
@@ -60,8 +61,10 @@ def _best(word: str, best: Sequence[float | None] | None) -> list[float]:
 def _by_name(threshold: Mapping[str, Any], class_names: Sequence[str]) -> list[Any]:
     unknown = [name for name in threshold if name not in class_names]
     if unknown:
+        hint = did_you_mean(str(unknown[0]), class_names)
         raise InputError(
-            f"unknown class {unknown[0]!r} in threshold: the classes are {', '.join(class_names)}"
+            f"unknown class {unknown[0]!r} in threshold{hint}: the classes are "
+            f"{', '.join(class_names)}"
         )
     return [threshold.get(name, DEFAULT_SCORE_THRESHOLD) for name in class_names]
 

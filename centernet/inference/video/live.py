@@ -1,7 +1,6 @@
 """The loop of ``detect`` for cameras: capture, network and output run at the same time."""
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -14,10 +13,11 @@ from centernet.inference.inputs import Video
 from centernet.inference.output_paths import ResultName
 from centernet.inference.pictures import Picture, PictureSource
 from centernet.inference.prediction import Prediction
-from centernet.inference.run import Run
+from centernet.inference.run import DetectRun
 from centernet.inference.video.slot import Gate, Slot
 from centernet.inference.video.statistics import LiveStatistics
 from centernet.inference.video.viewer import Viewer
+from centernet.inference.video.worker import Worker
 
 # Seconds that the end of a run waits for the threads. A capture that hangs cannot be interrupted;
 # it is left behind, and does not keep the program alive.
@@ -46,30 +46,7 @@ class _Predicted:
     time: float
 
 
-class _Worker(threading.Thread):
-    """A thread that keeps the exception that ends it.
-
-    Attributes:
-        error: the exception, if any.
-    """
-
-    def __init__(self, name: str, work: Callable[[], None], finish: Callable[[], None]) -> None:
-        """Run ``work``, then ``finish`` in any case."""
-        super().__init__(name=f"centernet-{name}", daemon=True)
-        self.error: BaseException | None = None
-        self._work, self._finish = work, finish
-
-    def run(self) -> None:
-        """Do the work."""
-        try:
-            self._work()
-        except BaseException as error:  # Ctrl-C, too: the main thread raises it again
-            self.error = error
-        finally:
-            self._finish()
-
-
-class LiveRun(Run):
+class LiveRun(DetectRun):
     """Processes the newest frame of a camera, and drops the frames that arrive meanwhile.
 
     A thread reads the camera and keeps the newest frame, another one runs the network and the
@@ -87,10 +64,10 @@ class LiveRun(Run):
         """Prepare a run.
 
         Args:
-            *arguments: as for :class:`.Run`.
+            *arguments: as for :class:`.DetectRun`.
             viewer: the preview window among the outputs, if any.
             clock: time in seconds.
-            **options: as for :class:`.Run`.
+            **options: as for :class:`.DetectRun`.
         """
         super().__init__(*arguments, **options)
         self._viewer, self._clock = viewer, clock
@@ -112,8 +89,8 @@ class LiveRun(Run):
         assert video is not None  # live runs have one
         self._video = video
         workers = [
-            _Worker("capture", lambda: self._capture(source, video), self._frames.close),
-            _Worker("network", self._predict_frames, self._predictions.close),
+            Worker("capture", lambda: self._capture(source, video), self._frames.close),
+            Worker("network", self._predict_frames, self._predictions.close),
         ]
         try:
             for worker in workers:
@@ -126,7 +103,7 @@ class LiveRun(Run):
             if worker.error:
                 raise worker.error
 
-    def _stop(self, video: Video, workers: list[_Worker]) -> None:
+    def _stop(self, video: Video, workers: list[Worker]) -> None:
         """End the threads, and wait for them for a bounded time."""
         video.stop()
         self._frames.close()
