@@ -83,6 +83,8 @@ def _fit(arguments: list[str]) -> Path:
     token = RAISE_ERRORS.set(True)
     try:
         with _messages(), warnings.catch_warnings():
+            # Notebooks: lines of text replace a progress bar that lacks its widgets.
+            warnings.filterwarnings("ignore", "(?s).*(ipywidgets|IProgress)")
             fit.run(arguments, on_folder=folders.append)
     except InputError as error:
         raise InputError(_in_python(str(error))) from None

@@ -47,7 +47,7 @@ def test_the_metrics_are_those_of_validate(trained, shapes):
     assert result.to_dict()["metrics"] == pytest.approx(expected, abs=1e-9)
     rows = (folder / "per_class.csv").read_text().splitlines()
     assert [row["class"] for row in result.per_class] == [row.split(",")[0] for row in rows[1:]]
-    assert [image.path.name for image in result.images] == [
+    assert [image.path.stem for image in result.images] == ["000000", "000001", "000002"]
         "000000.png",
         "000001.png",
         "000002.png",
