@@ -14,7 +14,9 @@ from centernet.api.run import Run
 from centernet.errors import InputError
 
 # How the command reports an unknown option, and the one that was probably meant.
-_UNKNOWN = re.compile(r"unrecognized arguments: --([\w.]+)=.*?(?: \(did you mean --([\w.]+)\?\))?")
+_UNKNOWN = re.compile(
+    r"unrecognized (?:arguments:|option) --([\w.]+)(?:=.*?)?(?: \(did you mean --([\w.]+)\?\))?"
+)
 
 
 def train(
@@ -76,7 +78,7 @@ def train(
 def _fit(arguments: list[str]) -> Path:
     """Run ``fit`` in this process; returns the run folder."""
     from centernet.cli import fit
-    from centernet.training.options_cli import RAISE_ERRORS
+    from centernet.training.option_errors import RAISE_ERRORS
     from centernet.training.stopping import Stopped
 
     folders: list[Path] = []

@@ -41,7 +41,7 @@ def test_any_option_is_given_by_its_full_name(value, text):
 
 @pytest.mark.parametrize(
     ("wrong", "meant"),
-    [("epoch", "epochs"), ("imgsz", "image_size"), ("lr", "learning_rate"), ("dataset", "data")],
+    [("epoch", "epochs"), ("imgsz", "image_size"), ("lr", "learning_rate")],
 )
 def test_a_misspelled_argument_is_suggested(wrong, meant):
     with pytest.raises(InputError, match=rf"{wrong}.*mean {meant}\?"):
