@@ -28,7 +28,10 @@ OPTIONS = {
 }
 NAMED = (*OPTIONS, "config", "device", "resume")
 # Options of the command without a section, and the sections of the others.
-_PLAIN = ("ckpt_path", "checkpoint_minutes", "report", "seed_everything")
+_PLAIN = (
+    *("checkpoint_minutes", "ckpt_path", "early_stop", "log", "max_time"),
+    *("report", "seed_everything"),
+)
 _SECTIONS = ("data", "model", "trainer")
 _DEVICE = re.compile(r"(auto|cpu|cuda|gpu|mps)(?::(\d+))?")
 _ACCELERATORS = {"cuda": "gpu"}

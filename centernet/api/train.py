@@ -93,8 +93,9 @@ def _fit(arguments: list[str]) -> Path:
     except Stopped as stopped:
         if stopped.signal != signal.SIGINT:
             raise  # SIGTERM ends the process
-        outcome = stopped.outcome.replace("--ckpt_path last", "resume=True")
-        raise KeyboardInterrupt(outcome) from None
+        outcome, _, _ = stopped.outcome.partition("\n")  # further lines are for the command
+        more = "; resume=True continues the run" if stopped.is_saved else ""
+        raise KeyboardInterrupt(outcome + more) from None
     finally:
         RAISE_ERRORS.reset(token)
     return folders[-1]

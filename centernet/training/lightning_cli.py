@@ -69,7 +69,7 @@ class TrainCLI(OptionsCLI):
             on_folder: called with the run folder of a fit when it is known.
         """
         self._signals, self._after_training = signals, after_training
-        self._on_folder = on_folder
+        self._on_folder = on_folder or (lambda _: None)
         self.results = Path()
         self.stopped: Stopped | None = None
         self.time = RunTime(Pace())
@@ -115,15 +115,13 @@ class TrainCLI(OptionsCLI):
     def _open_run(self, max_epochs: int | None) -> Path:
         """Make the folder of a new run, or claim the folder of the run to resume."""
         new = self.run is None
-        if self.run and self._on_folder:
-            self._on_folder(self.run)  # also of a finished run
         if self.run:
+            self._on_folder(self.run)  # also of a finished run
             self._require_something_left(self.run, max_epochs)
             self._claim_run(self.run)
-        if not self.run:
+        else:
             self.run = self._new_run()
-            if self._on_folder:
-                self._on_folder(self.run)
+            self._on_folder(self.run)
         log.info("run folder %s%s", self.run, "" if new else " (resumed)")
         if not new:
             self._warn_of_changes(self.run)
