@@ -69,8 +69,7 @@ class TrainCLI(OptionsCLI):
             on_folder: called with the run folder of a fit when it is known.
         """
         self._signals, self._after_training = signals, after_training
-        self._on_folder = on_folder or (lambda _: None)
-        self.results = Path()
+        self._on_folder, self.results = on_folder or (lambda _: None), Path()
         self.stopped: Stopped | None = None
         self.time = RunTime(Pace())
         try:

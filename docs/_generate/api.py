@@ -5,11 +5,23 @@ import importlib
 # Title, introduction, and the modules of each section.
 SECTIONS = (
     (
+        "Train and evaluate",
+        "`from centernet import Run, evaluate, train`; by example: [Python API](python.md)",
+        (
+            "centernet.api.train",
+            "centernet.api.run",
+            "centernet.api.evaluate",
+            "centernet.api.evaluation_result",
+        ),
+    ),
+    (
         "Detect",
         "`from centernet import Detector, Tracker`",
         (
             "centernet.inference.detector",
+            "centernet.inference.torch_outputs",
             "centernet.inference.prediction",
+            "centernet.inference.stream",
             "centernet.inference.heatmaps",
             "centernet.inference.counting",
             "centernet.inference.video.tracking",
