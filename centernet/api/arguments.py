@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import centernet
 from centernet.errors import InputError
+from centernet.installation import find_config
 from centernet.suggestions import did_you_mean
 
 # The option of the command for each named argument of ``train``, but ``config``, ``device`` and
@@ -43,7 +43,7 @@ def command_arguments(
     """The arguments of ``centernet fit`` without the command.
 
     Args:
-        config: as for :func:`find_config`.
+        config: as for :func:`.find_config`.
         named: values of named arguments; None keeps the value of the configuration.
         options: further options of the command by their full names, as ``trainer.max_steps``.
 
@@ -61,37 +61,6 @@ def command_arguments(
         given[option] = value
     words = [f"--{name}={_text(value)}" for name, value in given.items()]
     return [f"--config={find_config(config)}", *words]
-
-
-def find_config(name: str | Path) -> Path:
-    """The YAML file of a configuration.
-
-    Args:
-        name: a path, or the name of a configuration of ``configs/``, as ``custom``.
-
-    Raises:
-        InputError: neither exists.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    folder = _config_folder()
-    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-    # "configs/custom.yaml" names a configuration of the package in any working folder.
-    packaged = path.parent.name in ("", "configs") and path.stem
-    if packaged in known and path.suffix in ("", ".yaml"):
-        return known[packaged]
-    hint = did_you_mean(path.stem, known)
-    raise InputError(
-        f"no configuration {str(name)!r}{hint}: give a YAML file, or one of {', '.join(known)}"
-    )
-
-
-def _config_folder() -> Path:
-    """``configs/``: inside of an installed package, beside the package in a checkout."""
-    package = Path(centernet.__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def _full_name(name: str) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from centernet import InputError
-from centernet.api.arguments import command_arguments, find_config
+from centernet.api.arguments import command_arguments
 
 
 def words(named=None, **options):
@@ -67,9 +67,8 @@ def test_values_are_plain():
 def test_configurations_are_found_by_name_and_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["custom", "custom.yaml", "configs/custom.yaml"]
-    assert len({find_config(name) for name in names}) == 1
-    own = tmp_path / "custom.yaml"
-    own.write_text("data: {}")
-    assert find_config("custom.yaml").resolve() == own
+    assert len({command_arguments(name, {}, {})[0] for name in names}) == 1
+    (tmp_path / "custom.yaml").write_text("data: {}")
+    assert command_arguments("custom.yaml", {}, {}) == ["--config=custom.yaml"]
     with pytest.raises(InputError, match=r"custm.*mean custom\?"):
-        find_config("custm")
+        command_arguments("custm", {}, {})

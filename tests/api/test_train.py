@@ -34,9 +34,8 @@ def working_folder(tmp_path, monkeypatch):
 def test_the_run_is_that_of_the_command(shapes, tmp_path):
     run = train(shapes, epochs=1, **TINY)
     again = train(shapes, epochs=1, **TINY)
-    config = find_custom()
     main([
-        "fit", f"--config={config}", f"--data.root={shapes}", "--trainer.max_epochs=1",
+        "fit", "--config=custom", f"--data.root={shapes}", "--trainer.max_epochs=1",
         "--data.image_size=64", "--model.backbone=test_resnet", "--model.pretrained=false",
         "--trainer.accelerator=cpu", "--report=false", "--trainer.enable_progress_bar=false",
         "--data.workers=0", "--trainer.check_val_every_n_epoch=1",
@@ -46,12 +45,6 @@ def test_the_run_is_that_of_the_command(shapes, tmp_path):
     assert run.history == again.history == command.history
     assert run.config.read_text() == command.config.read_text()
     assert yaml.safe_load(run.config.read_text())["trainer"]["max_epochs"] == 1
-
-
-def find_custom():
-    from centernet.api.arguments import find_config
-
-    return find_config("custom")
 
 
 @pytest.mark.guard
