@@ -249,15 +249,15 @@ def test_a_network_that_went_wrong_is_said_in_one_line(tmp_path, tiny_coco, caps
     ("arguments", "said"),
     [
         ([], "give SOURCE"),
-        (["--images=x"], "--annotations is missing"),
-        (["a.png", "--config=c.yaml"], "give one of SOURCE"),
+        (["--images=."], "--annotations is missing"),
+        (["a.png", "--config=custom"], "give one of SOURCE"),
         (["--config=c.yaml"], "c.yaml: No such file"),
         (["a.png", "--threshold=2"], "threshold must be between 0 and 1, got 2.0"),
         (["a.png", "--threshold=best"], "threshold best"),
         (["a.png", "--iou=0"], "iou must be above 0"),
         (["a.png", "--limit=-1"], "limit must be at least 0, got -1"),
         (["a.png", "--output=."], "output . is a folder"),
-        (["a.png", "--data.root=x"], "--config"),
+        (["a.png", "--data.root=."], "--config"),
         (["a.mp4"], "a.mp4 is not an image"),
     ],
 )

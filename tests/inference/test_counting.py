@@ -210,7 +210,13 @@ def test_the_option_count_needs_a_calibration(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Detector, "load", lambda *_, **__: spot_detector())
     with atomic_write(tmp_path / "a.png") as unfinished:
         unfinished.write_bytes(b"")
-    command = ["detect", tmp_path / "a.png", "--weights=w", "--count", f"--output={tmp_path / 'o'}"]
+    command = [
+        "detect",
+        tmp_path / "a.png",
+        f"--weights={tmp_path}",
+        "--count",
+        f"--output={tmp_path / 'o'}",
+    ]
     error, *_ = run_centernet(command, capsys)
     assert "--count" in error and "centernet report" in error
     assert not (tmp_path / "o").exists()

@@ -139,7 +139,8 @@ def test_an_image_that_a_zone_does_not_fit_is_skipped(tmp_path, capsys):
 
 def test_lines_need_a_video_with_tracks(clip, tmp_path, capsys):
     write_picture(tmp_path / "a.png", picture(("red", 40, 64)))
-    options = ["--weights=w", f"--output={tmp_path / 'o'}", "--line", "gate=0,64,128,64"]
+    weights = f"--weights={tmp_path}"
+    options = [weights, f"--output={tmp_path / 'o'}", "--line", "gate=0,64,128,64"]
     error, *_ = run_centernet(["detect", tmp_path / "a.png", *options], capsys)
     assert "gate" in error and "images" in error
     assert not (tmp_path / "o").exists()
