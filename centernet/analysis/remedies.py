@@ -35,6 +35,6 @@ OUTPUTS = {
     "offset": f"boxes are shifted within a cell. {_LARGER.capitalize()}; {_LONGER}",
 }
 CEILING = (
-    f"objects share cells, or are hardly larger. {_LARGER.capitalize()}; centernet check "
-    "recommends one"
+    f"centers share cells, or images have more objects than detections. {_LARGER.capitalize()}; "
+    "centernet check recommends one, and counts the objects"
 )

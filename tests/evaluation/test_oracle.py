@@ -268,7 +268,7 @@ def test_a_ceiling_below_1_has_a_remedy():
         Row(true, SimpleNamespace(metrics={"AP": ap}, headline=["AP"]))
         for true, ap in {(): 0.5, ("heatmap",): 0.5, ("heatmap", "size"): 0.9}.items()
     ]
-    assert "all true  0.900  objects share cells" in oracle_command._advice(rows)
+    assert "all true  0.900  centers share cells" in oracle_command._advice(rows)
 
 
 def test_a_detector_without_heatmaps_is_refused():
