@@ -52,7 +52,9 @@ def fit_parser(subcommand: str = "fit") -> Any:
 def reference() -> str:
     """The options of ``fit`` by section."""
     recipe = _flat(yaml.safe_load(RECIPE.read_text(encoding="utf-8")))
-    actions = [action for action in fit_parser()._actions if _is_option(action)]
+    parser = fit_parser()
+    parser.format_help()  # sets the project's own help of options of the libraries
+    actions = [action for action in parser._actions if _is_option(action)]
     parts = ["", "```{program} centernet fit\n```"]
     for section, (title, introduction) in SECTIONS.items():
         parts.append(f"## {title}" if section == "" else f"## `{title}`")
@@ -66,7 +68,7 @@ def reference() -> str:
 def _is_option(action: argparse.Action) -> bool:
     return (
         bool(action.option_strings)
-        and action.default != argparse.SUPPRESS
+        and argparse.SUPPRESS not in (action.default, action.help)
         and action.dest not in _HIDDEN
         and not action.dest.endswith(".help")
     )
