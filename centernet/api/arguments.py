@@ -59,8 +59,11 @@ def command_arguments(
         if option in given:
             raise InputError(f"option {option} is given twice: {given[option]!r} and {value!r}")
         given[option] = value
+    # The command takes several trackers as words.
+    log = given.pop("log", None)
+    trackers = [] if log is None else ["--log", *([log] if isinstance(log, str) else log)]
     words = [f"--{name}={_text(value)}" for name, value in given.items()]
-    return [f"--config={find_config(config)}", *words]
+    return [f"--config={find_config(config)}", *words, *trackers]
 
 
 def _full_name(name: str) -> str:

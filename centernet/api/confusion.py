@@ -46,8 +46,10 @@ def count_confusions(
             )
         )
         targets.append(sv.Detections(xyxy=objects.boxes, class_id=objects.labels))
+    # supervision needs an IoU above the threshold; COCO accepts an equal one.
+    below = float(np.nextafter(iou, 0))
     matrix = sv.ConfusionMatrix.from_detections(
-        predictions, targets, list(class_names), conf_threshold=0, iou_threshold=iou
+        predictions, targets, list(class_names), conf_threshold=0, iou_threshold=below
     )
     return matrix.matrix.astype(np.int64)
 

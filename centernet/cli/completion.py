@@ -21,7 +21,10 @@ train, without which only the main options of fit and validate are known.
 _PATHS = {"source", "weights", "dataset", "output", "config", "images", "run", "root", "ckpt_path"}
 _PATHS |= {"default_root_dir", "train_annotations", "val_annotations", "train_images", "val_images"}
 # Options of fit and validate that are not those of a class.
-_COMMON = ("config", "ckpt_path", "seed_everything", "report", "checkpoint_minutes")
+_COMMON = (
+    *("config", "ckpt_path", "seed_everything", "report", "checkpoint_minutes"),
+    *("early-stop", "log", "max-time"),
+)
 _MAIN = ("data.root", "data.image_size", "model.weights", "model.backbone", "trainer.max_epochs")
 
 

@@ -189,11 +189,17 @@ def _data_of_dataset(
     """The images of a split, and the batch size."""
     from centernet.data.dataset import DetectionDataset
     from centernet.data.formats import read_dataset
+    from centernet.data.formats.split_validation import split_validation
     from centernet.training.auto_config import DEFAULT_BATCH_SIZE
+    from centernet.training.sources import HELD_OUT
 
     splits = read_dataset(options.dataset, outlines=False)
     name = options.split or "val"
-    if name not in splits and len(splits) > 1:
+    is_whole = Path(options.dataset).is_dir() and "train" in splits
+    if name == "val" and name not in splits and is_whole:
+        held_out, _ = split_validation(list(splits.values()), HELD_OUT)  # as in training
+        splits = {split.name: split for split in held_out}
+    if name not in splits and (len(splits) > 1 or options.split):
         raise InputError(
             f"{options.dataset} has no split {name!r}: give --split, one of {', '.join(splits)}"
         )

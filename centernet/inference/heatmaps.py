@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # RGB, distinguishable with color blindness; the inspector's page has the same.
 _TOO_MUCH = np.array([255, 150, 30], np.float32)
 _TOO_LITTLE = np.array([70, 150, 255], np.float32)
+# The arrays of a saved file.
+_SAVED = {"probabilities", "class_names", "matrix", "peaks"}
 PEAK = np.dtype([("x", np.float32), ("y", np.float32), ("score", np.float32), ("label", np.int64)])
 
 
@@ -131,6 +133,15 @@ class Heatmaps:
                 matrix=self.matrix,
                 peaks=self.peaks(threshold),
             )
+
+
+def is_saved_file(path: str | Path) -> bool:
+    """Whether a file was written by :meth:`Heatmaps.save`."""
+    try:
+        with np.load(path) as content:
+            return set(content.files) == _SAVED
+    except Exception:  # missing or damaged, or another file
+        return False
 
 
 def peak_cells(

@@ -52,12 +52,12 @@ def detector_html(detector: "Detector") -> str:
 
 def prediction_text(prediction: "Prediction") -> str:
     """Size of the image, and the number of detections by class."""
-    height, width = prediction.image.shape[:2]
+    size = format_size(prediction.image.shape[:2])
     counts = _counts(prediction)
     found = ", ".join(f"{number} {name}" for name, number in counts) or "no detections"
     where = f"{prediction.source}, " if prediction.source else ""
     frame = "" if prediction.frame is None else f"frame {prediction.frame}, "
-    return f"Prediction({where}{frame}image {width}x{height}: {found})"
+    return f"Prediction({where}{frame}image {size}: {found})"
 
 
 def prediction_html(prediction: "Prediction") -> str:

@@ -234,7 +234,7 @@ def _viewer(context: OutputContext) -> Output:
 
 # In the order of writing.
 OUTPUTS: dict[str, Callable[[OutputContext], Output]] = {
-    "earlier": lambda context: EarlierFiles(context.folder),
+    "earlier": lambda context: EarlierFiles(),
     "pictures": _pictures,
     "heatmaps": _heatmap_pictures,
     "json": lambda context: JsonLines(context.folder),

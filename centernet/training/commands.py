@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from centernet.data.formats.splits import split_name
+from centernet.installation import config_folder
 from centernet.training.sources import DataSource
 
 _RESUMED = "--ckpt_path"
@@ -19,7 +20,7 @@ def program(command: str) -> list[str]:
     installation. Other commands are those of the package.
     """
     script = Path(sys.argv[0])
-    if script.name == "train.py":
+    if script.name == "train.py" and (script.parent / "centernet").is_dir():
         if command in ("fit", "validate"):
             return ["python", str(script), command]
         if command == "detect" and (demo := script.with_name("demo.py")).is_file():
@@ -42,8 +43,15 @@ def resume_command(arguments: Sequence[str], checkpoint: str | Path) -> str:
         if word == _RESUMED:
             next(words, None)
         elif not word.startswith(f"{_RESUMED}="):
-            kept.append(word)
+            kept.append(_short(word))
     return shlex.join([*program("fit"), *kept, _RESUMED, str(checkpoint)])
+
+
+def _short(word: str) -> str:
+    """The name of a configuration of this package, instead of its path."""
+    option, equals, value = word.rpartition("=")
+    is_own = Path(value).parent == config_folder() and value.endswith(".yaml")
+    return f"{option}{equals}{Path(value).stem}" if is_own else word
 
 
 def next_commands(run: Path, source: DataSource, longer: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from centernet.installation import find_config
 from centernet.sizes import parse_size
 
 # Options of fit and validate that name a configuration.
-_CONFIG_OPTIONS = ("--config", "-c")
+CONFIG_OPTIONS = ("--config", "-c")
 # Options that have a new name: old name, new name.
 _RENAMED = {"data.only": "data.classes"}
 
@@ -36,7 +36,7 @@ def validate_config_files(arguments: Sequence[str]) -> None:
 
 def config_paths(arguments: Sequence[str]) -> list[str]:
     """The configuration files in the arguments of a command."""
-    return [value for name, value in option_values(arguments) if name in _CONFIG_OPTIONS]
+    return [value for name, value in option_values(arguments) if name in CONFIG_OPTIONS]
 
 
 def option_values(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -62,8 +62,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read or has no options.
     """
+    found = find_config(path)
     try:
-        content = yaml.safe_load(find_config(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(found.read_text(encoding="utf-8"))
         json.dumps(content, default=str)  # fails for an alias that contains itself
     except OSError as error:
         raise InputError(f"cannot read configuration {path}: {error.strerror}") from None
@@ -113,9 +114,9 @@ def with_config_paths(arguments: Sequence[str]) -> list[str]:
     previous = ""
     for word in arguments:
         option, equals, value = word.partition("=")
-        if previous in _CONFIG_OPTIONS:
+        if previous in CONFIG_OPTIONS:
             found.append(str(find_config(word)))
-        elif option in _CONFIG_OPTIONS and equals:
+        elif option in CONFIG_OPTIONS and equals:
             found.append(f"{option}={find_config(value)}")
         else:
             found.append(word)

@@ -7,7 +7,7 @@ from typing import Any
 from centernet.files import require_existing
 from centernet.suggestions import did_you_mean
 from centernet.training.config_files import (
-    config_paths,
+    CONFIG_OPTIONS,
     option_values,
     read_config,
     validate_config_files,
@@ -37,6 +37,8 @@ def check_arguments(arguments: Sequence[str], part: str = "train") -> None:
         return
     validate_config_files(arguments)
     _require_known_options(arguments)
+    if any(word.startswith("--print_config") for word in arguments):
+        return
     given = _given(arguments)
     for name in _FILES:
         path = given.get(name)
@@ -66,9 +68,10 @@ def _first_levels(name: str) -> str:
 def _given(arguments: Sequence[str]) -> dict[str, Any]:
     """The values of options as given last, in configuration files or as words."""
     given: dict[str, Any] = {}
-    for path in config_paths(arguments):
-        for section, options in read_config(path).items():
+    for option, value in option_values(arguments):
+        given[option.lstrip("-")] = value
+        for section, options in (read_config(value) if option in CONFIG_OPTIONS else {}).items():
             names = options.items() if isinstance(options, dict) else ()
             given |= {f"{section}.{name}": value for name, value in names}
             given |= {} if isinstance(options, dict) else {section: options}
-    return given | {name.lstrip("-"): value for name, value in option_values(arguments)}
+    return given

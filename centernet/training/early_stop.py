@@ -23,7 +23,9 @@ class EarlyStop:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state; checkpoints of earlier versions have none."""
         if "early_stop" in state_dict:
-            self._best, self._best_epoch, self._worse = state_dict["early_stop"]
+            self._best, self._best_epoch, worse = state_dict["early_stop"]
+            # A run that stopped, and is resumed, gets the patience once more.
+            self._worse = 0 if self.patience and worse >= self.patience else worse
 
     def is_due(self, result: float, epoch: int) -> bool:
         """Add a validation; return whether the run is to stop.

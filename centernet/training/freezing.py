@@ -1,6 +1,8 @@
 """Training callbacks that keep the weights of the backbone, or of its first layers."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
@@ -15,6 +17,21 @@ def freezing_callbacks(epochs: int, stride: int | None) -> list[Callback]:
     """The callbacks that freeze the backbone for some epochs, and its layers up to a stride."""
     callbacks: list[Callback] = [FrozenBackbone(epochs)] if epochs else []
     return [*callbacks, FrozenLayers(stride)] if stride else callbacks
+
+
+def frozen_stride(checkpoint: Mapping[str, Any], parameters: int, given: int | None) -> int | None:
+    """The stride up to which the run of a checkpoint keeps the layers; None if it keeps none.
+
+    Args:
+        checkpoint: content of a checkpoint with the training state.
+        parameters: number of parameters of the network.
+        given: the option, for checkpoints of earlier versions, which do not have the stride.
+    """
+    if saved := checkpoint["callbacks"].get(FrozenLayers.__name__):
+        return saved["stride"]
+    groups = checkpoint["optimizer_states"][0]["param_groups"]
+    trained = sum(len(group["params"]) for group in groups)
+    return given if trained < parameters else None
 
 
 class FrozenBackbone(Callback):
@@ -55,6 +72,10 @@ class FrozenLayers(Callback):
     def __init__(self, stride: int) -> None:
         """Freeze the layers that compute the features up to a stride."""
         self.stride = stride
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stride, because a resumed run must keep the same layers."""
+        return {"stride": self.stride}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Exclude the layers from the optimizer.

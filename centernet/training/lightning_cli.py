@@ -1,6 +1,7 @@
 """``fit`` and ``validate``: trainer, run folder and results."""
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -267,12 +268,10 @@ class TrainCLI(OptionsCLI):
     @property
     def longer_options(self) -> list[str]:
         """Options that make the run twice as long."""
-        if self.time.limit:
-            return ["--max-time", f"{2 * self.time.limit.limit:g}s"]
-        steps = self.trainer.max_steps
-        if steps > 0:
-            return ["--trainer.max_steps", str(2 * steps)]
-        return ["--trainer.max_epochs", str(2 * (self.trainer.max_epochs or 1))]
+        limit, steps, epochs = self.time.limit, self.trainer.max_steps, self.trainer.max_epochs or 0
+        options = ["--max-time", f"{math.ceil(2 * limit.limit)}s"] if limit else []
+        options += ["--trainer.max_steps", str(2 * steps)] if steps > 0 else []
+        return options + (["--trainer.max_epochs", str(2 * epochs)] if epochs > 0 else [])
 
     def too_long_for_report(self) -> str:
         """Why a stopped run gets no report; empty if it takes less than a minute."""

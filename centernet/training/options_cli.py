@@ -19,6 +19,7 @@ from centernet.training.checks import validate_trainer_options
 from centernet.training.config_files import validate_config_files
 from centernet.training.datamodule import DetectionData
 from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
+from centernet.training.freezing import frozen_stride
 from centernet.training.option_parser import OptionParser, parser_options
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.run_options import add_run_options, validate_run_options
@@ -133,6 +134,10 @@ class OptionsCLI(LightningCLI):
             warn_of_unused(self.options.model, self._given_model_options())
             self.given = self._dump()
 
+    def after_instantiate_classes(self) -> None:
+        """Tell the task whether the run is resumed."""
+        self.model.is_resumed = bool(self.options.ckpt_path)
+
     def _require_fold(self) -> None:
         """Raise FoldsRequested if ``fit`` is asked for all folds."""
         folds, fold = self.options.data.folds, self.options.data.fold
@@ -166,6 +171,8 @@ class OptionsCLI(LightningCLI):
 
     def _resume(self, path: str) -> None:
         content = _resumable(path)
+        # Raises InputError if the tensors do not fit the network.
+        network = build_network(content)
         description, progress = content[DESCRIPTION], content["loops"]["fit_loop"]
         self.done = {
             "epochs": progress["epoch_progress"]["current"]["processed"],
@@ -173,7 +180,10 @@ class OptionsCLI(LightningCLI):
         }
         self.done_time = content["callbacks"].get(TimeLimit.__name__, {}).get("finished", 0.0)
         self._set_architecture(description["model"])
-        warn_of_unused(self.options.model, self._given_model_options())
+        model = self.options.model
+        number = sum(1 for _ in network.parameters())
+        model.freeze_stride = frozen_stride(content, number, model.freeze_stride)
+        warn_of_unused(model, self._given_model_options())
         # config.yaml has the next options as they were given.
         self.given = self._dump()
         self._set_image_size(description["image_size"])
@@ -214,6 +224,4 @@ def _resumable(path: str) -> dict[str, Any]:
             f"{path} has no training state and cannot be resumed: resume from last.ckpt, "
             f"or fine-tune it with --model.weights {path}"
         )
-    # Raises InputError if the tensors do not fit the network.
-    build_network(content)
     return content

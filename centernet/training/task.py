@@ -121,6 +121,7 @@ class DetectionTask(LightningModule):
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
         self.ema_decay, self.class_names, self.test_options = ema_decay, tuple(class_names), test
         self.freeze_backbone_epochs, self.freeze_stride = freeze_backbone_epochs, freeze_stride
+        self.is_resumed = False  # the command sets it
         architecture = {
             "detector": detector,
             "backbone": backbone,
@@ -271,7 +272,9 @@ class DetectionTask(LightningModule):
         callbacks: list[Callback] = [self._loss_means]
         if self.ema_decay:
             callbacks.append(EMA(self.ema_decay))
-        stride = self.freeze_stride if self.model.is_pretrained or self.start else None
+        # The option of a resumed run is that of its checkpoint.
+        is_trained = self.model.is_pretrained or self.start or self.is_resumed
+        stride = self.freeze_stride if is_trained else None
         return callbacks + freezing_callbacks(self.freeze_backbone_epochs, stride)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -93,6 +93,7 @@ def test_the_command_writes_page_ranking_and_tasks(tmp_path, capsys, monkeypatch
     for n in range(3):
         write(tmp_path / "photos" / f"{n}.png", ("red", 20 + 8 * n, 40))
     (tmp_path / "photos" / "broken.png").write_bytes(b"no image")
+    Path("w.ckpt").touch()
     words = ["labels", "--unlabeled", "photos", "--weights", "w.ckpt", "--limit", "2"]
     status, out, error = run_centernet(words, capsys)
     assert status == 1 and "broken.png" in error and "next.html" in out
@@ -115,6 +116,7 @@ def test_the_output_has_the_name_of_the_source(tmp_path, capsys, monkeypatch, so
     monkeypatch.setattr(Detector, "load", lambda *_, **__: spot_detector())
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "photos" / "0.png", ("red", 20, 40))
+    Path("w").touch()
     status, _, _ = run_centernet(["labels", "--unlabeled", source, "--weights", "w"], capsys)
     assert status == 0
     assert (tmp_path / "runs" / "labels" / (name or tmp_path.name) / "next.html").is_file()
@@ -122,7 +124,9 @@ def test_the_output_has_the_name_of_the_source(tmp_path, capsys, monkeypatch, so
 
 @pytest.mark.parametrize("option", [["--folds", "3"], ["--accept", "0.5"]])
 def test_options_for_labeled_datasets_are_errors(tmp_path, capsys, option):
-    words = ["labels", "--unlabeled", str(tmp_path), "--weights", "w.ckpt", *option]
+    (tmp_path / "w.ckpt").touch()
+    weights = str(tmp_path / "w.ckpt")
+    words = ["labels", "--unlabeled", str(tmp_path), "--weights", weights, *option]
     status, _, error = run_centernet(words, capsys)
     assert status != 0 and " ".join(option) in str(status) + error
 

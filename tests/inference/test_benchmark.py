@@ -56,8 +56,10 @@ def test_what_cannot_be_measured_is_skipped_with_its_reason(tmp_path, capsys):
 @pytest.mark.guard
 def test_weights_of_one_name_are_exported_separately(tmp_path, capsys):
     paths = [tmp_path / name / "best.ckpt" for name in ("absent", "few", "many")]
-    for path, count in zip(paths[1:], (2, 50), strict=True):
+    for path in paths:
         path.parent.mkdir()
+        path.touch()
+    for path, count in zip(paths[1:], (2, 50), strict=True):
         torch.save(checkpoint(map(str, range(count))), path)
     arguments = ["--engines", "onnxruntime", "--seconds", "0.01", "--batch-sizes", "1"]
     file = tmp_path / "times.json"

@@ -261,10 +261,22 @@ def test_heatmaps_of_an_earlier_run_do_not_stay_beside_new_pictures(run, folder)
         (output / name).touch()
     run(folder / "a.png")
     assert names(output) == sorted(["a.png", *kept, *others])
+    run(folder / "a.png", "heatmaps")
     (output / "a.heatmap-stale.jpg").touch()
     run(folder / "a.png", "heatmaps")
     assert {"a.heatmap.jpg", "a.heatmap-red.jpg"} < set(names(output))
     assert "a.heatmap-stale.jpg" not in names(output)
+
+
+@pytest.mark.parametrize("extras", [(), ("heatmaps",)])
+def test_files_of_the_user_are_kept(run, folder, extras):
+    output = folder.parent / "out"
+    output.mkdir()
+    own = ["a.mot.txt", "a.heatmap-x.jpg"] if extras else ["a.npz", "a.mot.txt", "a.heatmap.jpg"]
+    for name in own:
+        (output / name).write_text("mine")
+    run(folder / "a.png", *extras)
+    assert [(output / name).read_text() for name in own] == ["mine"] * len(own)
 
 
 def test_heatmaps_of_an_earlier_video_are_removed(run, tmp_path):

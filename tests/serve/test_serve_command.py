@@ -127,6 +127,16 @@ def test_a_server_for_everyone_warns_unless_it_has_a_token(model):
         assert server.end() == (0, "")
 
 
+@pytest.fixture
+def damaged_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no.ckpt").touch()
+
+
+in_folder_of_weights = pytest.mark.usefixtures("damaged_weights")
+
+
+@in_folder_of_weights
 def test_a_port_in_use_is_reported_before_the_weights_are_loaded(capsys):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -149,12 +159,14 @@ def test_a_port_in_use_is_reported_before_the_weights_are_loaded(capsys):
         (["--port", "0"], ["no.ckpt"]),
     ],
 )
+@in_folder_of_weights
 def test_wrong_options_end_in_one_line(capsys, options, words):
     message, *_ = run_centernet(["serve", "--weights", "no.ckpt", *options], capsys)
     assert message.startswith("error: ") and "\n" not in message
     assert all(word in message for word in words)
 
 
+@in_folder_of_weights
 def test_an_empty_token_is_refused(capsys, tmp_path, monkeypatch):
     (tmp_path / "token").write_text(" \n")
     arguments = ["serve", "--weights", "no.ckpt"]
@@ -165,6 +177,7 @@ def test_an_empty_token_is_refused(capsys, tmp_path, monkeypatch):
     assert "CENTERNET_TOKEN" in message
 
 
+@in_folder_of_weights
 def test_a_missing_package_is_named(capsys, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("centernet.serve", "fastapi"))]:
         monkeypatch.delitem(sys.modules, name)

@@ -35,6 +35,7 @@ def source(root, images="val", annotations="annotations/instances_val.json", **o
 )
 def test_commands_start_as_the_user_started_this_one(started, script, fit, detect, export):
     folder = started(script)
+    (Path(folder) / "centernet").mkdir()
     for name, expected in (("fit", fit), ("detect", detect), ("export", export)):
         assert " ".join(program(name)) == expected.replace("DIR", folder)
 

@@ -6,7 +6,12 @@ from torch import nn
 
 from centernet.errors import InputError
 from centernet.models.centernet import CenterNet
-from centernet.training.freezing import FrozenBackbone, FrozenLayers, freezing_callbacks
+from centernet.training.freezing import (
+    FrozenBackbone,
+    FrozenLayers,
+    freezing_callbacks,
+    frozen_stride,
+)
 from centernet.training.task import DetectionTask
 
 
@@ -57,3 +62,11 @@ def test_layers_are_frozen_only_if_they_have_learned_something(monkeypatch, is_p
 def test_a_stride_without_features_is_an_error(module):
     with pytest.raises(InputError, match="freeze_stride 3"):
         epoch(module, freezing_callbacks(0, 3), 0)
+
+
+def test_the_run_of_a_checkpoint_decides_about_frozen_layers():
+    parameters = {"callbacks": {}, "optimizer_states": [{"param_groups": [{"params": [0, 1]}]}]}
+    assert frozen_stride(parameters, 3, 4) == 4  # a checkpoint of an earlier version
+    assert frozen_stride(parameters, 2, 4) is None
+    callbacks = {"FrozenLayers": FrozenLayers(8).state_dict()}
+    assert frozen_stride(parameters | {"callbacks": callbacks}, 3, 4) == 8

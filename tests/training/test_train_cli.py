@@ -857,6 +857,21 @@ def test_missing_validation_images_are_reported_before_a_network_is_built(train)
         )
 
 
+@pytest.mark.parametrize("stride", ["4", "null"])
+def test_a_fine_tuned_run_resumes_with_the_same_frozen_layers(train, stride):
+    train("fit", "--trainer.max_epochs=1")
+    start = ("--model.weights=runs/tiny/best.ckpt", "--model.freeze_stride=4")
+    train("fit", *start, "--trainer.max_epochs=1")
+    first = Path("runs/tiny-2/last.ckpt")
+    before = read_checkpoint(first)["state_dict"]
+    train(
+        "fit", f"--ckpt_path={first}", f"--model.freeze_stride={stride}", "--trainer.max_epochs=2"
+    )
+    after = read_checkpoint(first)["state_dict"]
+    equal = {name for name in before if torch.equal(before[name], after[name])}
+    assert any("backbone" in name for name in equal) and len(equal) < len(before) / 2
+
+
 def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
     with pytest.raises(InputError, match=r"not finite in epoch 1.*\.png"):
         train(
