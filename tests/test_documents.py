@@ -30,7 +30,7 @@ CONFIGURED = ("fit", "validate")
 # Programs that other packages bring.
 OTHERS = {"pip", "python3", "sudo", "tar", "cmake", "build/detect", "node", "npm", "docker"}
 OTHERS |= {"curl", "ovc", "trtexec", "cd", "export", "source", "torchrun", "srun", "sbatch"}
-OTHERS |= {".venv/bin/pre-commit"}
+OTHERS |= {".venv/bin/pre-commit", "mkdir"}
 
 
 @cache

@@ -13,6 +13,7 @@ Print a script with which a shell completes commands, options and file names. Th
 completing starts no Python. Print it again after an update, or after the installation of the extra
 train, without which only the main options of fit and validate are known.
 
+  mkdir -p ~/.local/share/bash-completion/completions
   centernet completion bash > ~/.local/share/bash-completion/completions/centernet
   centernet completion zsh > ~/.zfunc/_centernet         # with fpath+=(~/.zfunc) in ~/.zshrc
   centernet completion fish > ~/.config/fish/completions/centernet.fish

@@ -131,6 +131,8 @@ def why_unknown(source: Path) -> str:
     """Why a file or folder is not read: what it contains, or what it should contain."""
     if not source.exists():
         return f"{source} does not exist"
+    if source.is_dir() and not any(source.iterdir()):
+        return f"{source} is empty"
     if content := unread_content(unwrap(source)):
         return f"{source} contains {content} (docs/data.md)"
     *others, last = (format.files for format in FORMATS.values())
