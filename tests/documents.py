@@ -60,7 +60,6 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "": "needs several GPUs or machines; tests/training/test_distributed.py has two processes"
     },
     "docs/install.md": {"": "has tests of its own: tests/doctor, tests/cli/test_completion.py"},
-    "docs/releasing.md": {"": "publishes a release"},
     "docs/python.md": {"": "tests/test_python_page.py runs the page as one program"},
     "docs/reliability.md": {"make fuzz": _MEASURES, "tests/fuzz": _MEASURES},
     "docs/results.md": {"": _MEASURES},

@@ -90,6 +90,8 @@ class DetectionTask(LightningModule):
         InputError: an option is wrong, or the weights cannot be read.
     """
 
+    is_resumed = False  # the command sets it for a resumed run
+
     def __init__(
         self,
         class_names: Sequence[str],
@@ -121,7 +123,6 @@ class DetectionTask(LightningModule):
             raise InputError(f"ema_decay must be in [0, 1), got {ema_decay}")
         self.ema_decay, self.class_names, self.test_options = ema_decay, tuple(class_names), test
         self.freeze_backbone_epochs, self.freeze_stride = freeze_backbone_epochs, freeze_stride
-        self.is_resumed = False  # the command sets it
         architecture = {
             "detector": detector,
             "backbone": backbone,
