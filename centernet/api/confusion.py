@@ -8,14 +8,12 @@ import supervision as sv
 from numpy.typing import NDArray
 
 from centernet import geometry
+from centernet.analysis.confusion import confusion_matrix
 from centernet.analysis.inspector.overlaps import box_overlaps, match_greedily
 
 if TYPE_CHECKING:
     from centernet.api.evaluation_result import EvaluatedImage
     from centernet.data.compact import ImageAnnotation
-
-# IoU of equal squares that are about half their side apart: correct for points.
-IOU_OF_POINTS = 1 / 3
 
 
 def count_confusions(
@@ -46,12 +44,7 @@ def count_confusions(
             )
         )
         targets.append(sv.Detections(xyxy=objects.boxes, class_id=objects.labels))
-    # supervision needs an IoU above the threshold; COCO accepts an equal one.
-    below = float(np.nextafter(iou, 0))
-    matrix = sv.ConfusionMatrix.from_detections(
-        predictions, targets, list(class_names), conf_threshold=0, iou_threshold=below
-    )
-    return matrix.matrix.astype(np.int64)
+    return confusion_matrix(predictions, targets, class_names, iou)
 
 
 def _are_ignored(

@@ -144,7 +144,8 @@ class EvaluationResult:
         Raises:
             InputError: the threshold is wrong, or ``iou`` is not between 0 and 1.
         """
-        from centernet.api.confusion import IOU_OF_POINTS, count_confusions
+        from centernet.analysis.confusion import IOU_OF_POINTS
+        from centernet.api.confusion import count_confusions
         from centernet.evaluation.points import PointEvaluation
 
         if iou is None:

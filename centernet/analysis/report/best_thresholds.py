@@ -7,6 +7,7 @@ import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
 
+from centernet.analysis.confusion import confusion_matrix
 from centernet.analysis.inspector.analyze import MIN_SCORE, ImageAnalysis
 from centernet.analysis.inspector.error_types import ErrorType
 
@@ -91,10 +92,7 @@ def confusion_counts(
     class_names: Sequence[str],
     iou: float = 0.5,
 ) -> NDArray[np.int64]:
-    """Confusion matrix (C + 1, C + 1): annotated class by row, detected class by column.
-
-    The last column counts missed objects, the last row detections without an object. Detections in
-    ignore regions are left out.
+    """The :func:`.confusion_matrix` of a report. Detections in ignore regions are left out.
 
     Args:
         analyses: results for annotated images.
@@ -113,7 +111,4 @@ def confusion_counts(
             sv.Detections(peaks.boxes[kept], None, peaks.scores[kept], peaks.labels[kept])
         )
         targets.append(sv.Detections(objects.boxes, class_id=objects.labels))
-    matrix = sv.ConfusionMatrix.from_detections(
-        predictions, targets, list(class_names), conf_threshold=0, iou_threshold=iou
-    )
-    return matrix.matrix.astype(np.int64)
+    return confusion_matrix(predictions, targets, class_names, iou)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from centernet.analysis import remedies
+from centernet.analysis.confusion import IOU_OF_POINTS
 from centernet.analysis.html import render
 from centernet.analysis.inspector import ImageAnalysis, InspectorPage
 from centernet.analysis.inspector.error_types import count_errors
@@ -31,8 +32,6 @@ from centernet.inference.thresholds import BEST, per_class_thresholds
 INSPECTOR_FILE = "inspect.html"
 # The report computes these of the classes itself.
 _OWN_COLUMNS = ("precision", "recall", "F1", "threshold")
-# IoU of equal squares that are about half their side apart: correct for points.
-_IOU_OF_POINTS = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _names(row: dict[str, Any]) -> list[str]:
 
 def _matrices(report: TrainingReport) -> dict[str, Markup]:
     has_points = isinstance(report.evaluation, PointEvaluation)
-    iou = _IOU_OF_POINTS if has_points else 0.5
+    iou = IOU_OF_POINTS if has_points else 0.5
     counts = confusion_counts(report.analyses, report.thresholds, report.class_names, iou)
     names = [row["class"] for row in report.evaluation.per_class]
     objects = [row["objects"] for row in report.evaluation.per_class]
