@@ -69,6 +69,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong argument, or a path that does not exist, in one line."""
 
     def check_paths(self, options: argparse.Namespace) -> None:
+        """Raise InputError if a path in the parsed options does not exist."""
         for action in self._actions:  # argparse has no public list of its arguments
             if isinstance(action, Existing):
                 action.check(options)

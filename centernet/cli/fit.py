@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from centernet.training.lightning_cli import TrainCLI
 
 HELP = "train a detector; fit --help lists all options"
@@ -47,7 +45,7 @@ def _finish(training: "TrainCLI") -> None:
         print("next:", *next_commands(training.folder, source, longer), sep="\n")
 
 
-def _write_report(training: "TrainCLI") -> "Path | None":
+def _write_report(training: "TrainCLI") -> Path | None:
     """Write the report if ``--report`` is set. Its errors are logged: the run is complete."""
     import logging
     import sys
