@@ -111,19 +111,15 @@ def _evaluate_images(
 def _result(
     detector: "Detector", dataset: "DetectionDataset", images: list[EvaluatedImage]
 ) -> EvaluationResult:
-    from centernet.evaluation.coco import evaluate as evaluate_results
     from centernet.evaluation.results import CocoResults
 
     collected = CocoResults()
     for image_id, image in zip(dataset.image_ids, images, strict=True):
         collected.add(image_id, image.arrays, dataset.category_ids)
     assert dataset.annotations is not None  # a dataset without augmentation keeps them
-    evaluation = evaluate_results(
-        dataset.annotations,
-        collected.results,
-        collected.image_ids,
-        top_k=int(detector.top_k),
-        centers=None if detector.engine.info.has_box_sizes else True,
+    info = detector.engine.info
+    evaluation = collected.evaluate(
+        dataset.annotations, top_k=int(detector.top_k), has_box_sizes=info.has_box_sizes
     )
     return EvaluationResult(
         source=f"{dataset.source} ({dataset.name})",
@@ -131,5 +127,5 @@ def _result(
         evaluation=evaluation,
         results=collected.results,
         images=images,
-        best_thresholds=detector.engine.info.thresholds,
+        best_thresholds=info.thresholds,
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from centernet.data.dataset import DetectionDataset, collate
 from centernet.errors import InputError
-from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.coco import Evaluation
 from centernet.evaluation.ground_truth import GroundTruth
 from centernet.evaluation.ground_truth_maps import drop_zero_scores, ground_truth_outputs
 from centernet.evaluation.results import CocoResults, in_image_pixels
@@ -78,13 +78,7 @@ def analyze(
     return [
         Row(
             replaced,
-            evaluate(
-                annotations,
-                kept.results,
-                kept.image_ids,
-                top_k=top_k,
-                centers=None if network.has_box_sizes else True,
-            ),
+            kept.evaluate(annotations, top_k=top_k, has_box_sizes=network.has_box_sizes),
         )
         for replaced, kept in collected.items()
     ]

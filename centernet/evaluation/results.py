@@ -7,7 +7,8 @@ import torch.distributed
 from numpy.typing import NDArray
 from torch import Tensor
 
-from centernet.evaluation.coco import coco_results
+from centernet.evaluation.coco import Annotations, coco_results, evaluate
+from centernet.evaluation.metrics import Evaluation
 from centernet.inference.engines.torch_engine import as_arrays
 from centernet.inference.tta import clip_to_image, to_image
 
@@ -86,6 +87,17 @@ class CocoResults:
         self.results += coco_results(
             image_id, found["boxes"], found["scores"], found["labels"], category_ids
         )
+
+    def evaluate(self, annotations: Annotations, *, top_k: int, has_box_sizes: bool) -> Evaluation:
+        """The metrics of the detections, see :func:`centernet.evaluation.coco.evaluate`.
+
+        Args:
+            annotations: as for that function.
+            top_k: the detector's limit of detections per image.
+            has_box_sizes: whether it predicts boxes; of others, the centers are evaluated.
+        """
+        centers = None if has_box_sizes else True
+        return evaluate(annotations, self.results, self.image_ids, top_k=top_k, centers=centers)
 
     def gather(self) -> None:
         """Collect the detections of all processes on the first one; the others keep their own.

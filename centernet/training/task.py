@@ -12,7 +12,7 @@ from torch import Tensor
 
 from centernet.data.annotations import truncate_list
 from centernet.errors import InputError
-from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.coco import Evaluation
 from centernet.evaluation.ground_truth import GroundTruth
 from centernet.evaluation.results import CocoResults, detections_of_files, in_image_pixels
 from centernet.heads import DEFAULT_BOX_HEAD
@@ -255,12 +255,8 @@ class DetectionTask(LightningModule):
             self.validated_epoch = self.current_epoch
         numbers: dict[str, float] = {}
         if self._ground_truth:
-            self.evaluation = evaluate(
-                self._ground_truth,
-                self.collected.results,
-                self.collected.image_ids,
-                top_k=self.model.top_k,
-                centers=None if self.model.has_box_sizes else True,
+            self.evaluation = self.collected.evaluate(
+                self._ground_truth, top_k=self.model.top_k, has_box_sizes=self.model.has_box_sizes
             )
             numbers = self.evaluation.numbers
         numbers = self.trainer.strategy.broadcast(numbers)

@@ -23,7 +23,7 @@ from centernet.analysis.report.counts import fit_counts
 from centernet.analysis.report.report_page import INSPECTOR_FILE, TrainingReport, render_report_page
 from centernet.data.dataset import DetectionDataset
 from centernet.errors import InputError, require_at_least
-from centernet.evaluation.coco import Evaluation, evaluate
+from centernet.evaluation.coco import Evaluation
 from centernet.evaluation.results import CocoResults
 from centernet.inference.detector import Detector
 from centernet.inference.thresholds import BEST
@@ -104,12 +104,10 @@ def _analyze_all(
         if maps.heat is not None:
             inspector.add(analysis, maps)
         collected.add(example.image_id, analysis.detections, dataset.category_ids)
-    evaluation = evaluate(
+    evaluation = collected.evaluate(
         dataset.annotations,
-        collected.results,
-        collected.image_ids,
         top_k=int(detector.top_k),
-        centers=None if detector.engine.info.has_box_sizes else True,
+        has_box_sizes=detector.engine.info.has_box_sizes,
     )
     return analyses, evaluation
 
