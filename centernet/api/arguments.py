@@ -9,6 +9,7 @@ from typing import Any
 from centernet.errors import InputError
 from centernet.installation import find_config
 from centernet.suggestions import did_you_mean
+from centernet.training.option_names import known_option_names
 
 # The option of the command for each named argument of ``train``, but ``config``, ``device`` and
 # ``resume``, which need more than a new name.
@@ -27,12 +28,6 @@ OPTIONS = {
     "progress": "trainer.enable_progress_bar",
 }
 NAMED = (*OPTIONS, "config", "device", "resume")
-# Options of the command without a section, and the sections of the others.
-_PLAIN = (
-    *("checkpoint_minutes", "ckpt_path", "early_stop", "log", "max_time"),
-    *("report", "seed_everything"),
-)
-_SECTIONS = ("data", "model", "trainer")
 _DEVICE = re.compile(r"(auto|cpu|cuda|gpu|mps)(?::(\d+))?")
 _ACCELERATORS = {"cuda": "gpu"}
 
@@ -72,7 +67,7 @@ def _full_name(name: str) -> str:
     Raises:
         InputError: the name is a misspelled named argument.
     """
-    is_option = name in _PLAIN or name.partition(".")[0] in _SECTIONS
+    is_option = "." in name or f"--{name}" in known_option_names()
     if not is_option and (hint := did_you_mean(name, NAMED)):
         raise InputError(f"unknown option {name}{hint}")
     return name
