@@ -26,8 +26,8 @@ def confusion_matrix(
         class_names: class names by label.
         iou: minimum IoU of a detection and its object.
     """
-    # supervision needs an IoU above the threshold; COCO accepts an equal one.
-    below = float(np.nextafter(iou, 0))
+    # supervision needs an IoU above the threshold, in float32; COCO accepts an equal one.
+    below = float(np.nextafter(np.float32(iou), np.float32(0)))
     matrix = sv.ConfusionMatrix.from_detections(
         list(detections), list(objects), list(class_names), conf_threshold=0, iou_threshold=below
     )

@@ -69,7 +69,7 @@ def _dataset(
     from centernet.data.dataset import DetectionDataset
     from centernet.training.sources import DataSource
 
-    is_file = Path(split).suffix != ""
+    is_file = Path(split).suffix.lower() == ".json"
     annotations = str(split) if is_file else f"annotations/instances_{split}.json"
     folder = images or ("." if is_file else split)
     paths = {

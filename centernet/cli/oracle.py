@@ -196,7 +196,7 @@ def _data_of_dataset(
     splits = read_dataset(options.dataset, outlines=False)
     name = options.split or "val"
     is_whole = Path(options.dataset).is_dir() and "train" in splits
-    if name == "val" and name not in splits and is_whole:
+    if name in ("train", "val") and "val" not in splits and is_whole:
         held_out, _ = split_validation(list(splits.values()), HELD_OUT)  # as in training
         splits = {split.name: split for split in held_out}
     if name not in splits and (len(splits) > 1 or options.split):

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +127,26 @@ class Optimization:
             )
         except ValueError as error:
             raise InputError(f"model.optimizer {self.optimizer!r}: {error}") from None
+
+
+def require_same_optimizer(checkpoint: Mapping[str, Any], network: nn.Module, name: str) -> None:
+    """Raise InputError if the optimizer in a checkpoint has other options than the named one.
+
+    Args:
+        checkpoint: content of a checkpoint with the training state.
+        network: a network of the run.
+        name: the option ``model.optimizer``.
+    """
+    saved = checkpoint["optimizer_states"][0]["param_groups"][0].keys()
+    try:
+        now = create_optimizer_v2(network, name).param_groups[0].keys()
+    except ValueError:  # no such optimizer: reported when the run creates it
+        return
+    if not saved >= now:
+        raise InputError(
+            f"the run was trained with another optimizer than {name}: resume without "
+            "--model.optimizer, or start a new run"
+        )
 
 
 def rate_factor(

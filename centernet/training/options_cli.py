@@ -20,6 +20,7 @@ from centernet.training.config_files import validate_config_files
 from centernet.training.datamodule import DetectionData
 from centernet.training.folds import FoldsRequested, fold_name, is_cross_validation
 from centernet.training.freezing import frozen_stride
+from centernet.training.optimization import require_same_optimizer
 from centernet.training.option_parser import OptionParser, parser_options
 from centernet.training.options import given_options, set_architecture, warn_of_unused
 from centernet.training.run_options import add_run_options, validate_run_options
@@ -183,6 +184,7 @@ class OptionsCLI(LightningCLI):
         model = self.options.model
         number = sum(1 for _ in network.parameters())
         model.freeze_stride = frozen_stride(content, number, model.freeze_stride)
+        require_same_optimizer(content, network, model.optimizer)
         warn_of_unused(model, self._given_model_options())
         # config.yaml has the next options as they were given.
         self.given = self._dump()

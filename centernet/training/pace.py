@@ -88,13 +88,13 @@ class Pace(Callback):
         line = f"about {format_duration(epoch)} per epoch"
         if self.time_limit is not None and (left is None or self.time_limit < left):
             epochs = max(1, round(self.time_limit / epoch))
-            return f"{line}, about {epochs} epochs in {format_duration(self.time_limit)}"
+            return f"{line}, about {_epochs(epochs)} in {format_duration(self.time_limit)}"
         if left is None:
             return line
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
             more = "more " if trainer.current_epoch else ""
-            number = trainer.max_epochs - trainer.current_epoch
-            return f"{line}, about {format_duration(left)} for {number} {more}epochs"
+            number = _epochs(trainer.max_epochs - trainer.current_epoch, more)
+            return f"{line}, about {format_duration(left)} for {number}"
         return f"{line}, about {format_duration(left)} left"
 
     @property
@@ -140,6 +140,10 @@ class Pace(Callback):
         """Number of validations in the epochs from ``first`` to before ``end``."""
         is_last = trainer.max_epochs == end and end % self._every > 0 and end > first
         return end // self._every - first // self._every + is_last
+
+
+def _epochs(number: int, more: str = "") -> str:
+    return f"{number} {more}epoch{'' if number == 1 else 's'}"
 
 
 def _batches_left(trainer: Trainer, batch_idx: int) -> int | None:

@@ -61,9 +61,8 @@ class TimeLimit(Callback):
         reserve = self._update(trainer)
         is_last = trainer.current_epoch + 1 == trainer.max_epochs
         if self._left <= self._pace.step_seconds / 2:
-            self._finished = trainer.should_stop = True
             trainer.check_val_every_n_epoch = 1
-            log_first(trainer, "time limit %s: training ends", format_duration(self.limit))
+            self._finish(trainer)
         elif self._left < reserve and not is_last:
             trainer.check_val_every_n_epoch = _NEVER
 
@@ -76,7 +75,13 @@ class TimeLimit(Callback):
         self._update(trainer)
         validated = self._validated == trainer.current_epoch
         if validated and self._left <= self._pace.step_seconds and not trainer.should_stop:
-            self._finished = trainer.should_stop = True
+            self._finish(trainer)
+
+    def _finish(self, trainer: Trainer) -> None:
+        """End training, and log it once: with trainer.min_epochs it goes on."""
+        if trainer.is_global_zero and not self._finished:
+            log.info("time limit %s: training ends", format_duration(self.limit))
+        self._finished = trainer.should_stop = True
 
     def seconds_left(self, seconds: float | None) -> float:
         """Seconds until the run ends.
@@ -98,12 +103,6 @@ class TimeLimit(Callback):
         self._left = self.limit - reserve - self._elapsed
         self.fraction = min(1.0, self._elapsed / (self.limit - reserve))
         return reserve
-
-
-def log_first(trainer: Trainer, message: str, *values: Any) -> None:
-    """Log a message on the first process."""
-    if trainer.is_global_zero:
-        log.info(message, *values)
 
 
 def elapsed_fraction(trainer: Trainer) -> Callable[[], float] | None:

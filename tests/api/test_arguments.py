@@ -72,3 +72,8 @@ def test_configurations_are_found_by_name_and_path(tmp_path, monkeypatch):
     assert command_arguments("custom.yaml", {}, {}) == ["--config=custom.yaml"]
     with pytest.raises(InputError, match=r"custm.*mean custom\?"):
         command_arguments("custm", {}, {})
+
+
+@pytest.mark.parametrize("value", ["csv", ["csv", "tensorboard"]])
+def test_trackers_are_words(value):
+    assert words(log=value) == ["--log", *([value] if isinstance(value, str) else value)]

@@ -280,3 +280,20 @@ def test_a_detector_without_heatmaps_is_refused():
 
 def test_a_split_says_where_it_is_from(tmp_path):
     assert str(DatasetSplit("val", tmp_path, {}, tmp_path / "a.json")) == str(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("split", "images"), [(None, 4), ("val", 4), ("train", 16)])
+def test_a_dataset_without_val_has_the_held_out_images_of_training(tmp_path, split, images):
+    make_shapes(tmp_path / "shapes", train=20, val=1, size=64)
+    (tmp_path / "shapes/annotations/instances_val.json").unlink()
+    options = SimpleNamespace(dataset=str(tmp_path / "shapes"), split=split, image_size=None)
+    network = CenterNet(4, "test_resnet")
+    assert len(oracle_command._data_of_dataset(options, network, (64, 64))[0]) == images
+
+
+def test_a_split_that_does_not_exist_is_an_error(tmp_path):
+    make_shapes(tmp_path / "shapes", train=2, val=1, size=64)
+    file = tmp_path / "shapes/annotations/instances_train.json"
+    options = SimpleNamespace(dataset=str(file), split="night", image_size=None)
+    with pytest.raises(InputError, match="'night'"):
+        oracle_command._data_of_dataset(options, CenterNet(4, "test_resnet"), (64, 64))

@@ -1,10 +1,13 @@
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from centernet.installation import config_folder
 from centernet.training.commands import next_commands, options_of_test, program, resume_command
+from centernet.training.lightning_cli import TrainCLI
 from centernet.training.sources import DataSource
 
 
@@ -38,6 +41,19 @@ def test_commands_start_as_the_user_started_this_one(started, script, fit, detec
     (Path(folder) / "centernet").mkdir()
     for name, expected in (("fit", fit), ("detect", detect), ("export", export)):
         assert " ".join(program(name)) == expected.replace("DIR", folder)
+
+
+def test_a_script_of_the_user_named_train_py_is_not_that_of_the_checkout(started):
+    started("train.py")
+    assert program("fit") == ["python", "-m", "centernet", "fit"]
+
+
+def test_resuming_names_a_configuration_of_the_package(started):
+    started("centernet")
+    path = config_folder() / "custom.yaml"
+    for words in (["--config", str(path)], [f"--config={path}"]):
+        command = shlex.split(resume_command(words, "last"))
+        assert "custom" in " ".join(command) and str(path) not in " ".join(command)
 
 
 @pytest.mark.parametrize("given", [[], ["--ckpt_path", "last"], ["--ckpt_path=runs/a/last.ckpt"]])
@@ -85,3 +101,19 @@ def test_the_test_split_of_other_formats_is_found(tmp_path):
     other = source(tmp_path)
     other.split_names = frozenset({"train", "val", "test"})
     assert options_of_test(other)[1] == "--data.val_annotations=annotations/instances_test.json"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps", "epochs", "options"),
+    [
+        (None, -1, 3, ["--trainer.max_epochs", "6"]),
+        (7 * 86400.0, -1, -1, ["--max-time", "1209600s"]),
+        (0.75, -1, 3, ["--max-time", "2s", "--trainer.max_epochs", "6"]),
+        (None, 10, -1, ["--trainer.max_steps", "20"]),
+    ],
+)
+def test_a_longer_run_raises_each_limit(seconds, steps, epochs, options):
+    limit = None if seconds is None else SimpleNamespace(limit=seconds)
+    trainer = SimpleNamespace(max_steps=steps, max_epochs=epochs)
+    run = SimpleNamespace(time=SimpleNamespace(limit=limit), trainer=trainer)
+    assert TrainCLI.longer_options.fget(run) == options

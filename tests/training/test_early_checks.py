@@ -55,6 +55,7 @@ def test_a_wrong_option_is_reported_with_the_right_one(words, meant, capsys):
         ["--nms", "0.5"],  # the parser knows --model.test.nms
         ["--print_config=skip_default", "--ckpt_path", "last"],
         ["--help", "--epochs"],
+        ["--config=custom", "--data.root=gone", "--print_config"],
     ],
 )
 def test_the_parser_decides_about_all_else(words):
@@ -81,6 +82,15 @@ def test_missing_files_and_datasets(tmp_path, monkeypatch, words, said):
         check_arguments(words)
     check_arguments(["--config", "c.yaml", "--data.root", "mine", "--model.weights", "null"])
     check_arguments(["--data.root", "runs"])  # whose annotations are not named
+
+
+def test_a_later_configuration_replaces_an_earlier_option(tmp_path):
+    (tmp_path / "t.json").touch()
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {{root: {tmp_path}, train_annotations: t.json}}")
+    check_arguments(["--data.root", "gone", "--config", str(config)])
+    with pytest.raises(InputError, match="gone"):
+        check_arguments(["--config", str(config), "--data.root", "gone"])
 
 
 def test_validate_needs_the_validation_images_only(tmp_path):

@@ -22,4 +22,8 @@ def test_a_resumed_run_goes_on_counting():
     feed(before, 0.5, 0.1, 0.1)
     after.load_state_dict(before.state_dict())
     assert feed(after, 0.2, first=3) == [True] and "epoch 1" in after.message
+    # After a stop it gets the patience once more.
+    before, after = after, EarlyStop(3)
+    after.load_state_dict(before.state_dict())
+    assert feed(after, 0.1, 0.1, 0.1, first=4) == [False, False, True]
     EarlyStop().load_state_dict({"best": 0.5})  # a checkpoint of an earlier version

@@ -222,6 +222,21 @@ def test_a_limit_at_the_end_of_an_epoch_that_is_not_validated_is_passed_by_a_ste
     assert run.trainer.global_step == 21 and run.validated and run.trainer.should_stop
 
 
+def test_the_end_of_the_time_is_logged_once(clock, caplog):
+    caplog.set_level(logging.INFO)
+    run = clock(max_epochs=-1)
+    limit, _ = run_for(run, 130.0, 10)
+    run.epoch(run.pace, limit, validation=10.0)  # trainer.min_epochs continues the run
+    assert sum("time limit 2 min: training ends" in line for line in caplog.messages) == 1
+
+
+def test_one_epoch_is_singular(clock, caplog):
+    caplog.set_level(logging.INFO)
+    run = clock(max_epochs=1, check_val_every_n_epoch=1)
+    run.epoch(run.pace, batches=4)
+    assert caplog.messages[0].endswith("for 1 epoch")
+
+
 def test_no_validation_starts_shortly_before_the_last_one(clock):
     run = clock(max_epochs=-1)
     # Without that, the validation after epoch 4, from 90 to 100 s, would leave no time to train.

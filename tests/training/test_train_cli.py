@@ -872,6 +872,12 @@ def test_a_fine_tuned_run_resumes_with_the_same_frozen_layers(train, stride):
     assert any("backbone" in name for name in equal) and len(equal) < len(before) / 2
 
 
+def test_another_optimizer_cannot_resume(train):
+    train("fit", "--trainer.max_epochs=1")
+    with pytest.raises(InputError, match="another optimizer than sgd"):
+        train("fit", "--ckpt_path=last", "--model.optimizer=sgd", "--trainer.max_epochs=2")
+
+
 def test_a_loss_that_is_not_finite_names_the_images(train, tmp_path):
     with pytest.raises(InputError, match=r"not finite in epoch 1.*\.png"):
         train(
